@@ -1,0 +1,118 @@
+// Package cluster is the boundary between the provider and what runs workloads. Two implementations stand below it:
+// kube (the real thing) and fake (simulated); clustertest holds the conformance suite that both must pass.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	manifesttypes "berth.dev/berth/manifest/types"
+	markettypes "berth.dev/berth/x/market/types"
+)
+
+// ErrNotFound means that the cluster was reached and positively does not hold what was asked for. Any other error
+// means that nothing was learned.
+var ErrNotFound = errors.New("not found in the cluster")
+
+type (
+	// MilliCPU is an amount of processor time, in thousandths of a core.
+	MilliCPU int64
+	// Bytes is an amount of memory or storage.
+	Bytes int64
+)
+
+// Workload is what should run for one lease.
+type Workload struct {
+	Lease markettypes.LeaseID
+	// Envelope is the manifest as it was accepted; the cluster stores it, so that it can be read back by List.
+	Envelope manifesttypes.Envelope
+	// Group is the decoded Envelope.Group.
+	Group manifesttypes.Group
+	// ManifestHash is the deployment's hash that Envelope was accepted against, 32 bytes.
+	ManifestHash []byte
+}
+
+// Deployed is a workload that the cluster holds.
+type Deployed struct {
+	Workload
+	// Terminating is true while its removal is under way.
+	Terminating bool
+}
+
+// Node is the allocatable capacity of one node and what the pods on it have requested. Lease pods and foreign pods
+// are counted apart, as the provider's own reservations stand for the former.
+type Node struct {
+	Name           string
+	CPU            MilliCPU
+	Memory         Bytes
+	Storage        Bytes
+	GPU            int64
+	ForeignCPU     MilliCPU
+	ForeignMemory  Bytes
+	ForeignStorage Bytes
+	ForeignGPU     int64
+}
+
+// ServiceStatus is the observed state of one service.
+type ServiceStatus struct {
+	Name    string
+	Desired uint32
+	Ready   uint32
+	// Updated counts the instances of the present manifest.
+	Updated uint32
+	URLs    []string
+	Ports   []ForwardedPort
+	// Message says why instances are not ready, for people; empty when all are.
+	Message string
+	// Failed means that waiting will not help.
+	Failed bool
+}
+
+// ForwardedPort is a tcp or udp port of the provider that leads to a service.
+type ForwardedPort struct {
+	Host         string
+	Port         uint32
+	ExternalPort uint32
+	Proto        string
+}
+
+// LogOptions select log lines.
+type LogOptions struct {
+	// Service narrows to one service; empty means all.
+	Service string
+	Follow  bool
+	// Tail is the number of last lines of each instance; 0 means all.
+	Tail int64
+}
+
+// LogLine is one line of an instance's output, without its line end.
+type LogLine struct {
+	Service  string
+	Instance string
+	Line     string
+}
+
+// LogStream gives log lines until io.EOF.
+type LogStream interface {
+	Next() (LogLine, error)
+	io.Closer
+}
+
+// Cluster runs workloads. All methods may be called from several goroutines.
+type Cluster interface {
+	// Nodes returns the schedulable nodes in the order of their names.
+	Nodes(ctx context.Context) ([]Node, error)
+	// Apply makes the cluster run w and returns when the cluster has taken it, not when it is ready. It is
+	// idempotent, and it replaces what the lease ran before without a gap where it can.
+	Apply(ctx context.Context, w Workload) error
+	// Remove ends everything of a lease. It returns nil once removal is under way or complete, also for a lease
+	// that the cluster never held.
+	Remove(ctx context.Context, lease markettypes.LeaseID) error
+	// List returns all workloads, with the manifests that they were applied with, in the order of lease ids.
+	List(ctx context.Context) ([]Deployed, error)
+	// Status returns the services of a lease in the order of their names, or ErrNotFound.
+	Status(ctx context.Context, lease markettypes.LeaseID) ([]ServiceStatus, error)
+	// Logs opens a stream of log lines, or returns ErrNotFound. The caller closes it.
+	Logs(ctx context.Context, lease markettypes.LeaseID, o LogOptions) (LogStream, error)
+}

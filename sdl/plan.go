@@ -1,0 +1,66 @@
+// Package sdl compiles documents that describe an application into a Plan: what the chain must know (groups) and what
+// only the provider must know (manifests). Front-ends, one package for each format, only parse and diagnose; nothing
+// below the plan knows which format it came from. Everything here is pure: no clock, no randomness, no I/O.
+package sdl
+
+import (
+	"cosmossdk.io/math"
+
+	manifesttypes "berth.dev/berth/manifest/types"
+)
+
+// Plan is a compiled document.
+type Plan struct {
+	// Groups are sorted by name; group i has gseq i+1 on chain.
+	Groups []Group
+	// Manifests[i] is the off-chain half of Groups[i], without a salt.
+	Manifests []manifesttypes.Group
+	// Warnings do not stop a deployment.
+	Warnings Diagnostics
+}
+
+// Group is what one provider is asked for.
+type Group struct {
+	Name       string
+	Attributes []Attribute // sorted by key
+	SignedBy   SignedBy
+	Resources  []Resource // sorted by service; resource i has unit id i+1
+}
+
+// Attribute is a key and a value.
+type Attribute struct{ Key, Value string }
+
+// SignedBy names the auditors that must have signed a provider's attributes.
+type SignedBy struct{ AllOf, AnyOf []string }
+
+// Resource is what one service needs, for each of its instances.
+type Resource struct {
+	Service       string
+	Count         uint32
+	CPUMilli      uint64
+	MemoryBytes   uint64
+	Storage       []Volume
+	GPU           uint32
+	GPUAttributes []Attribute
+	Endpoints     []EndpointKind
+	// Price is the most that one instance may cost per block, in micro tokens (for example ubrt), exact.
+	Price math.LegacyDec
+	Denom string
+}
+
+// EndpointKind says what an exposed port needs of the provider.
+type EndpointKind int
+
+// The kinds of endpoints.
+const (
+	EndpointHTTP EndpointKind = iota + 1
+	EndpointPort
+	EndpointIP
+)
+
+// Volume is storage of one instance.
+type Volume struct {
+	Name       string
+	Bytes      uint64
+	Attributes []Attribute // sorted by key; none means ephemeral
+}
