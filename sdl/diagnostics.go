@@ -1,5 +1,15 @@
 package sdl
 
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
 // Severity tells errors from warnings.
 type Severity string
 
@@ -12,20 +22,229 @@ const (
 // Diagnostic is one problem of a document.
 type Diagnostic struct {
 	Severity Severity `json:"severity"`
-	// Code is stable, for example E-UNKNOWN-KEY.
+	// Code is stable, for example E-UNKNOWN-KEY; docs/spec/diagnostics.md lists them.
 	Code string `json:"code"`
 	File string `json:"file"`
-	// Line and Column count from 1; 0 means unknown.
+	// Line and Column count from 1; 0 means unknown. Columns count characters, not bytes.
 	Line   int `json:"line"`
 	Column int `json:"column"`
-	// Path is the place in the document, for example services.web.expose[0].to[1].
+	// Path is the place in the document, for example services.web.expose[0].to[1]; empty means the whole document.
 	Path    string `json:"path"`
 	Message string `json:"message"`
-	// Found is what stands there, Allowed what may, Suggestion a near and allowed spelling; each may be empty.
+	// Found is what stands there, Allowed what may, Suggestion what can be put there instead, exactly; each may be
+	// empty. Hint is advice that is no replacement.
 	Found      string `json:"found,omitempty"`
 	Allowed    string `json:"allowed,omitempty"`
 	Suggestion string `json:"suggestion,omitempty"`
+	Hint       string `json:"hint,omitempty"`
+}
+
+// WithAllowed returns d saying what may stand there.
+func (d Diagnostic) WithAllowed(s string) Diagnostic { d.Allowed = s; return d }
+
+// WithSuggestion returns d saying what was probably meant.
+func (d Diagnostic) WithSuggestion(s string) Diagnostic { d.Suggestion = s; return d }
+
+// WithHint returns d with a piece of advice.
+func (d Diagnostic) WithHint(s string) Diagnostic { d.Hint = s; return d }
+
+// WithFound returns d saying what stands there.
+func (d Diagnostic) WithFound(s string) Diagnostic { d.Found = s; return d }
+
+// String is one line: FILE:LINE:COLUMN: SEVERITY: PATH: MESSAGE [CODE].
+func (d Diagnostic) String() string {
+	var b strings.Builder
+	b.WriteString(d.File)
+	if d.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", d.Line, d.Column)
+	}
+	fmt.Fprintf(&b, ": %s: ", d.Severity)
+	if d.Path != "" {
+		b.WriteString(d.Path + ": ")
+	}
+	fmt.Fprintf(&b, "%s [%s]", d.Message, d.Code)
+	return b.String()
 }
 
 // Diagnostics are the problems of a document in the order of their places.
 type Diagnostics []Diagnostic
+
+// Errors counts the diagnostics that are errors.
+func (ds Diagnostics) Errors() int {
+	n := 0
+	for _, d := range ds {
+		if d.Severity == Error {
+			n++
+		}
+	}
+	return n
+}
+
+// WriteText writes the diagnostics for people: each with its line of the source, a caret under its column, what is
+// allowed and what was probably meant. Values of what looks like an environment variable are not shown.
+func (ds Diagnostics) WriteText(w io.Writer, source []byte) error {
+	var b strings.Builder
+	lines := newLines(source)
+	for _, d := range ds {
+		d.writeText(&b, lines)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (d Diagnostic) writeText(b *strings.Builder, lines sourceLines) {
+	b.WriteString(d.String() + "\n")
+	if text, ok := lines.excerpt(d.Line, d.Column); ok {
+		number := strconv.Itoa(d.Line)
+		fmt.Fprintf(b, "  %s | %s\n", number, text)
+		fmt.Fprintf(b, "  %s | %s^\n", strings.Repeat(" ", len(number)), blank(text, d.Column))
+	}
+	if d.Allowed != "" && !strings.Contains(d.Message, d.Allowed) {
+		b.WriteString("  allowed: " + d.Allowed + "\n")
+	}
+	if d.Suggestion != "" {
+		b.WriteString("  did you mean: " + d.Suggestion + "\n")
+	}
+	if d.Hint != "" {
+		b.WriteString("  hint: " + d.Hint + "\n")
+	}
+}
+
+// sourceLines finds lines of a document without cutting all of it up.
+type sourceLines struct {
+	source string
+	starts []int
+}
+
+func newLines(source []byte) sourceLines {
+	l := sourceLines{source: string(source), starts: []int{0}}
+	for i := range len(l.source) {
+		if l.source[i] == '\n' {
+			l.starts = append(l.starts, i+1)
+		}
+	}
+	return l
+}
+
+// maxExcerpt is the most characters of a source line that are shown.
+const maxExcerpt = 160
+
+// excerpt is the source line that holds a place, unless the place would fall outside of what is shown.
+func (l sourceLines) excerpt(line, column int) (string, bool) {
+	if line < 1 || line > len(l.starts) || column < 1 || column > maxExcerpt {
+		return "", false
+	}
+	text := l.source[l.starts[line-1]:]
+	if end := strings.IndexByte(text, '\n'); end >= 0 {
+		text = text[:end]
+	}
+	text = strings.TrimRight(text, "\r")
+	if !utf8.ValidString(text) {
+		return "", false
+	}
+	text = strings.Map(printable, hideValue(text))
+	if utf8.RuneCountInString(text) > maxExcerpt {
+		text = string([]rune(text)[:maxExcerpt]) + "..."
+	}
+	return text, true
+}
+
+// printable keeps control characters, which could drive a terminal, out of it.
+func printable(r rune) rune {
+	if r == '\t' || r >= ' ' && r != 0x7f && !(r >= 0x80 && r < 0xa0) {
+		return r
+	}
+	return '?'
+}
+
+// hideValue cuts the value off a list entry of the form NAME=VALUE: it may be a secret.
+func hideValue(line string) string {
+	entry, ok := strings.CutPrefix(strings.TrimLeft(line, " \t"), "-")
+	if !ok {
+		return line
+	}
+	name, value, ok := strings.Cut(entry, "=")
+	if !ok || value == "" || strings.ContainsAny(strings.TrimLeft(name, " \"'"), " \t:") {
+		return line
+	}
+	return line[:len(line)-len(value)] + "..."
+}
+
+// blank is as wide as the text before a column; tabs stay tabs, so that a caret below the text stands right.
+func blank(text string, column int) string {
+	var b strings.Builder
+	for _, r := range text {
+		if column--; column < 1 {
+			break
+		}
+		if r != '\t' {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	b.WriteString(strings.Repeat(" ", max(0, column-1)))
+	return b.String()
+}
+
+// maxDiagnostics bounds what is said about one document, which could be wrong in every line.
+const maxDiagnostics = 200
+
+// Reporter collects the diagnostics of one document. The zero value is not usable; see NewReporter.
+type Reporter struct {
+	file     string
+	list     Diagnostics
+	errors   int
+	overflow bool
+}
+
+// NewReporter returns a reporter that puts the file's name into every diagnostic.
+func NewReporter(file string) *Reporter { return &Reporter{file: file} }
+
+// Report takes a diagnostic. Without a severity it is an error. Beyond a bound diagnostics are dropped, which is
+// itself reported, but an error that is dropped still fails the document.
+func (r *Reporter) Report(d Diagnostic) {
+	d.File = r.file
+	if d.Severity == "" {
+		d.Severity = Error
+	}
+	if d.Severity == Error {
+		r.errors++
+	}
+	if len(r.list) >= maxDiagnostics {
+		r.overflow = true
+		return
+	}
+	r.list = append(r.list, d)
+}
+
+// Warn takes a diagnostic as a warning.
+func (r *Reporter) Warn(d Diagnostic) {
+	d.Severity = Warning
+	r.Report(d)
+}
+
+// Failed tells whether there was an error.
+func (r *Reporter) Failed() bool { return r.errors > 0 }
+
+// Errors counts the errors so far, so that a caller can tell whether what it just read had any.
+func (r *Reporter) Errors() int { return r.errors }
+
+// Diagnostics returns what was reported, sorted by place and without repetitions.
+func (r *Reporter) Diagnostics() Diagnostics {
+	slices.SortStableFunc(r.list, func(a, b Diagnostic) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Code, b.Code),
+			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
+	})
+	r.list = slices.Compact(r.list)
+	if !r.overflow {
+		return slices.Clip(r.list)
+	}
+	more := Diagnostic{
+		Severity: Warning, Code: "W-TOO-MANY", File: r.file,
+		Message: fmt.Sprintf("there are more than %d problems; the rest is not shown", maxDiagnostics),
+	}
+	if r.Failed() {
+		more.Severity, more.Code = Error, "E-TOO-MANY"
+	}
+	return append(slices.Clone(r.list), more)
+}

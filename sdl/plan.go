@@ -9,6 +9,9 @@ import (
 	manifesttypes "berth.dev/berth/manifest/types"
 )
 
+// Denom is the denomination of prices in documents that name none: micro tokens of the chain's own.
+const Denom = "ubrt"
+
 // Plan is a compiled document.
 type Plan struct {
 	// Groups are sorted by name; group i has gseq i+1 on chain.

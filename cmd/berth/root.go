@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// run executes one command line and returns its exit code.
+func run(ctx context.Context, args []string, io stdio) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(io.In)
+	root.SetOut(io.Out)
+	root.SetErr(io.Err)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	e := asCodeError(err)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		e = &codeError{code: exitInterrupted, err: errors.New("interrupted"), next: e.next, printed: e.printed}
+	}
+	if !e.printed {
+		reportError(cmd, e)
+	}
+	return e.code
+}
+
+// reportError shows an error with the commands to run next: on stderr for people, and on stdout too as an object when
+// the output is for programs.
+func reportError(cmd *cobra.Command, e *codeError) {
+	w := cmd.ErrOrStderr()
+	writeError(w, style(colours(cmd, w)), e)
+	f, err := outputFormat(cmd)
+	if err != nil || f == formatText {
+		return
+	}
+	v := map[string]any{"error": map[string]any{"message": e.Error(), "exit_code": e.code, "next": nonNil(e.next)}}
+	_ = writeResult(cmd.OutOrStdout(), f, v, nil) // a broken pipe cannot be reported anywhere
+}
+
+func writeError(w io.Writer, s style, e *codeError) {
+	fmt.Fprintf(w, "%s %s\n", s.red("Error:"), strings.TrimSpace(e.Error()))
+	if len(e.next) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "Next:")
+	for _, n := range e.next {
+		fmt.Fprintf(w, "  %s\n", n)
+	}
+}
+
+func nonNil(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+// newRootCommand is the whole command tree.
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "berth",
+		Short: "Run applications on the Berth marketplace",
+		Long: "berth turns a document into a running application: it asks the market for bids, takes a lease,\n" +
+			"sends the provider what to run, and tells you where it answers.\n\n" +
+			"Exit codes: 0 ok, 1 other errors, 2 bad document or usage, 3 missing input, 4 no acceptable bid,\n" +
+			"5 lease or manifest, 6 rollout, 7 hook, 8 funds, 130 interrupted (resumable).",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitWith(exitUsage, err) })
+	f := root.PersistentFlags()
+	f.StringP("output", "o", formatText, "output: text, json, jsonl or yaml")
+	f.Bool("no-color", false, "print no colours (also $NO_COLOR)")
+	f.String("home", "", "directory of configuration, keys and state (default $BERTH_HOME or ~/.berth)")
+	f.String("network", "", "network of the configuration to use (also $BERTH_NETWORK)")
+	f.String("node", "", "address of a node, instead of the network's (also $BERTH_NODE)")
+	f.String("key", "", "name of the key that signs (also $BERTH_KEY)")
+
+	root.AddCommand(
+		newVersionCommand(),
+	)
+	return usageErrors(root)
+}
+
+// usageErrors makes errors in the number of arguments exit with 2.
+func usageErrors(cmd *cobra.Command) *cobra.Command {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return exitWith(exitUsage, err, cmd.CommandPath()+" --help")
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		usageErrors(sub)
+	}
+	return cmd
+}

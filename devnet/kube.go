@@ -1,0 +1,80 @@
+package devnet
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+)
+
+// kube is what localkube tells of a cluster that is up.
+type kube struct {
+	Kubeconfig string `json:"kubeconfig"`
+	// NodeIP is where tcp ports of workloads answer.
+	NodeIP string `json:"node_ip"`
+	// Registry is where images are pulled from, whatever their name.
+	Registry string `json:"registry"`
+	// HTTP is the address of the http entry.
+	HTTP string `json:"http"`
+}
+
+// demoImages are built from examples/images/hello; the version shows in the answers.
+var demoImages = []string{"1", "2"}
+
+func (c Config) localkubeUp(ctx context.Context, l layout, progress io.Writer) (kube, error) {
+	program, err := c.program("localkube")
+	if err != nil {
+		return kube{}, err
+	}
+	out, err := output(ctx, progress, program, "up", "--state", l.kube(), "-o", "json")
+	if err != nil {
+		return kube{}, fmt.Errorf("start localkube: %w", err)
+	}
+	var k kube
+	if err := json.Unmarshal(out, &k); err != nil {
+		return kube{}, fmt.Errorf("read what localkube says of its cluster: %w", err)
+	}
+	hello, err := c.program("hello")
+	if err != nil {
+		return kube{}, err
+	}
+	for _, v := range demoImages {
+		if _, err := output(ctx, progress, program, "push", "--state", l.kube(), "berth.local/hello:"+v, hello, "--env", "HELLO_VERSION="+v); err != nil {
+			return kube{}, fmt.Errorf("push the demo image hello:%s: %w", v, err)
+		}
+	}
+	return k, nil
+}
+
+func (c Config) localkubeDown(ctx context.Context, l layout, progress io.Writer) error {
+	if !exists(l.kube()) {
+		return nil
+	}
+	program, err := c.program("localkube")
+	if err != nil {
+		return err
+	}
+	if _, err := output(ctx, progress, program, "down", "--state", l.kube()); err != nil {
+		return fmt.Errorf("stop localkube: %w", err)
+	}
+	return nil
+}
+
+// output runs a program, shows what it says on stderr, and returns its stdout.
+func output(ctx context.Context, progress io.Writer, program string, args ...string) ([]byte, error) {
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Stdout, cmd.Stderr = &out, io.MultiWriter(progress, &errs)
+	if err := cmd.Run(); err != nil {
+		if tail := bytes.TrimSpace(errs.Bytes()); len(tail) > 0 {
+			if len(tail) > 2000 {
+				tail = tail[len(tail)-2000:]
+			}
+			return nil, fmt.Errorf("%w: %s", err, tail)
+		}
+		return nil, err
+	}
+	return out.Bytes(), nil
+}

@@ -1,0 +1,144 @@
+// Package cluster runs a single-node Kubernetes out of plain processes in a
+// network namespace of their own, and takes it away again without a trace.
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+
+	"berth.dev/berth/localkube/proc"
+)
+
+// NodeName is the name of the only node.
+const NodeName = "localkube"
+
+// ImageHost is the registry name under which the cluster's own images stand in
+// manifests. Every name leads to the local registry.
+const ImageHost = "localkube.local"
+
+// Config says where a cluster lives. The defaults suit one cluster on a
+// machine; a second one needs another name and other addresses.
+type Config struct {
+	// State is the directory that holds everything the cluster keeps.
+	State string
+	// Name names the network namespace, its link and the control group.
+	Name string
+	// Link is the network of four addresses between host and node: the host
+	// has the first usable one, the node the second.
+	Link netip.Prefix
+	// Pods and Services are the networks of pods and services.
+	Pods     netip.Prefix
+	Services netip.Prefix
+	// RegistryPort is the port of the image registry, on the host's address.
+	RegistryPort int
+	// ControlPlane leaves out the node: no containers run.
+	ControlPlane bool
+}
+
+// Default returns the configuration of a machine's first cluster, kept in state.
+func Default(state string) Config {
+	return Config{
+		State:        state,
+		Name:         "berth",
+		Link:         netip.MustParsePrefix("10.200.0.0/30"),
+		Pods:         netip.MustParsePrefix("10.244.0.0/24"),
+		Services:     netip.MustParsePrefix("10.96.0.0/16"),
+		RegistryPort: 5000,
+	}
+}
+
+// nameForm keeps a name usable as an interface name (15 characters with the
+// suffix that is added), a file name and a part of a path.
+var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]{0,11}$`)
+
+// Validate reports every reason why the configuration cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	if !filepath.IsAbs(c.State) {
+		errs = append(errs, fmt.Errorf("state directory %q is not an absolute path", c.State))
+	}
+	if !nameForm.MatchString(c.Name) {
+		errs = append(errs, fmt.Errorf("name %q must be a letter and at most 11 letters and digits, all lower case", c.Name))
+	}
+	for _, p := range []struct {
+		name     string
+		prefix   netip.Prefix
+		min, max int
+	}{{"link", c.Link, 30, 30}, {"pods", c.Pods, 16, 26}, {"services", c.Services, 12, 24}} {
+		switch {
+		case !p.prefix.IsValid() || !p.prefix.Addr().Is4() || p.prefix != p.prefix.Masked():
+			errs = append(errs, fmt.Errorf("network %s: %s is not an IPv4 network", p.name, p.prefix))
+		case p.prefix.Bits() < p.min || p.prefix.Bits() > p.max:
+			errs = append(errs, fmt.Errorf("network %s: the length of %s must be %d to %d", p.name, p.prefix, p.min, p.max))
+		}
+	}
+	if c.Link.Overlaps(c.Pods) || c.Link.Overlaps(c.Services) || c.Pods.Overlaps(c.Services) {
+		errs = append(errs, errors.New("the networks of link, pods and services overlap"))
+	}
+	if c.RegistryPort < 1 || c.RegistryPort > 65535 {
+		errs = append(errs, fmt.Errorf("registry port %d is not a port", c.RegistryPort))
+	}
+	return errors.Join(errs...)
+}
+
+// HostIP is the host's address on the link.
+func (c Config) HostIP() netip.Addr { return c.Link.Addr().Next() }
+
+// NodeIP is the node's address on the link. HTTP and tcp ports of workloads are
+// reached there.
+func (c Config) NodeIP() netip.Addr { return c.HostIP().Next() }
+
+// APIService is the API server's address inside the cluster.
+func (c Config) APIService() netip.Addr { return c.Services.Addr().Next() }
+
+// DNSService is the name server's address inside the cluster.
+func (c Config) DNSService() netip.Addr {
+	ip := c.Services.Addr()
+	for range 10 {
+		ip = ip.Next()
+	}
+	return ip
+}
+
+// Registry is the registry's address as pushes name it.
+func (c Config) Registry() string {
+	return netip.AddrPortFrom(c.HostIP(), uint16(c.RegistryPort)).String() //nolint:gosec // checked by Validate
+}
+
+// APIServer is the API server's URL.
+func (c Config) APIServer() string { return fmt.Sprintf("https://%s:6443", c.NodeIP()) }
+
+// Kubeconfig is the administrator's kubeconfig file.
+func (c Config) Kubeconfig() string { return c.kubeconfig("admin") }
+
+// Processes is where the cluster's processes have their records and logs.
+func (c Config) Processes() proc.Dir {
+	return proc.Dir{Pids: c.path("pids"), Logs: c.path("logs")}
+}
+
+func (c Config) path(parts ...string) string {
+	return filepath.Join(append([]string{c.State}, parts...)...)
+}
+
+func (c Config) kubeconfig(user string) string { return c.path("kubeconfig", user+".yaml") }
+
+// netns is the file that holds the network namespace.
+func (c Config) netns() string { return "/run/netns/" + c.Name }
+
+// hostLink is the name of the link's end on the host.
+func (c Config) hostLink() string { return c.Name + "-h" }
+
+// cgroup is the control group under which every pod runs.
+func (c Config) cgroup() string { return "/localkube-" + c.Name }
+
+// cniNetwork is the name of the pod network.
+func (c Config) cniNetwork() string { return "localkube-" + c.Name }
+
+// socket is containerd's socket.
+func (c Config) socket() string { return c.path("containerd.sock") }
+
+// PolicySocket is where the policy enforcer is told of pods before they start.
+func (c Config) PolicySocket() string { return c.path("policy.sock") }

@@ -1,0 +1,41 @@
+package manifest
+
+import deploymenttypes "berth.dev/berth/x/deployment/types"
+
+// The limits that hold for every deployment, as the chain enforces them: a document, a manifest and an order are
+// measured with one rule.
+const (
+	MaxGroups   = deploymenttypes.MaxGroups // groups of a deployment
+	MaxServices = deploymenttypes.MaxUnits  // services, hence resource units, of a group
+
+	MinCount = deploymenttypes.MinCount
+	MaxCount = deploymenttypes.MaxCount
+
+	MinCPUMilli = deploymenttypes.MinCPU
+	MaxCPUMilli = deploymenttypes.MaxCPU
+
+	MinMemoryBytes = deploymenttypes.MinMemory
+	MaxMemoryBytes = deploymenttypes.MaxMemory
+
+	MinVolumeBytes = deploymenttypes.MinVolume
+	MaxVolumeBytes = deploymenttypes.MaxVolume
+	MaxVolumes     = deploymenttypes.MaxVolumes // volumes of a service
+
+	MaxGPU = deploymenttypes.MaxGPU
+
+	MaxExposes = deploymenttypes.MaxEndpoints // exposed ports of a service
+)
+
+// The limits of what only the manifest holds.
+const (
+	MaxNameBytes    = 63     // of a service, a group, a volume
+	MaxImageBytes   = 512    // of an image reference
+	MaxEnvNameBytes = 256    // of an environment variable's name
+	MaxTos          = 64     // clients of an exposed port
+	MaxHosts        = 64     // host names of an exposed port
+	MaxEnv          = 1024   // environment variables of a service
+	MaxArgs         = 1024   // arguments, and words of the command, of a service
+	MaxEdges        = 2048   // connections of a group with other groups
+	MaxPort         = 65_535 // of a port; the least is 1
+	MaxHostBytes    = 253    // of a host name
+)

@@ -1,0 +1,285 @@
+package bid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
+
+	"berth.dev/berth/client"
+	"berth.dev/berth/provider/chain"
+	"berth.dev/berth/provider/inventory"
+	markettypes "berth.dev/berth/x/market/types"
+)
+
+const (
+	// batchSize is the most bids of one message; the chain takes no more.
+	batchSize = 100
+	// inFlight is the most transactions on their way at once.
+	inFlight = 8
+	// maxLag is how many blocks behind the head orders are only noted: most of them will be decided by the time the
+	// head is reached.
+	maxLag = 20
+)
+
+// Sender carries messages to the chain; see chain.Sender for the meaning of its errors.
+type Sender interface {
+	Send(ctx context.Context, msgs ...sdk.Msg) (*client.Result, error)
+}
+
+// Observer is told what happens, for metrics.
+type Observer interface {
+	Decided(code Code)
+	BidsSent(taken, refused, lost int)
+}
+
+// LoopConfig is what a Loop needs besides its book.
+type LoopConfig struct {
+	// Provider is our address.
+	Provider string
+	// Prices are per block; if PerMonth is set they are per month, and made per block by the length of a block.
+	Prices   Table
+	PerMonth bool
+	// ValidFor is how long a bid may become a lease.
+	ValidFor time.Duration
+	Observer Observer
+	Log      *slog.Logger
+}
+
+// Loop carries the book's bids to the chain: all new orders of a block in one pass, their bids in as few transactions
+// as there are hundreds of them. Handle and SetNodes may be called from any goroutine and never wait for the network.
+type Loop struct {
+	cfg    LoopConfig
+	sender Sender
+	wake   chan struct{}
+
+	mu      sync.Mutex
+	book    *Book
+	block   time.Duration
+	params  markettypes.Params
+	ready   bool // nodes and the chain's state are known
+	nodes   bool // the cluster's nodes are known now
+	enabled bool
+	pending []sdk.Msg
+	lastBid time.Time
+}
+
+// NewLoop makes a loop for a policy; the policy's prices are replaced by the configuration's.
+func NewLoop(policy Policy, sender Sender, cfg LoopConfig) *Loop {
+	return &Loop{cfg: cfg, sender: sender, wake: make(chan struct{}, 1), book: NewBook(policy, sdk.Coin{}, 0)}
+}
+
+// SetBlockTime tells how long a block takes, which prices per month and the validity of bids depend on.
+func (l *Loop) SetBlockTime(d time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.block = d
+	return l.setTerms()
+}
+
+// setTerms makes the terms of bids from the configuration, the chain's parameters and the block time.
+func (l *Loop) setTerms() error {
+	prices := l.cfg.Prices
+	if l.cfg.PerMonth {
+		var err error
+		if prices, err = prices.PerBlock(l.block); err != nil {
+			return err
+		}
+	}
+	deposit := sdk.Coin{}
+	for _, d := range l.params.BidMinDeposits {
+		if d.Denom == prices.Denom {
+			deposit = d
+		}
+	}
+	l.book.SetTerms(prices, deposit, Blocks(l.cfg.ValidFor, l.block))
+	return nil
+}
+
+// Enable lets bidding begin; before, orders are only noted. It is called when the provider's record stands on chain.
+func (l *Loop) Enable() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.enabled = true
+}
+
+// SetNodes tells the capacity of the cluster. With ok false it could not be read: what is held stays held, and no new
+// bid is made until the cluster answers again.
+func (l *Loop) SetNodes(nodes []inventory.Node, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.nodes = ok
+	if ok {
+		l.book.SetNodes(nodes)
+	}
+}
+
+// Handle takes the next update of the chain.
+func (l *Loop) Handle(u chain.Update) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := u.Snapshot; s != nil {
+		l.params = s.Params
+		if err := l.setTerms(); err != nil {
+			return err
+		}
+		l.book.Reset(Chain{Height: s.Height, Orders: s.Orders, Bids: s.Bids, Leases: s.Leases, Held: s.Held})
+		l.ready = true
+	} else {
+		l.book.Block(u.Height, u.Events)
+	}
+	if u.Head-u.Height <= maxLag {
+		l.decide()
+	}
+	return nil
+}
+
+// decide puts the bids of one pass into messages for Run.
+func (l *Loop) decide() {
+	if !l.enabled || !l.ready || !l.nodes || l.block <= 0 || l.book.deposit.Denom == "" {
+		return
+	}
+	items := l.book.Decide(l.observe)
+	for len(items) > 0 {
+		n := min(len(items), batchSize)
+		l.pending = append(l.pending, &markettypes.MsgCreateBids{Provider: l.cfg.Provider, Bids: items[:n:n]})
+		items = items[n:]
+	}
+	if ids := l.book.TakeExpired(batchSize); len(ids) > 0 {
+		l.pending = append(l.pending, &markettypes.MsgCloseBids{Provider: l.cfg.Provider, OrderIds: ids})
+	}
+	if len(l.pending) > 0 {
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (l *Loop) observe(o *Order, d Decision) {
+	l.cfg.Observer.Decided(d.Reason.Code)
+	if d.Bid {
+		l.cfg.Log.Info("bidding", "order", o.ID.String(), "price", d.Price.String())
+		return
+	}
+	l.cfg.Log.Info("not bidding", "order", o.ID.String(), "reason", string(d.Reason.Code), "why", d.Reason.String())
+}
+
+// Counts tells the size of the book and when a bid was last taken by the chain; the zero time if never.
+func (l *Loop) Counts() (Counts, time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.book.Counts(), l.lastBid
+}
+
+// Run sends what Handle decided, until ctx ends; it returns when all its senders have stopped.
+func (l *Loop) Run(ctx context.Context) error {
+	var g errgroup.Group
+	g.SetLimit(inFlight)
+	defer func() { _ = g.Wait() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.wake:
+		}
+		for _, msg := range l.take() {
+			g.Go(func() error {
+				l.send(ctx, msg)
+				return nil
+			})
+		}
+	}
+}
+
+func (l *Loop) take() []sdk.Msg {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	msgs := l.pending
+	l.pending = nil
+	return msgs
+}
+
+func (l *Loop) send(ctx context.Context, msg sdk.Msg) {
+	res, err := l.sender.Send(ctx, msg)
+	switch m := msg.(type) {
+	case *markettypes.MsgCreateBids:
+		l.settle(m, res, err)
+	case *markettypes.MsgCloseBids:
+		if err != nil && ctx.Err() == nil {
+			l.cfg.Log.Warn("expired bids could not be closed; will try again", "bids", len(m.OrderIds), "err", err)
+		}
+	}
+}
+
+// settle tells the book what became of a batch of bids. One whose outcome is unknown stays on its way: the events of
+// its block will confirm it, or the next process reads its bids from the chain.
+func (l *Loop) settle(m *markettypes.MsgCreateBids, res *client.Result, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if errors.Is(err, client.ErrUnknownOutcome) {
+		l.cfg.Observer.BidsSent(0, 0, len(m.Bids))
+		return
+	}
+	if err != nil {
+		l.cfg.Log.Warn("bids were not taken; will try again", "bids", len(m.Bids), "err", err)
+		for i := range m.Bids {
+			l.book.Fail(m.Bids[i].OrderId, true)
+		}
+		l.cfg.Observer.BidsSent(0, len(m.Bids), 0)
+		return
+	}
+	results, err := bidResults(res, len(m.Bids))
+	if err != nil {
+		l.cfg.Log.Error("the outcome of bids can't be read; waiting for their events", "err", err)
+		l.cfg.Observer.BidsSent(0, 0, len(m.Bids))
+		return
+	}
+	l.record(m, results, res.Height)
+}
+
+// record enters the results of a batch that was included.
+func (l *Loop) record(m *markettypes.MsgCreateBids, results []markettypes.ItemResult, height int64) {
+	taken := 0
+	for i, r := range results {
+		if r.Code == 0 {
+			taken++
+			l.book.Confirm(m.Bids[i].OrderId, height)
+			continue
+		}
+		l.cfg.Log.Info("the chain refused a bid", "order", m.Bids[i].OrderId.String(), "codespace", r.Codespace, "code", r.Code)
+		l.book.Fail(m.Bids[i].OrderId, isLackOfFunds(r))
+	}
+	if taken > 0 {
+		l.lastBid = time.Now()
+	}
+	l.cfg.Observer.BidsSent(taken, len(results)-taken, 0)
+}
+
+// isLackOfFunds reports whether the bid's deposit could not be paid, which another block may change; every other
+// refusal is final for its order.
+func isLackOfFunds(r markettypes.ItemResult) bool {
+	return r.Codespace == sdkerrors.ErrInsufficientFunds.Codespace() && r.Code == sdkerrors.ErrInsufficientFunds.ABCICode()
+}
+
+// bidResults reads the result of each bid out of a transaction's.
+func bidResults(res *client.Result, want int) ([]markettypes.ItemResult, error) {
+	if len(res.Responses) != 1 {
+		return nil, fmt.Errorf("transaction %s has %d responses, not 1", res.Hash, len(res.Responses))
+	}
+	var out markettypes.MsgCreateBidsResponse
+	if err := out.Unmarshal(res.Responses[0].Value); err != nil {
+		return nil, fmt.Errorf("decode the results of transaction %s: %w", res.Hash, err)
+	}
+	if len(out.Results) != want {
+		return nil, fmt.Errorf("transaction %s has %d results for %d bids", res.Hash, len(out.Results), want)
+	}
+	return out.Results, nil
+}

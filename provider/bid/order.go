@@ -1,0 +1,113 @@
+package bid
+
+import (
+	"errors"
+	"fmt"
+
+	"cosmossdk.io/math"
+
+	"berth.dev/berth/provider/inventory"
+	deploymenttypes "berth.dev/berth/x/deployment/types"
+	markettypes "berth.dev/berth/x/market/types"
+	providertypes "berth.dev/berth/x/provider/types"
+)
+
+// Order is an order made ready for Decide: integers in place of decimals, totals in place of lists.
+type Order struct {
+	ID         markettypes.OrderID
+	Denom      string
+	Max        Amount // the most that the whole group may cost per block
+	Units      []inventory.Unit
+	Totals     Totals
+	Attributes []providertypes.Attribute
+	AllOf      []string // auditors that must all have signed
+	AnyOf      []string // auditors of which one must have signed
+	// Volumes and GPUs are attributes that a volume or graphics processor must have.
+	Volumes []providertypes.Attribute
+	GPUs    []providertypes.Attribute
+	// Addresses counts endpoints that need an address of their own.
+	Addresses int
+	// Excluded may not bid below ExcludedUntil.
+	Excluded      string
+	ExcludedUntil int64
+	// WindowEnd is the height at which the chain picks a winner; 0 when the tenant does.
+	WindowEnd int64
+}
+
+// ErrMalformed marks an order that the chain should have refused.
+var ErrMalformed = errors.New("malformed order")
+
+// Bounds on what Compile accepts, far above what the chain admits: they keep all sums within 64 bits.
+const (
+	maxUnits    = 1000
+	maxCount    = 100_000
+	maxQuantity = 1 << 44 // 16 TiB, or as many milli-cpus
+)
+
+// Compile prepares an order for Decide. It returns ErrMalformed for what no chain should let through; such an order
+// gets no bid and harms no other.
+func Compile(o *markettypes.Order) (Order, error) {
+	out := Order{
+		ID: o.Id, Units: make([]inventory.Unit, len(o.Spec.Units)),
+		Attributes: o.Spec.Requirements.Attributes,
+		AllOf:      o.Spec.Requirements.SignedBy.AllOf, AnyOf: o.Spec.Requirements.SignedBy.AnyOf,
+		Excluded: o.Excluded, ExcludedUntil: o.ExcludedUntil,
+	}
+	if n := len(o.Spec.Units); n == 0 || n > maxUnits {
+		return Order{}, fmt.Errorf("order %s has %d units: %w", o.Id, n, ErrMalformed)
+	}
+	if o.Auction.Mode == deploymenttypes.AUCTION_MODE_LOWEST {
+		out.WindowEnd = o.CreatedAt + int64(o.Auction.Window)
+	}
+	limit := math.LegacyZeroDec()
+	for i := range o.Spec.Units {
+		u := &o.Spec.Units[i]
+		if err := out.addUnit(i, u); err != nil {
+			return Order{}, fmt.Errorf("order %s, unit %d: %w", o.Id, u.Id, err)
+		}
+		limit = limit.Add(u.Price.Amount.MulInt64(int64(u.Count)))
+	}
+	out.Max = floorDec(limit)
+	return out, nil
+}
+
+func (o *Order) addUnit(i int, u *deploymenttypes.ResourceUnit) error {
+	storage := uint64(0)
+	for _, v := range u.Storage {
+		if storage += min(v.Bytes, maxQuantity+1); storage > maxQuantity {
+			break
+		}
+		o.Volumes = append(o.Volumes, v.Attributes...)
+	}
+	switch {
+	case u.Count == 0 || u.Count > maxCount:
+		return fmt.Errorf("count %d: %w", u.Count, ErrMalformed)
+	case u.CpuMilli > maxQuantity || u.MemoryBytes > maxQuantity || storage > maxQuantity:
+		return fmt.Errorf("cpu %dm, memory %d, storage %d are beyond any node: %w", u.CpuMilli, u.MemoryBytes, storage, ErrMalformed)
+	case u.Price.Amount.IsNil() || u.Price.Amount.IsNegative() || u.Price.Amount.BigInt().BitLen() > 200:
+		return fmt.Errorf("price %s: %w", u.Price, ErrMalformed)
+	}
+	if i == 0 {
+		o.Denom = u.Price.Denom
+	} else if u.Price.Denom != o.Denom {
+		return fmt.Errorf("prices in both %q and %q: %w", o.Denom, u.Price.Denom, ErrMalformed)
+	}
+	if u.Gpu.Count > 0 {
+		o.GPUs = append(o.GPUs, u.Gpu.Attributes...)
+	}
+	for _, e := range u.Endpoints {
+		if e.Kind == deploymenttypes.ENDPOINT_KIND_IP {
+			o.Addresses++
+		}
+	}
+	count := uint64(u.Count)
+	o.Units[i] = inventory.Unit{Count: int32(u.Count), Need: inventory.Amounts{
+		int64(u.CpuMilli), int64(u.MemoryBytes), int64(storage), int64(u.Gpu.Count),
+	}}
+	o.Totals.CPUMilli += u.CpuMilli * count
+	o.Totals.MemoryBytes += u.MemoryBytes * count
+	o.Totals.StorageBytes += storage * count
+	o.Totals.GPUs += uint64(u.Gpu.Count) * count
+	o.Totals.Endpoints += uint64(len(u.Endpoints))
+	return nil
+}

@@ -1,0 +1,70 @@
+// Package chain is the provider's only way to the chain: Follower turns blocks into typed events in order and without
+// holes, Reader answers questions about leases with the height of the answer, Sender carries messages until their
+// outcome is known.
+package chain
+
+import (
+	"fmt"
+	"strings"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/gogoproto/proto"
+
+	markettypes "berth.dev/berth/x/market/types"
+)
+
+// interest says which events of a type are worth decoding.
+type interest uint8
+
+const (
+	everyone interest = iota + 1
+	ours
+)
+
+// interests are the events that a provider acts on. Leases of others matter because they take an order off the market.
+var interests = map[string]interest{
+	proto.MessageName(&markettypes.EventOrderCreated{}):   everyone,
+	proto.MessageName(&markettypes.EventOrderClosed{}):    everyone,
+	proto.MessageName(&markettypes.EventBidCreated{}):     ours,
+	proto.MessageName(&markettypes.EventBidClosed{}):      ours,
+	proto.MessageName(&markettypes.EventLeaseCreated{}):   everyone,
+	proto.MessageName(&markettypes.EventLeaseSuspended{}): ours,
+	proto.MessageName(&markettypes.EventLeaseResumed{}):   ours,
+	proto.MessageName(&markettypes.EventLeaseClosed{}):    ours,
+}
+
+// decoder picks the events of one provider out of a block's.
+type decoder struct {
+	quoted string // the provider's address as it stands in an event's attribute
+}
+
+func newDecoder(provider string) decoder { return decoder{quoted: `"` + provider + `"`} }
+
+// decode appends the wanted events to out, in their order. An event that should be readable and is not is an error:
+// skipping it could lose a lease.
+func (d decoder) decode(out []proto.Message, events []abci.Event) ([]proto.Message, error) {
+	for i := range events {
+		ev := &events[i]
+		want := interests[ev.Type]
+		if want == 0 || want == ours && !d.isOurs(ev) {
+			continue
+		}
+		msg, err := sdk.ParseTypedEvent(*ev)
+		if err != nil {
+			return nil, fmt.Errorf("decode event %s: %w", ev.Type, err)
+		}
+		out = append(out, msg)
+	}
+	return out, nil
+}
+
+func (d decoder) isOurs(ev *abci.Event) bool {
+	for _, a := range ev.Attributes {
+		if a.Key == "provider" {
+			return strings.TrimSpace(a.Value) == d.quoted
+		}
+	}
+	return false
+}

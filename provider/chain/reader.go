@@ -1,0 +1,306 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	grpctypes "github.com/cosmos/cosmos-sdk/types/grpc"
+	"github.com/cosmos/cosmos-sdk/types/query"
+
+	"berth.dev/berth/client"
+	deploymenttypes "berth.dev/berth/x/deployment/types"
+	markettypes "berth.dev/berth/x/market/types"
+	providertypes "berth.dev/berth/x/provider/types"
+)
+
+// ErrStale means that a node answered from a height below the one that was asked for. Nothing was learned.
+var ErrStale = errors.New("the node answered from an older height")
+
+// Presence is what is known about a lease on chain. Unknown is not Absent: a node that can't be reached, or that lags,
+// must never look like a closed lease. The zero value is the safe one.
+type Presence int
+
+// What may be known.
+const (
+	Unknown Presence = iota
+	Present
+	Absent
+)
+
+// String names the presence for logs.
+func (p Presence) String() string {
+	switch p {
+	case Present:
+		return "present"
+	case Absent:
+		return "absent"
+	default:
+		return "unknown"
+	}
+}
+
+// pageSize is how many records one query asks for.
+const pageSize = 500
+
+// Reader asks the chain for what a provider needs to know. Each answer must come from a height that is not below the
+// one given; otherwise it is ErrStale.
+type Reader struct {
+	conn     grpc.ClientConnInterface
+	provider string
+}
+
+// NewReader reads for the provider with this address.
+func NewReader(conn grpc.ClientConnInterface, provider string) *Reader {
+	return &Reader{conn: conn, provider: provider}
+}
+
+// answer holds the height that a query was answered at.
+type answer struct{ md metadata.MD }
+
+func (a *answer) option() grpc.CallOption { return grpc.Header(&a.md) }
+
+// height is that of the answer; 0 when the node did not say.
+func (a *answer) height() int64 {
+	values := a.md.Get(grpctypes.GRPCBlockHeightHeader)
+	if len(values) == 0 {
+		return 0
+	}
+	h, err := strconv.ParseInt(values[0], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return h
+}
+
+func (a *answer) notBelow(height int64) error {
+	if got := a.height(); got < height {
+		return fmt.Errorf("asked for height %d or later, got %d: %w", height, got, ErrStale)
+	}
+	return nil
+}
+
+// LeasePresence says whether a lease lives, from a height not below notBelow. It is Absent only when the chain holds
+// the lease and it is closed, or when the chain holds its deployment and that is closed (PINV-3). "Not found" alone
+// proves nothing: it is Unknown, with a nil error.
+func (r *Reader) LeasePresence(ctx context.Context, id markettypes.LeaseID, notBelow int64) (Presence, error) {
+	var a answer
+	res, err := markettypes.NewQueryClient(r.conn).Lease(ctx, &markettypes.QueryLeaseRequest{Id: id}, a.option())
+	switch {
+	case client.IsNotFound(err):
+		return r.deploymentPresence(ctx, id.DeploymentID(), notBelow)
+	case err != nil:
+		return Unknown, fmt.Errorf("read lease %s: %w", id, err)
+	}
+	if err := a.notBelow(notBelow); err != nil {
+		return Unknown, fmt.Errorf("read lease %s: %w", id, err)
+	}
+	switch res.Lease.State {
+	case markettypes.LEASE_STATE_ACTIVE, markettypes.LEASE_STATE_SUSPENDED:
+		return Present, nil
+	case markettypes.LEASE_STATE_CLOSED:
+		return Absent, nil
+	default:
+		return Unknown, nil
+	}
+}
+
+func (r *Reader) deploymentPresence(ctx context.Context, id deploymenttypes.DeploymentID, notBelow int64) (Presence, error) {
+	d, err := r.Deployment(ctx, id, notBelow)
+	if client.IsNotFound(err) {
+		return Unknown, nil
+	}
+	if err != nil {
+		return Unknown, err
+	}
+	if d.Deployment.State == deploymenttypes.DEPLOYMENT_STATE_CLOSED {
+		return Absent, nil
+	}
+	return Unknown, nil
+}
+
+// Lease returns a lease with its payment.
+func (r *Reader) Lease(ctx context.Context, id markettypes.LeaseID, notBelow int64) (*markettypes.QueryLeaseResponse, error) {
+	var a answer
+	res, err := markettypes.NewQueryClient(r.conn).Lease(ctx, &markettypes.QueryLeaseRequest{Id: id}, a.option())
+	if err == nil {
+		err = a.notBelow(notBelow)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read lease %s: %w", id, err)
+	}
+	return res, nil
+}
+
+// Deployment returns a deployment with its groups.
+func (r *Reader) Deployment(ctx context.Context, id deploymenttypes.DeploymentID, notBelow int64) (*deploymenttypes.QueryDeploymentResponse, error) {
+	var a answer
+	res, err := deploymenttypes.NewQueryClient(r.conn).Deployment(ctx,
+		&deploymenttypes.QueryDeploymentRequest{Owner: id.Owner, Dseq: id.Dseq}, a.option())
+	if err == nil {
+		err = a.notBelow(notBelow)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read deployment %s: %w", id, err)
+	}
+	return res, nil
+}
+
+// Order returns one order.
+func (r *Reader) Order(ctx context.Context, id markettypes.OrderID) (markettypes.Order, error) {
+	res, err := markettypes.NewQueryClient(r.conn).Order(ctx, &markettypes.QueryOrderRequest{Id: id})
+	if err != nil {
+		return markettypes.Order{}, fmt.Errorf("read order %s: %w", id, err)
+	}
+	return res.Order, nil
+}
+
+// Provider returns our record; found is false when the chain positively has none.
+func (r *Reader) Provider(ctx context.Context) (record providertypes.Provider, found bool, err error) {
+	res, err := providertypes.NewQueryClient(r.conn).Provider(ctx, &providertypes.QueryProviderRequest{Owner: r.provider})
+	if client.IsNotFound(err) {
+		return providertypes.Provider{}, false, nil
+	}
+	if err != nil {
+		return providertypes.Provider{}, false, fmt.Errorf("read provider %s: %w", r.provider, err)
+	}
+	return res.Provider, true, nil
+}
+
+// Params returns the market's parameters.
+func (r *Reader) Params(ctx context.Context) (markettypes.Params, error) {
+	res, err := markettypes.NewQueryClient(r.conn).Params(ctx, &markettypes.QueryParamsRequest{})
+	if err != nil {
+		return markettypes.Params{}, fmt.Errorf("read the market's parameters: %w", err)
+	}
+	return res.Params, nil
+}
+
+// Leases lists our leases in a state, with their payments.
+func (r *Reader) Leases(ctx context.Context, state markettypes.LeaseState) ([]markettypes.QueryLeaseResponse, error) {
+	q := markettypes.NewQueryClient(r.conn)
+	out, err := pages(func(p *query.PageRequest) ([]markettypes.QueryLeaseResponse, *query.PageResponse, error) {
+		res, err := q.Leases(ctx, &markettypes.QueryLeasesRequest{Provider: r.provider, State: state, Pagination: p})
+		return res.GetLeases(), res.GetPagination(), err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list own leases: %w", err)
+	}
+	return out, nil
+}
+
+func (r *Reader) openBids(ctx context.Context) ([]markettypes.Bid, error) {
+	q := markettypes.NewQueryClient(r.conn)
+	out, err := pages(func(p *query.PageRequest) ([]markettypes.Bid, *query.PageResponse, error) {
+		res, err := q.Bids(ctx, &markettypes.QueryBidsRequest{Provider: r.provider, State: markettypes.BID_STATE_OPEN, Pagination: p})
+		return res.GetBids(), res.GetPagination(), err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list own bids: %w", err)
+	}
+	return out, nil
+}
+
+func (r *Reader) openOrders(ctx context.Context) ([]markettypes.Order, error) {
+	q := markettypes.NewQueryClient(r.conn)
+	out, err := pages(func(p *query.PageRequest) ([]markettypes.Order, *query.PageResponse, error) {
+		res, err := q.Orders(ctx, &markettypes.QueryOrdersRequest{State: markettypes.ORDER_STATE_OPEN, Pagination: p})
+		return res.GetOrders(), res.GetPagination(), err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list open orders: %w", err)
+	}
+	return out, nil
+}
+
+// pages asks for page after page until the last.
+func pages[T any](ask func(*query.PageRequest) ([]T, *query.PageResponse, error)) ([]T, error) {
+	var all []T
+	page := &query.PageRequest{Limit: pageSize}
+	for {
+		items, res, err := ask(page)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, items...)
+		if res == nil || len(res.NextKey) == 0 {
+			return all, nil
+		}
+		page = &query.PageRequest{Key: res.NextKey, Limit: pageSize}
+	}
+}
+
+// Snapshot is what the chain holds for a provider, read from a height not below Height. It is not one instant: an
+// event of a block after Height may already show in it, so that events are applied as if they might be repeated.
+type Snapshot struct {
+	Height int64
+	// Orders are all open orders.
+	Orders []markettypes.Order
+	// Bids are our open bids, Leases our active and suspended leases.
+	Bids   []markettypes.Bid
+	Leases []markettypes.Lease
+	// Held are the orders of our leases and of those bids whose order is not among Orders.
+	Held   []markettypes.Order
+	Params markettypes.Params
+}
+
+// Snapshot reads everything anew, from a height not below notBelow.
+func (r *Reader) Snapshot(ctx context.Context, notBelow int64) (*Snapshot, error) {
+	var a answer
+	params, err := markettypes.NewQueryClient(r.conn).Params(ctx, &markettypes.QueryParamsRequest{}, a.option())
+	if err != nil {
+		return nil, fmt.Errorf("read the market's parameters: %w", err)
+	}
+	if err := a.notBelow(max(1, notBelow)); err != nil {
+		return nil, fmt.Errorf("read the market: %w", err)
+	}
+	s := &Snapshot{Height: a.height(), Params: params.Params}
+	if s.Bids, err = r.openBids(ctx); err != nil {
+		return nil, err
+	}
+	for _, state := range []markettypes.LeaseState{markettypes.LEASE_STATE_ACTIVE, markettypes.LEASE_STATE_SUSPENDED} {
+		leases, err := r.Leases(ctx, state)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range leases {
+			s.Leases = append(s.Leases, l.Lease)
+		}
+	}
+	// Orders are read last: an order that was bid on or leased in between then is among the former, never lost.
+	if s.Orders, err = r.openOrders(ctx); err != nil {
+		return nil, err
+	}
+	return s, r.readHeld(ctx, s)
+}
+
+// readHeld reads the orders behind our leases and bids, whose sizes are what the inventory has to hold.
+func (r *Reader) readHeld(ctx context.Context, s *Snapshot) error {
+	known := make(map[markettypes.OrderID]bool, len(s.Orders))
+	for i := range s.Orders {
+		known[s.Orders[i].Id] = true
+	}
+	need := make([]markettypes.OrderID, 0, len(s.Bids)+len(s.Leases))
+	for i := range s.Bids {
+		need = append(need, s.Bids[i].Id.OrderID())
+	}
+	for i := range s.Leases {
+		need = append(need, s.Leases[i].Id.OrderID())
+	}
+	for _, id := range need {
+		if known[id] {
+			continue
+		}
+		order, err := r.Order(ctx, id)
+		if err != nil {
+			return err
+		}
+		known[id] = true
+		s.Held = append(s.Held, order)
+	}
+	return nil
+}

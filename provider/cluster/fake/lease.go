@@ -1,0 +1,181 @@
+package fake
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	manifesttypes "berth.dev/berth/manifest/types"
+	"berth.dev/berth/provider/cluster"
+)
+
+// lease is the simulated state of one workload.
+type lease struct {
+	workload    cluster.Workload
+	services    []*service // in the order of their names, as in the manifest
+	terminating bool
+	removeAfter int
+}
+
+// service is the simulated state of one service.
+type service struct {
+	spec manifesttypes.Service
+	// age counts the steps since all dependencies were ready.
+	age int
+	// ready instances, of which updated run the present spec.
+	ready, updated uint32
+	failure        string
+	ports          map[uint32]uint32 // `as` -> external port
+	log            []cluster.LogLine
+}
+
+// newLease starts w. Services that stay as they were keep their state, and those that changed keep their old
+// instances until the new ones are ready.
+func newLease(w cluster.Workload, old *lease, takePort func(key string) uint32) *lease {
+	l := &lease{workload: w}
+	for _, spec := range w.Group.Services {
+		s := &service{spec: spec, ports: map[uint32]uint32{}}
+		if prev := old.find(spec.Name); prev != nil {
+			s.ready, s.ports, s.log = min(prev.ready, spec.Count), prev.ports, prev.log
+			if same(prev.spec, spec) {
+				s.age, s.updated, s.failure = prev.age, prev.updated, prev.failure
+			}
+		}
+		for _, e := range spec.Expose {
+			if _, ok := s.ports[e.As]; !ok && forwarded(e) {
+				s.ports[e.As] = takePort(fmt.Sprintf("%s/%s/%d", w.Lease, spec.Name, e.As))
+			}
+		}
+		l.services = append(l.services, s)
+	}
+	return l
+}
+
+func same(a, b manifesttypes.Service) bool {
+	x, errX := a.Marshal()
+	y, errY := b.Marshal()
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// adopt makes all instances ready at once: they ran on while nobody looked.
+func (l *lease) adopt() {
+	for _, s := range l.services {
+		s.start()
+	}
+}
+
+func (l *lease) find(name string) *service {
+	if l == nil {
+		return nil
+	}
+	for _, s := range l.services {
+		if s.spec.Name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// forwarded tells whether an expose gets a port of the provider.
+func forwarded(e manifesttypes.Expose) bool {
+	return cluster.Anyone(e) && e.Proto != manifesttypes.PROTO_HTTP
+}
+
+// step moves every service one step on, and tells whether an instance became ready. Dependencies are looked at as they
+// were before the step, so the order of services does not matter, unless readiness takes no time at all: then the
+// loop goes on until nothing changes.
+func (l *lease) step(cfg Config, held bool) bool {
+	if held {
+		return false
+	}
+	any := false
+	for {
+		var due []*service
+		for _, s := range l.services {
+			if s.failure != "" || s.updated == s.spec.Count || !l.dependenciesReady(s) {
+				continue
+			}
+			if slices.Contains(cfg.MissingImages, s.spec.Image) {
+				s.failure = "image " + s.spec.Image + " does not exist"
+				continue
+			}
+			due = append(due, s)
+		}
+		moved := false
+		for _, s := range due {
+			s.age++
+			if s.age > cfg.ReadyAfter {
+				s.start()
+				moved, any = true, true
+			}
+		}
+		if cfg.ReadyAfter > 0 || !moved {
+			return any
+		}
+	}
+}
+
+func (s *service) start() {
+	s.ready, s.updated = s.spec.Count, s.spec.Count
+	for i := range s.spec.Count {
+		s.log = append(s.log, cluster.LogLine{
+			Service: s.spec.Name, Instance: instance(s.spec.Name, i), Line: "started " + s.spec.Image,
+		})
+	}
+}
+
+func (l *lease) dependenciesReady(s *service) bool {
+	for _, name := range s.spec.DependsOn {
+		// A service of another group is another cluster's affair.
+		if d := l.find(name); d != nil && d.ready < d.spec.Count {
+			return false
+		}
+	}
+	return true
+}
+
+func instance(service string, i uint32) string { return fmt.Sprintf("%s-%d", service, i) }
+
+func (l *lease) status(cfg Config) []cluster.ServiceStatus {
+	var out []cluster.ServiceStatus
+	for _, s := range l.services {
+		st := cluster.ServiceStatus{
+			Name: s.spec.Name, Desired: s.spec.Count, Ready: s.ready, Updated: s.updated,
+			Message: l.message(s), Failed: s.failure != "",
+		}
+		for _, r := range cluster.Routes(l.workload.Lease, s.spec, cfg.Domain) {
+			for _, host := range append([]string{r.Host}, r.Accept...) {
+				st.URLs = append(st.URLs, cluster.URL(host, cfg.IngressPort))
+			}
+		}
+		for _, e := range s.spec.Expose {
+			if forwarded(e) {
+				st.Ports = append(st.Ports, cluster.ForwardedPort{
+					Host: cfg.Host, Port: e.As, ExternalPort: s.ports[e.As], Proto: protoName(e.Proto),
+				})
+			}
+		}
+		out = append(out, st)
+	}
+	return out
+}
+
+func (l *lease) message(s *service) string {
+	switch {
+	case s.failure != "":
+		return s.failure
+	case s.updated >= s.spec.Count:
+		return ""
+	case !l.dependenciesReady(s):
+		return "waiting for the services it depends on"
+	default:
+		return "starting"
+	}
+}
+
+func protoName(p manifesttypes.Proto) string {
+	if p == manifesttypes.PROTO_UDP {
+		return "udp"
+	}
+	return "tcp"
+}

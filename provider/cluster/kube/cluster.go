@@ -1,0 +1,337 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"berth.dev/berth/provider/cluster"
+	markettypes "berth.dev/berth/x/market/types"
+)
+
+const (
+	// callTimeout bounds one call of the driver, however many requests it makes.
+	callTimeout = 60 * time.Second
+	// qps and burst bound the requests to the API server: 50 leases at once must not wait for a slow limiter.
+	qps, burst = 100, 200
+)
+
+// Cluster runs workloads on Kubernetes. All methods may be called from several goroutines. Run has to be running for
+// depends_on and for the repair of drift.
+type Cluster struct {
+	cfg     Config
+	typed   kubernetes.Interface
+	dynamic dynamic.Interface
+	// contact is when the API server last answered, in nanoseconds of the Unix epoch.
+	contact *atomic.Int64
+	now     func() time.Time
+
+	leases keyedMutex
+	env    discovered
+	cache  cache
+}
+
+var _ cluster.Cluster = (*Cluster)(nil)
+
+// New returns the driver of a cluster, or an error if the configuration or the kubeconfig cannot be used. It makes no
+// request.
+func New(cfg Config) (*Cluster, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	rc, err := restConfig(cfg.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("kube: read the cluster's access configuration: %w", err)
+	}
+	contact := &atomic.Int64{}
+	rc.QPS, rc.Burst, rc.UserAgent = qps, burst, manager
+	rc.Wrap(func(rt http.RoundTripper) http.RoundTripper { return witness{rt, contact} })
+	dyn, err := dynamic.NewForConfig(rc)
+	if err != nil {
+		return nil, fmt.Errorf("kube: %w", err)
+	}
+	proto := rest.CopyConfig(rc)
+	proto.ContentType, proto.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
+	typed, err := kubernetes.NewForConfig(proto)
+	if err != nil {
+		return nil, fmt.Errorf("kube: %w", err)
+	}
+	return newCluster(cfg, typed, dyn, contact), nil
+}
+
+func newCluster(cfg Config, typed kubernetes.Interface, dyn dynamic.Interface, contact *atomic.Int64) *Cluster {
+	return &Cluster{cfg: cfg.withDefaults(), typed: typed, dynamic: dyn, contact: contact, now: time.Now}
+}
+
+func restConfig(path string) (*rest.Config, error) {
+	if path == "" {
+		return rest.InClusterConfig()
+	}
+	return clientcmd.BuildConfigFromFlags("", path)
+}
+
+// witness notes when the API server last answered, so that cached answers are not taken for news of a cluster that
+// cannot be reached.
+type witness struct {
+	next    http.RoundTripper
+	contact *atomic.Int64
+}
+
+func (w witness) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := w.next.RoundTrip(r)
+	if err == nil && resp.StatusCode < http.StatusInternalServerError {
+		w.contact.Store(time.Now().UnixNano())
+	}
+	return resp, err
+}
+
+// ourLabels select the objects of all leases of this provider.
+func (c *Cluster) ourLabels(pairs ...string) string {
+	return labels.Set(with(map[string]string{
+		labelManagedBy: manager, labelProvider: labelValue(c.cfg.Provider),
+	}, pairs...)).String()
+}
+
+// Apply implements cluster.Cluster: the manifest is stored first, then everything that differs is applied.
+func (c *Cluster) Apply(ctx context.Context, w cluster.Workload) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if w.Lease.Provider != c.cfg.Provider {
+		return fmt.Errorf("kube: apply %s: %w: the lease is of another provider than %s", w.Lease, cluster.ErrRefused, c.cfg.Provider)
+	}
+	ns := namespaceOf(w.Lease)
+	defer c.leases.lock(ns)()
+	if err := c.apply(ctx, ns, w); err != nil {
+		return fmt.Errorf("kube: apply %s: %w", w.Lease, err)
+	}
+	return nil
+}
+
+func (c *Cluster) apply(ctx context.Context, ns string, w cluster.Workload) error {
+	s, err := c.settings(ctx)
+	if err != nil {
+		return err
+	}
+	have, err := c.readLease(ctx, ns)
+	if err != nil && !errors.Is(err, cluster.ErrNotFound) {
+		return err
+	}
+	rendered, err := render(w, s, starter(w.Group.Services, have))
+	if err != nil {
+		return err
+	}
+	if err := c.checkHosts(ctx, w); err != nil {
+		return err
+	}
+	return c.converge(ctx, ns, diff(rendered, have))
+}
+
+// Remove implements cluster.Cluster: the namespace goes, and with it all that is in it.
+func (c *Cluster) Remove(ctx context.Context, id markettypes.LeaseID) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	name := namespaceOf(id)
+	defer c.leases.lock(name)()
+	ns, err := c.namespace(ctx, name)
+	switch {
+	case errors.Is(err, cluster.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("kube: remove %s: %w", id, err)
+	case ns.DeletionTimestamp != nil:
+		return nil
+	}
+	err = c.typed.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{
+		Preconditions: metav1.NewUIDPreconditions(string(ns.UID)),
+	})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("kube: remove %s: %w", id, err)
+	}
+	return nil
+}
+
+// namespace reads the namespace of a lease. It returns ErrNotFound if there is none, and another error if there is one
+// that is not of this provider.
+func (c *Cluster) namespace(ctx context.Context, name string) (*corev1.Namespace, error) {
+	ns, err := c.typed.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("namespace %s: %w", name, cluster.ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read namespace %s: %w", name, err)
+	}
+	if ns.Labels[labelManagedBy] != manager || ns.Labels[labelProvider] != labelValue(c.cfg.Provider) {
+		return nil, fmt.Errorf("namespace %s exists and was not made by this provider", name)
+	}
+	return ns, nil
+}
+
+// List implements cluster.Cluster. A namespace whose manifest is missing, because its creation or removal was cut
+// short, is listed with its lease id alone.
+func (c *Cluster) List(ctx context.Context) ([]cluster.Deployed, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	namespaces, err := c.typed.CoreV1().Namespaces().List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels()})
+	if err != nil {
+		return nil, fmt.Errorf("kube: list namespaces: %w", err)
+	}
+	secrets, err := c.typed.CoreV1().Secrets("").List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels(labelRole, roleManifest)})
+	if err != nil {
+		return nil, fmt.Errorf("kube: list manifests: %w", err)
+	}
+	manifests := map[string]*corev1.Secret{}
+	for i := range secrets.Items {
+		manifests[secrets.Items[i].Namespace] = &secrets.Items[i]
+	}
+	var out []cluster.Deployed
+	for i := range namespaces.Items {
+		ns := &namespaces.Items[i]
+		id, err := leaseOf(ns.Annotations, ns.Name)
+		if err != nil {
+			c.cfg.Logger.Warn("a namespace with the provider's label is not a lease's", "err", err)
+			continue
+		}
+		d := cluster.Deployed{Workload: cluster.Workload{Lease: id}, Terminating: ns.DeletionTimestamp != nil}
+		if secret, ok := manifests[ns.Name]; ok {
+			if d.Workload, err = remembered(secret); err != nil {
+				return nil, fmt.Errorf("kube: list: %w", err)
+			}
+		}
+		out = append(out, d)
+	}
+	slices.SortFunc(out, func(a, b cluster.Deployed) int { return strings.Compare(a.Lease.String(), b.Lease.String()) })
+	return out, nil
+}
+
+// remembered reads a workload back from its Secret.
+func remembered(secret *corev1.Secret) (cluster.Workload, error) {
+	id, err := leaseOf(secret.Annotations, secret.Namespace)
+	if err != nil {
+		return cluster.Workload{}, err
+	}
+	w := cluster.Workload{Lease: id, ManifestHash: secret.Data[keyHash]}
+	if err := w.Envelope.Unmarshal(secret.Data[keyEnvelope]); err != nil {
+		return w, fmt.Errorf("manifest of lease %s: decode the envelope: %w", id, err)
+	}
+	if err := w.Group.Unmarshal(w.Envelope.Group); err != nil {
+		return w, fmt.Errorf("manifest of lease %s: decode the group: %w", id, err)
+	}
+	return w, nil
+}
+
+// Status implements cluster.Cluster.
+func (c *Cluster) Status(ctx context.Context, id markettypes.LeaseID) ([]cluster.ServiceStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	o, err := c.observe(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("kube: status of %s: %w", id, err)
+	}
+	return statusOf(o), nil
+}
+
+func (c *Cluster) observe(ctx context.Context, id markettypes.LeaseID) (observation, error) {
+	o := observation{
+		domain: c.cfg.Domain, nodeHost: c.cfg.NodeHost, ingressPort: c.cfg.IngressPort,
+		deployments: map[string]*appsv1.Deployment{}, ports: map[string]*corev1.Service{}, pods: map[string][]*corev1.Pod{},
+	}
+	var err error
+	if o.workload, err = c.held(ctx, id); err != nil {
+		return o, err
+	}
+	ns := namespaceOf(id)
+	deployments, err := c.typed.AppsV1().Deployments(ns).List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels()})
+	if err != nil {
+		return o, fmt.Errorf("list deployments: %w", err)
+	}
+	for i := range deployments.Items {
+		o.deployments[deployments.Items[i].Labels[labelService]] = &deployments.Items[i]
+	}
+	services, err := c.typed.CoreV1().Services(ns).List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels(labelRole, rolePorts)})
+	if err != nil {
+		return o, fmt.Errorf("list services: %w", err)
+	}
+	for i := range services.Items {
+		o.ports[services.Items[i].Labels[labelService]] = &services.Items[i]
+	}
+	pods, err := c.typed.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels()})
+	if err != nil {
+		return o, fmt.Errorf("list pods: %w", err)
+	}
+	for i := range pods.Items {
+		name := pods.Items[i].Labels[labelService]
+		o.pods[name] = append(o.pods[name], &pods.Items[i])
+	}
+	return o, nil
+}
+
+// held reads what the cluster was told to run for a lease; ErrNotFound if it runs nothing or is removing it.
+func (c *Cluster) held(ctx context.Context, id markettypes.LeaseID) (cluster.Workload, error) {
+	name := namespaceOf(id)
+	ns, err := c.namespace(ctx, name)
+	if err != nil {
+		return cluster.Workload{}, err
+	}
+	if ns.DeletionTimestamp != nil {
+		return cluster.Workload{}, fmt.Errorf("namespace %s is being removed: %w", name, cluster.ErrNotFound)
+	}
+	secret, err := c.typed.CoreV1().Secrets(name).Get(ctx, manifestSecret, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return cluster.Workload{}, fmt.Errorf("manifest in namespace %s: %w", name, cluster.ErrNotFound)
+	}
+	if err != nil {
+		return cluster.Workload{}, fmt.Errorf("read the manifest: %w", err)
+	}
+	return remembered(secret)
+}
+
+// keyedMutex holds a lock for each key that is in use.
+type keyedMutex struct {
+	mu   sync.Mutex
+	held map[string]*keyLock
+}
+
+type keyLock struct {
+	sync.Mutex
+	users int
+}
+
+// lock waits for the lock of a key and returns what releases it.
+func (m *keyedMutex) lock(key string) (unlock func()) {
+	m.mu.Lock()
+	if m.held == nil {
+		m.held = map[string]*keyLock{}
+	}
+	l, ok := m.held[key]
+	if !ok {
+		l = &keyLock{}
+		m.held[key] = l
+	}
+	l.users++
+	m.mu.Unlock()
+	l.Lock()
+	return func() {
+		l.Unlock()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if l.users--; l.users == 0 {
+			delete(m.held, key)
+		}
+	}
+}

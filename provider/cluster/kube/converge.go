@@ -1,0 +1,154 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
+
+	manifesttypes "berth.dev/berth/manifest/types"
+	"berth.dev/berth/provider/cluster"
+	markettypes "berth.dev/berth/x/market/types"
+)
+
+// resource gives access to the objects of a kind, in a namespace unless the kind has none.
+func (c *Cluster) resource(kind, namespace string) dynamic.ResourceInterface {
+	r := c.dynamic.Resource(resources[kind])
+	if kind == kindNamespace {
+		return r
+	}
+	return r.Namespace(namespace)
+}
+
+// readLease reads all objects of a lease. It returns ErrNotFound if there is no namespace, and an error if the
+// namespace is being removed or belongs to somebody else.
+func (c *Cluster) readLease(ctx context.Context, ns string) (live, error) {
+	u, err := c.resource(kindNamespace, "").Get(ctx, ns, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("namespace %s: %w", ns, cluster.ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read namespace %s: %w", ns, err)
+	}
+	labels := u.GetLabels()
+	if labels[labelManagedBy] != manager || labels[labelProvider] != labelValue(c.cfg.Provider) {
+		return nil, fmt.Errorf("namespace %s exists and was not made by this provider", ns)
+	}
+	if u.GetDeletionTimestamp() != nil {
+		return nil, fmt.Errorf("namespace %s is being removed", ns)
+	}
+	l := live{keyOf(u): u}
+	for _, kind := range pruneOrder {
+		items, err := c.list(ctx, kind, ns)
+		if err != nil {
+			return nil, err
+		}
+		for i := range items {
+			l[keyOf(&items[i])] = &items[i]
+		}
+	}
+	return l, nil
+}
+
+// list reads the objects of a kind that are this provider's, in one namespace or, if it is empty, in all of them. A
+// cluster that does not serve routes of the Gateway API has none.
+func (c *Cluster) list(ctx context.Context, kind, ns string) ([]unstructured.Unstructured, error) {
+	all, err := c.resource(kind, ns).List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels()})
+	if kind == kindHTTPRoute && apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list objects of kind %s: %w", kind, err)
+	}
+	for i := range all.Items {
+		// The items of a list need not repeat what they are.
+		all.Items[i].SetKind(kind)
+		all.Items[i].SetAPIVersion(resources[kind].GroupVersion().String())
+	}
+	return all.Items, nil
+}
+
+// converge makes the changes. What is applied first confines what comes later, so the first error ends it.
+func (c *Cluster) converge(ctx context.Context, ns string, ch changes) error {
+	for _, u := range ch.apply {
+		_, err := c.resource(u.GetKind(), ns).Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: manager, Force: true})
+		if apierrors.IsInvalid(err) {
+			return fmt.Errorf("%w: apply %s %s: %w", cluster.ErrRefused, u.GetKind(), u.GetName(), err)
+		}
+		if err != nil {
+			return fmt.Errorf("apply %s %s: %w", u.GetKind(), u.GetName(), err)
+		}
+	}
+	var errs []error
+	for _, k := range ch.remove {
+		background := metav1.DeletePropagationBackground
+		err := c.resource(k.kind, ns).Delete(ctx, k.name, metav1.DeleteOptions{PropagationPolicy: &background})
+		if err != nil && !apierrors.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("delete %s %s: %w", k.kind, k.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkHosts refuses host names that lead to another tenant's lease. Leases of one tenant may share a host for as long
+// as the tenant moves it from one to the other.
+func (c *Cluster) checkHosts(ctx context.Context, w cluster.Workload) error {
+	wanted := map[string]bool{}
+	for _, sv := range w.Group.Services {
+		for _, host := range acceptedHosts(w.Lease, sv, c.cfg.Domain) {
+			wanted[host] = true
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	for _, kind := range []string{kindHTTPRoute, kindIngress} {
+		all, err := c.resource(kind, "").List(ctx, metav1.ListOptions{LabelSelector: labelManagedBy + "=" + manager})
+		if kind == kindHTTPRoute && apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("list objects of kind %s: %w", kind, err)
+		}
+		for i := range all.Items {
+			if host := claimed(&all.Items[i], w.Lease, wanted); host != "" {
+				return fmt.Errorf("%w: host %s belongs to another tenant", cluster.ErrRefused, host)
+			}
+		}
+	}
+	return nil
+}
+
+func acceptedHosts(lease markettypes.LeaseID, sv manifesttypes.Service, domain string) []string {
+	var out []string
+	for _, r := range cluster.Routes(lease, sv, domain) {
+		out = append(out, r.Accept...)
+	}
+	return out
+}
+
+// claimed is a wanted host name that a route of another tenant has; empty if it has none.
+func claimed(route *unstructured.Unstructured, lease markettypes.LeaseID, wanted map[string]bool) string {
+	if route.GetLabels()[labelOwner] == labelValue(lease.Owner) {
+		return ""
+	}
+	hosts, _, _ := unstructured.NestedStringSlice(route.Object, "spec", "hostnames")
+	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
+	for _, rule := range rules {
+		if m, ok := rule.(map[string]any); ok {
+			if host, ok := m["host"].(string); ok {
+				hosts = append(hosts, host)
+			}
+		}
+	}
+	for _, host := range hosts {
+		if wanted[host] {
+			return host
+		}
+	}
+	return ""
+}

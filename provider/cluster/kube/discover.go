@@ -1,0 +1,237 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// discoveryAge is how long what was learned of the cluster is taken for true.
+const discoveryAge = time.Minute
+
+var gateways = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gateways"}
+
+// discovered is what was last learned of the cluster.
+type discovered struct {
+	mu       sync.Mutex
+	at       time.Time
+	settings settings
+	// routes is decided once: a Gateway that is away for a moment must not turn routes into Ingress objects.
+	routes *routing
+}
+
+// routing is how hosts are led to services.
+type routing struct {
+	mode                          RouteMode // empty: the cluster has neither
+	gatewayName, gatewayNamespace string
+}
+
+// settings returns the settings for rendering: the configuration with what is learned of the cluster.
+func (c *Cluster) settings(ctx context.Context) (settings, error) {
+	c.env.mu.Lock()
+	defer c.env.mu.Unlock()
+	if !c.env.at.IsZero() && c.now().Sub(c.env.at) < discoveryAge {
+		return c.env.settings, nil
+	}
+	s, err := c.discover(ctx)
+	if err != nil {
+		return settings{}, fmt.Errorf("learn about the cluster: %w", err)
+	}
+	c.env.settings, c.env.at = s, c.now()
+	return s, nil
+}
+
+func (c *Cluster) discover(ctx context.Context) (settings, error) {
+	cfg := c.cfg
+	s := settings{
+		Domain: cfg.Domain, IngressClass: cfg.IngressClass, IngressNamespaces: cfg.IngressNamespaces, IngressCIDRs: cfg.IngressCIDRs,
+		DNSNamespace: cfg.DNSNamespace, DNSLabels: cfg.DNSLabels, ImageUsers: cfg.ImageUsers,
+		RuntimeClass: cfg.RuntimeClass, GPUResource: cfg.GPUResource, DrainSeconds: cfg.DrainSeconds,
+	}
+	r, err := c.routing(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Routes, s.GatewayName, s.GatewayNamespace = r.mode, r.gatewayName, r.gatewayNamespace
+	if s.Routes == RouteGateway && len(s.IngressNamespaces) == 0 {
+		s.IngressNamespaces = []string{s.GatewayNamespace}
+	}
+	if s.Routes == RouteIngress && len(s.IngressNamespaces)+len(s.IngressCIDRs) == 0 {
+		return s, errors.New("routes are Ingress objects: the configuration must name the namespaces or addresses of the ingress controller")
+	}
+	nodes, err := c.typed.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return s, fmt.Errorf("list nodes: %w", err)
+	}
+	s.UserNamespaces = cfg.UserNamespaces == UserNamespacesOn ||
+		cfg.UserNamespaces == UserNamespacesAuto && haveUserNamespaces(nodes.Items)
+	if s.DenyCIDRs, err = c.clusterRanges(ctx, nodes.Items); err != nil {
+		return s, err
+	}
+	return s, nil
+}
+
+// haveUserNamespaces tells whether the container runtimes of all nodes that take workloads say that they can map users.
+func haveUserNamespaces(nodes []corev1.Node) bool {
+	found := false
+	for i := range nodes {
+		if !schedulable(&nodes[i]) {
+			continue
+		}
+		able := slices.ContainsFunc(nodes[i].Status.RuntimeHandlers, func(h corev1.NodeRuntimeHandler) bool {
+			return h.Features != nil && h.Features.UserNamespaces != nil && *h.Features.UserNamespaces
+		})
+		if !able {
+			return false
+		}
+		found = true
+	}
+	return found
+}
+
+// routing decides once how hosts are led to services.
+func (c *Cluster) routing(ctx context.Context) (routing, error) {
+	if c.env.routes != nil {
+		return *c.env.routes, nil
+	}
+	r, err := c.findRouting(ctx)
+	if err == nil && r.mode != "" {
+		c.env.routes = &r
+	}
+	return r, err
+}
+
+func (c *Cluster) findRouting(ctx context.Context) (routing, error) {
+	cfg := c.cfg
+	if cfg.RouteMode == RouteIngress {
+		return routing{mode: RouteIngress}, nil
+	}
+	if cfg.GatewayName != "" && cfg.RouteMode == RouteGateway {
+		return routing{RouteGateway, cfg.GatewayName, cfg.GatewayNamespace}, nil
+	}
+	gw, err := c.findGateway(ctx)
+	if err != nil {
+		return routing{}, err
+	}
+	if gw != nil {
+		return routing{RouteGateway, gw.GetName(), gw.GetNamespace()}, nil
+	}
+	if cfg.RouteMode == RouteGateway {
+		return routing{}, errors.New("the cluster has no Gateway with an HTTP listener")
+	}
+	classes, err := c.typed.NetworkingV1().IngressClasses().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return routing{}, fmt.Errorf("list ingress classes: %w", err)
+	}
+	if len(classes.Items) > 0 || cfg.IngressClass != "" {
+		return routing{mode: RouteIngress}, nil
+	}
+	return routing{}, nil
+}
+
+// findGateway returns the configured Gateway or else the first one with an HTTP listener; nil if there is none.
+func (c *Cluster) findGateway(ctx context.Context) (*unstructured.Unstructured, error) {
+	all, err := c.dynamic.Resource(gateways).List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list gateways: %w", err)
+	}
+	slices.SortFunc(all.Items, func(a, b unstructured.Unstructured) int {
+		return strings.Compare(a.GetNamespace()+"/"+a.GetName(), b.GetNamespace()+"/"+b.GetName())
+	})
+	for i := range all.Items {
+		gw := &all.Items[i]
+		if c.cfg.GatewayName != "" {
+			if gw.GetName() == c.cfg.GatewayName && gw.GetNamespace() == c.cfg.GatewayNamespace {
+				return gw, nil
+			}
+			continue
+		}
+		if hasHTTPListener(gw) {
+			return gw, nil
+		}
+	}
+	if c.cfg.GatewayName != "" {
+		return nil, fmt.Errorf("the cluster has no Gateway %s/%s", c.cfg.GatewayNamespace, c.cfg.GatewayName)
+	}
+	return nil, nil
+}
+
+func hasHTTPListener(gw *unstructured.Unstructured) bool {
+	listeners, _, _ := unstructured.NestedSlice(gw.Object, "spec", "listeners")
+	return slices.ContainsFunc(listeners, func(l any) bool {
+		m, ok := l.(map[string]any)
+		return ok && m["protocol"] == "HTTP"
+	})
+}
+
+// clusterRanges are the addresses of nodes, pods, services and the API server, and the configured ones: workloads may
+// not reach any of them as "the internet".
+func (c *Cluster) clusterRanges(ctx context.Context, nodes []corev1.Node) ([]string, error) {
+	found := map[string]bool{}
+	for _, cidr := range c.cfg.DenyCIDRs {
+		found[cidr] = true
+	}
+	for _, n := range nodes {
+		for _, cidr := range n.Spec.PodCIDRs {
+			found[cidr] = true
+		}
+		for _, a := range n.Status.Addresses {
+			if a.Type == corev1.NodeInternalIP || a.Type == corev1.NodeExternalIP {
+				addHost(found, a.Address)
+			}
+		}
+	}
+	slicesOf, err := c.typed.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{
+		LabelSelector: discoveryv1.LabelServiceName + "=kubernetes",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the addresses of the API server: %w", err)
+	}
+	for _, es := range slicesOf.Items {
+		for _, e := range es.Endpoints {
+			for _, a := range e.Addresses {
+				addHost(found, a)
+			}
+		}
+	}
+	services, err := c.typed.NetworkingV1().ServiceCIDRs().List(ctx, metav1.ListOptions{})
+	// A cluster that does not serve them is older than the API: its service range has to be configured if it is public.
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("list the ranges of services: %w", err)
+	}
+	if err == nil {
+		for _, sc := range services.Items {
+			for _, cidr := range sc.Spec.CIDRs {
+				found[cidr] = true
+			}
+		}
+	}
+	out := make([]string, 0, len(found))
+	for cidr := range found {
+		out = append(out, cidr)
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+func addHost(found map[string]bool, address string) {
+	if a, err := netip.ParseAddr(address); err == nil {
+		a = a.Unmap()
+		found[netip.PrefixFrom(a, a.BitLen()).String()] = true
+	}
+}

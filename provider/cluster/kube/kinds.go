@@ -1,0 +1,46 @@
+package kube
+
+import (
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// The kinds that the driver makes, and no others.
+const (
+	kindNamespace      = "Namespace"
+	kindSecret         = "Secret"
+	kindServiceAccount = "ServiceAccount"
+	kindNetworkPolicy  = "NetworkPolicy"
+	kindQuota          = "ResourceQuota"
+	kindLimitRange     = "LimitRange"
+	kindService        = "Service"
+	kindDeployment     = "Deployment"
+	kindHTTPRoute      = "HTTPRoute"
+	kindIngress        = "Ingress"
+)
+
+// resources are where the kinds are served.
+var resources = map[string]schema.GroupVersionResource{
+	kindNamespace:      {Version: "v1", Resource: "namespaces"},
+	kindSecret:         {Version: "v1", Resource: "secrets"},
+	kindServiceAccount: {Version: "v1", Resource: "serviceaccounts"},
+	kindNetworkPolicy:  {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
+	kindQuota:          {Version: "v1", Resource: "resourcequotas"},
+	kindLimitRange:     {Version: "v1", Resource: "limitranges"},
+	kindService:        {Version: "v1", Resource: "services"},
+	kindDeployment:     {Group: "apps", Version: "v1", Resource: "deployments"},
+	kindHTTPRoute:      {Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"},
+	kindIngress:        {Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
+}
+
+// pruneOrder are the kinds of objects in a lease's namespace, in the order in which those that are no longer rendered
+// are deleted: what leads to a workload before it, and what confines it after it.
+var pruneOrder = []string{
+	kindHTTPRoute, kindIngress, kindDeployment, kindService, kindSecret, kindServiceAccount, kindNetworkPolicy,
+	kindLimitRange, kindQuota,
+}
+
+// key names an object within a lease.
+type key struct{ kind, name string }
+
+func keyOf(u *unstructured.Unstructured) key { return key{u.GetKind(), u.GetName()} }

@@ -1,0 +1,169 @@
+package kube
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"berth.dev/berth/provider/cluster"
+)
+
+// accounting says how nodes and pods are counted.
+type accounting struct {
+	provider           string // value of labelProvider of our pods
+	shared             bool
+	gpu                corev1.ResourceName
+	cpu, memory, store float64 // the parts of a node that we may sell
+}
+
+// usage is an amount of each resource.
+type usage struct{ cpu, memory, storage, gpu int64 }
+
+func (u *usage) add(v usage) {
+	u.cpu += v.cpu
+	u.memory += v.memory
+	u.storage += v.storage
+	u.gpu += v.gpu
+}
+
+func larger(a, b usage) usage {
+	return usage{max(a.cpu, b.cpu), max(a.memory, b.memory), max(a.storage, b.storage), max(a.gpu, b.gpu)}
+}
+
+// capacity returns the nodes that take workloads, in the order of their names, with what foreign pods have requested.
+func (a accounting) capacity(nodes []*corev1.Node, pods []*corev1.Pod) []cluster.Node {
+	foreign := map[string]usage{}
+	for _, p := range pods {
+		if p.Spec.NodeName == "" || terminal(p) || a.ours(p) {
+			continue
+		}
+		u := foreign[p.Spec.NodeName]
+		u.add(a.requests(p))
+		foreign[p.Spec.NodeName] = u
+	}
+	var out []cluster.Node
+	for _, n := range nodes {
+		if schedulable(n) {
+			out = append(out, a.node(n, foreign[n.Name]))
+		}
+	}
+	slices.SortFunc(out, func(x, y cluster.Node) int { return strings.Compare(x.Name, y.Name) })
+	return out
+}
+
+// ours tells whether a pod belongs to a lease, so that a provider's reservation stands for it.
+func (a accounting) ours(p *corev1.Pod) bool {
+	of, leased := p.Labels[labelProvider]
+	return leased && p.Labels[labelManagedBy] == manager && (a.shared || of == a.provider)
+}
+
+func (a accounting) node(n *corev1.Node, foreign usage) cluster.Node {
+	all := a.amounts(n.Status.Allocatable)
+	return cluster.Node{
+		Name:           n.Name,
+		CPU:            cluster.MilliCPU(part(all.cpu, a.cpu)),
+		Memory:         cluster.Bytes(part(all.memory, a.memory)),
+		Storage:        cluster.Bytes(part(all.storage, a.store)),
+		GPU:            part(all.gpu, a.cpu),
+		ForeignCPU:     cluster.MilliCPU(partUp(foreign.cpu, a.cpu)),
+		ForeignMemory:  cluster.Bytes(partUp(foreign.memory, a.memory)),
+		ForeignStorage: cluster.Bytes(partUp(foreign.storage, a.store)),
+		ForeignGPU:     partUp(foreign.gpu, a.cpu),
+	}
+}
+
+// part rounds down and partUp up, so that the parts of several providers never exceed the whole.
+func part(n int64, factor float64) int64   { return int64(math.Floor(float64(n) * factor)) }
+func partUp(n int64, factor float64) int64 { return int64(math.Ceil(float64(n) * factor)) }
+
+func (a accounting) amounts(l corev1.ResourceList) usage {
+	value := func(name corev1.ResourceName) resource.Quantity { return l[name] }
+	cpu, memory, storage, gpu := value(corev1.ResourceCPU), value(corev1.ResourceMemory), value(corev1.ResourceEphemeralStorage), value(a.gpu)
+	return usage{cpu.MilliValue(), memory.Value(), storage.Value(), gpu.Value()}
+}
+
+// requests is what the scheduler counts for a pod: its containers and sidecars together, or the largest init container
+// with the sidecars that were started before it, or what the pod asks for as a whole; and the overhead of its runtime.
+func (a accounting) requests(p *corev1.Pod) usage {
+	var running, peak usage
+	for _, c := range p.Spec.InitContainers {
+		r := a.amounts(c.Resources.Requests)
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			running.add(r)
+			peak = larger(peak, running)
+			continue
+		}
+		r.add(running)
+		peak = larger(peak, r)
+	}
+	for _, c := range p.Spec.Containers {
+		running.add(a.amounts(c.Resources.Requests))
+	}
+	total := larger(running, peak)
+	if p.Spec.Resources != nil {
+		total = larger(total, a.amounts(p.Spec.Resources.Requests))
+	}
+	total.add(a.amounts(p.Spec.Overhead))
+	return total
+}
+
+// schedulable tells whether a node is up and takes pods that tolerate nothing.
+func schedulable(n *corev1.Node) bool {
+	if n.Spec.Unschedulable {
+		return false
+	}
+	for _, t := range n.Spec.Taints {
+		if t.Effect == corev1.TaintEffectNoSchedule || t.Effect == corev1.TaintEffectNoExecute {
+			return false
+		}
+	}
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// trimNode and trimPod drop what is never read from cached objects, so that a large cluster costs little memory.
+func trimNode(n *corev1.Node) *corev1.Node {
+	return &corev1.Node{
+		TypeMeta:   n.TypeMeta,
+		ObjectMeta: trimMeta(n.ObjectMeta),
+		Spec:       corev1.NodeSpec{Unschedulable: n.Spec.Unschedulable, Taints: n.Spec.Taints},
+		Status:     corev1.NodeStatus{Allocatable: n.Status.Allocatable, Conditions: n.Status.Conditions},
+	}
+}
+
+func trimPod(p *corev1.Pod) *corev1.Pod {
+	return &corev1.Pod{
+		TypeMeta:   p.TypeMeta,
+		ObjectMeta: trimMeta(p.ObjectMeta),
+		Spec: corev1.PodSpec{
+			NodeName: p.Spec.NodeName, Overhead: p.Spec.Overhead, Resources: p.Spec.Resources,
+			InitContainers: trimContainers(p.Spec.InitContainers), Containers: trimContainers(p.Spec.Containers),
+		},
+		Status: corev1.PodStatus{Phase: p.Status.Phase},
+	}
+}
+
+func trimContainers(in []corev1.Container) []corev1.Container {
+	out := make([]corev1.Container, 0, len(in))
+	for _, c := range in {
+		out = append(out, corev1.Container{
+			RestartPolicy: c.RestartPolicy, Resources: corev1.ResourceRequirements{Requests: c.Resources.Requests},
+		})
+	}
+	return out
+}
+
+func trimMeta(m metav1.ObjectMeta) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Name: m.Name, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion, Generation: m.Generation,
+		DeletionTimestamp: m.DeletionTimestamp, Labels: m.Labels,
+	}
+}

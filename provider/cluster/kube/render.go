@@ -1,0 +1,192 @@
+package kube
+
+import (
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	manifesttypes "berth.dev/berth/manifest/types"
+	"berth.dev/berth/provider/cluster"
+)
+
+// settings are what rendering needs besides the workload: the provider's configuration and what was learned of the
+// cluster.
+type settings struct {
+	Domain            string
+	Routes            RouteMode // gateway or ingress
+	GatewayName       string
+	GatewayNamespace  string
+	IngressClass      string
+	IngressNamespaces []string
+	IngressCIDRs      []string
+	DNSNamespace      string
+	DNSLabels         map[string]string
+	// DenyCIDRs are the configured ranges and those of nodes, pods and services, sorted.
+	DenyCIDRs      []string
+	UserNamespaces bool
+	ImageUsers     map[string]int64
+	RuntimeClass   string
+	GPUResource    string
+	DrainSeconds   int64
+}
+
+// rendering carries what all renderers of one lease share.
+type rendering struct {
+	settings
+	workload  cluster.Workload
+	namespace string
+	labels    map[string]string
+	// starts tells which services may have instances.
+	starts func(service string) bool
+}
+
+// render returns the objects of a workload in the order in which they must be applied: the namespace and what limits
+// the workload come before what runs. starts tells which services may have instances. An error wraps
+// cluster.ErrRefused and names every field that cannot be honoured.
+func render(w cluster.Workload, s settings, starts func(service string) bool) ([]*unstructured.Unstructured, error) {
+	if err := check(w, s); err != nil {
+		return nil, fmt.Errorf("%w: %w", cluster.ErrRefused, err)
+	}
+	r := rendering{settings: s, workload: w, namespace: namespaceOf(w.Lease), labels: leaseLabels(w.Lease), starts: starts}
+	memory, err := r.memory()
+	if err != nil {
+		return nil, fmt.Errorf("render %s: %w", w.Lease, err)
+	}
+	typed := []runtime.Object{r.namespaceObject(), memory, r.serviceAccount()}
+	typed = append(typed, r.networkPolicies()...)
+	typed = append(typed, r.quota(), r.limitRange())
+	for _, sv := range w.Group.Services {
+		typed = append(typed, r.service(sv)...)
+	}
+	return finish(w, typed)
+}
+
+// finish converts the objects and makes sure that each has a name of its own.
+func finish(w cluster.Workload, typed []runtime.Object) ([]*unstructured.Unstructured, error) {
+	out := make([]*unstructured.Unstructured, 0, len(typed))
+	seen := map[key]bool{}
+	for _, o := range typed {
+		u, err := toUnstructured(o)
+		if err != nil {
+			return nil, fmt.Errorf("render %s: %w", w.Lease, err)
+		}
+		k := keyOf(u)
+		if seen[k] {
+			return nil, fmt.Errorf("%w: two objects would be %s %s: rename a service", cluster.ErrRefused, k.kind, k.name)
+		}
+		seen[k] = true
+		out = append(out, u)
+	}
+	return out, nil
+}
+
+// service renders everything of one service.
+func (r *rendering) service(sv manifesttypes.Service) []runtime.Object {
+	var out []runtime.Object
+	if len(sv.Env) > 0 {
+		out = append(out, r.envSecret(sv))
+	}
+	out = append(out, r.services(sv)...)
+	out = append(out, r.deployment(sv))
+	return append(out, r.routes(sv)...)
+}
+
+// meta is the metadata of an object in the lease's namespace.
+func (r *rendering) meta(name string, labels ...string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: name, Namespace: r.namespace, Labels: with(r.labels, labels...)}
+}
+
+// podSecurityLevel is `restricted` when every service can run so.
+func (r *rendering) podSecurityLevel() string {
+	for _, sv := range r.workload.Group.Services {
+		if _, known := r.ImageUsers[sv.Image]; !known {
+			return "baseline"
+		}
+	}
+	return "restricted"
+}
+
+func (r *rendering) namespaceObject() *corev1.Namespace {
+	return &corev1.Namespace{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: r.namespace,
+			Labels: with(r.labels,
+				"pod-security.kubernetes.io/enforce", r.podSecurityLevel(),
+				"pod-security.kubernetes.io/enforce-version", "latest"),
+			Annotations: map[string]string{annotationLease: r.workload.Lease.String()},
+		},
+	}
+}
+
+// The keys of the Secret that holds a manifest.
+const (
+	keyEnvelope = "envelope"
+	keyHash     = "hash"
+)
+
+// memory is the Secret that the workload can be read back from.
+func (r *rendering) memory() (*corev1.Secret, error) {
+	envelope, err := r.workload.Envelope.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("encode the manifest: %w", err)
+	}
+	meta := r.meta(manifestSecret, labelRole, roleManifest)
+	meta.Annotations = map[string]string{annotationLease: r.workload.Lease.String()}
+	return &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: meta,
+		Type:       corev1.SecretTypeOpaque,
+		Data:       map[string][]byte{keyEnvelope: envelope, keyHash: r.workload.ManifestHash},
+	}, nil
+}
+
+// serviceAccountName is an account of our own, so that pods need not wait for the default one.
+const serviceAccountName = "workload"
+
+func (r *rendering) serviceAccount() *corev1.ServiceAccount {
+	return &corev1.ServiceAccount{
+		TypeMeta:                     metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+		ObjectMeta:                   r.meta(serviceAccountName),
+		AutomountServiceAccountToken: new(false),
+	}
+}
+
+// toUnstructured converts an object to what is sent: without nulls and without a status, and with a hash of itself in
+// an annotation, by which a later rendering that lacks a field is told from a cluster that added one.
+func toUnstructured(o runtime.Object) (*unstructured.Unstructured, error) {
+	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		return nil, fmt.Errorf("convert %T: %w", o, err)
+	}
+	delete(m, "status")
+	dropNulls(m)
+	data, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode %T: %w", o, err)
+	}
+	u := &unstructured.Unstructured{Object: m}
+	u.SetAnnotations(with(u.GetAnnotations(), annotationRendered, digest(data, 16)))
+	return u, nil
+}
+
+func dropNulls(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			if e == nil {
+				delete(v, k)
+				continue
+			}
+			dropNulls(e)
+		}
+	case []any:
+		for _, e := range v {
+			dropNulls(e)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package kube
+
+import (
+	"math"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// quota caps what the namespace may hold at all. It is a second line: the driver renders exactly what was leased. A
+// rollout holds one instance more and those that are ending, so every service may have twice its instances and one.
+func (r *rendering) quota() *corev1.ResourceQuota {
+	var pods, cpu, memory, disk, gpu int64
+	for _, sv := range r.workload.Group.Services {
+		n := 2*int64(sv.Count) + 1
+		pods += n
+		cpu = addTimes(cpu, n, int64(sv.CpuMilli))
+		memory = addTimes(memory, n, int64(sv.MemoryBytes))
+		disk = addTimes(disk, n, storage(sv))
+		gpu = addTimes(gpu, n, int64(sv.Gpu))
+	}
+	count := func(n int64) resource.Quantity { return *resource.NewQuantity(n, resource.DecimalSI) }
+	return &corev1.ResourceQuota{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ResourceQuota"},
+		ObjectMeta: r.meta("lease"),
+		Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{
+			corev1.ResourcePods:                                 count(pods),
+			corev1.ResourceRequestsCPU:                          *resource.NewMilliQuantity(cpu, resource.DecimalSI),
+			corev1.ResourceLimitsCPU:                            *resource.NewMilliQuantity(cpu, resource.DecimalSI),
+			corev1.ResourceRequestsMemory:                       *bytesQuantity(memory),
+			corev1.ResourceLimitsMemory:                         *bytesQuantity(memory),
+			corev1.ResourceRequestsEphemeralStorage:             *bytesQuantity(disk),
+			corev1.ResourceLimitsEphemeralStorage:               *bytesQuantity(disk),
+			corev1.ResourceName("requests." + r.GPUResource):    count(gpu),
+			corev1.ResourcePersistentVolumeClaims:               count(0),
+			corev1.ResourceServicesLoadBalancers:                count(0),
+			corev1.ResourceName("count/jobs.batch"):             count(0),
+			corev1.ResourceName("count/statefulsets.apps"):      count(0),
+			corev1.ResourceName("count/daemonsets.apps"):        count(0),
+			corev1.ResourceName("count/replicationcontrollers"): count(0),
+		}},
+	}
+}
+
+// addTimes is total + n*each, at most the largest number: an amount that large is no limit any more, but it must not
+// turn into a small one.
+func addTimes(total, n, each int64) int64 {
+	if each > 0 && n > (math.MaxInt64-total)/each {
+		return math.MaxInt64
+	}
+	return total + n*each
+}
+
+// limitRange gives limits to containers that ask for none and refuses those that ask for more than the largest
+// service.
+func (r *rendering) limitRange() *corev1.LimitRange {
+	var cpu, memory, disk int64
+	for _, sv := range r.workload.Group.Services {
+		cpu, memory, disk = max(cpu, int64(sv.CpuMilli)), max(memory, int64(sv.MemoryBytes)), max(disk, storage(sv))
+	}
+	list := func() corev1.ResourceList {
+		return corev1.ResourceList{
+			corev1.ResourceCPU:              *resource.NewMilliQuantity(cpu, resource.DecimalSI),
+			corev1.ResourceMemory:           *bytesQuantity(memory),
+			corev1.ResourceEphemeralStorage: *bytesQuantity(disk),
+		}
+	}
+	return &corev1.LimitRange{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "LimitRange"},
+		ObjectMeta: r.meta("lease"),
+		Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{
+			Type: corev1.LimitTypeContainer, Default: list(), DefaultRequest: list(), Max: list(),
+		}}},
+	}
+}

@@ -1,0 +1,260 @@
+package kube
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	manifesttypes "berth.dev/berth/manifest/types"
+)
+
+const (
+	// graceSeconds is how long an instance has for its end, the drain included.
+	graceSeconds = 30
+	// maxDrainSeconds leaves an instance some time to end after the drain.
+	maxDrainSeconds = 20
+	// minStorage is what an instance may write when its manifest reserves no storage: its log counts as well.
+	minStorage = 32 << 20
+)
+
+// selector selects the pods of a service within the namespace.
+func selector(service string) map[string]string { return map[string]string{labelService: service} }
+
+// deployment renders a service's instances. A rollout starts an instance before it ends one, so that no request is
+// lost and the number of ready instances never drops.
+func (r *rendering) deployment(sv manifesttypes.Service) *appsv1.Deployment {
+	replicas := int32(0)
+	if r.starts(sv.Name) {
+		replicas = int32(sv.Count)
+	}
+	one, none := intstr.FromInt32(1), intstr.FromInt32(0)
+	return &appsv1.Deployment{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
+		ObjectMeta: r.meta(sv.Name, labelService, sv.Name),
+		Spec: appsv1.DeploymentSpec{
+			Replicas:             &replicas,
+			RevisionHistoryLimit: new(int32(1)),
+			Selector:             &metav1.LabelSelector{MatchLabels: selector(sv.Name)},
+			Strategy: appsv1.DeploymentStrategy{
+				Type:          appsv1.RollingUpdateDeploymentStrategyType,
+				RollingUpdate: &appsv1.RollingUpdateDeployment{MaxSurge: &one, MaxUnavailable: &none},
+			},
+			Template: r.podTemplate(sv),
+		},
+	}
+}
+
+// podTemplate renders an instance. Its revision label is a hash of the rest, by which the pods of the present manifest
+// are known.
+func (r *rendering) podTemplate(sv manifesttypes.Service) corev1.PodTemplateSpec {
+	spec := corev1.PodSpec{
+		ServiceAccountName:            serviceAccountName,
+		AutomountServiceAccountToken:  new(false),
+		EnableServiceLinks:            new(false),
+		TerminationGracePeriodSeconds: new(int64(graceSeconds)),
+		SecurityContext: &corev1.PodSecurityContext{
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		Containers: []corev1.Container{r.container(sv)},
+		Volumes:    volumes(sv),
+	}
+	if r.RuntimeClass != "" {
+		spec.RuntimeClassName = &r.RuntimeClass
+	}
+	r.confine(&spec, sv.Image)
+	revision := digest(mustJSON(spec), 8)
+	labels := with(r.labels, labelService, sv.Name, labelRevision, revision)
+	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: spec}
+}
+
+// mustJSON encodes a value of plain fields, which cannot fail.
+func mustJSON(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("encode %T: %v", v, err))
+	}
+	return data
+}
+
+// rootCapabilities are what official images need that start as root, make their directories and then drop to a user of
+// their own. In a user namespace they give nothing over the host.
+var rootCapabilities = []corev1.Capability{
+	"CHOWN", "DAC_OVERRIDE", "FOWNER", "NET_BIND_SERVICE", "SETGID", "SETUID",
+}
+
+// confine sets what an instance may do: an image whose user is known not to be root runs without any capability; any
+// other runs in a user namespace, where its root is nobody on the host.
+func (r *rendering) confine(spec *corev1.PodSpec, image string) {
+	security := &corev1.SecurityContext{
+		AllowPrivilegeEscalation: new(false),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
+	if user, known := r.ImageUsers[image]; known {
+		spec.SecurityContext.RunAsNonRoot = new(true)
+		spec.SecurityContext.RunAsUser = &user
+	} else {
+		spec.HostUsers = new(false)
+		security.Capabilities.Add = rootCapabilities
+	}
+	spec.Containers[0].SecurityContext = security
+}
+
+func (r *rendering) container(sv manifesttypes.Service) corev1.Container {
+	c := corev1.Container{
+		Name:         sv.Name,
+		Image:        sv.Image,
+		Command:      literal(sv.Command),
+		Args:         literal(sv.Args),
+		Env:          envVars(sv),
+		Ports:        containerPorts(sv),
+		Resources:    r.resources(sv),
+		VolumeMounts: mounts(sv),
+	}
+	if len(sv.Expose) > 0 {
+		c.Lifecycle = &corev1.Lifecycle{
+			PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: r.DrainSeconds}},
+		}
+	}
+	c.ReadinessProbe = readiness(sv)
+	return c
+}
+
+// readiness connects to the first exposed port that is not udp.
+func readiness(sv manifesttypes.Service) *corev1.Probe {
+	for _, e := range sv.Expose {
+		if e.Proto == manifesttypes.PROTO_UDP {
+			continue
+		}
+		return &corev1.Probe{
+			ProbeHandler:   corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(int32(e.Port))}},
+			PeriodSeconds:  1,
+			TimeoutSeconds: 1,
+		}
+	}
+	return nil
+}
+
+// literal keeps Kubernetes from expanding $(NAME) in words that the tenant wrote for the container.
+func literal(words []string) []string {
+	var out []string
+	for _, w := range words {
+		out = append(out, strings.ReplaceAll(w, "$", "$$"))
+	}
+	return out
+}
+
+func containerPorts(sv manifesttypes.Service) []corev1.ContainerPort {
+	type key struct {
+		port  uint32
+		proto corev1.Protocol
+	}
+	var out []corev1.ContainerPort
+	seen := map[key]bool{}
+	for _, e := range sv.Expose {
+		k := key{e.Port, transport(e.Proto)}
+		if !seen[k] {
+			seen[k] = true
+			out = append(out, corev1.ContainerPort{ContainerPort: int32(e.Port), Protocol: k.proto})
+		}
+	}
+	return out
+}
+
+// The env of a service stands in a Secret, as its values may be secret. Keys are numbers, as the names of variables
+// are freer than those of keys. The name of the Secret holds a hash of its content, so that a change rolls the
+// instances, and an instance of the former manifest that restarts meanwhile still finds its own.
+func envSecretName(sv manifesttypes.Service) string {
+	return objectName("env", sv.Name, digest(mustJSON(sv.Env), 8))
+}
+
+func envKey(i int) string { return fmt.Sprintf("v%d", i) }
+
+func (r *rendering) envSecret(sv manifesttypes.Service) *corev1.Secret {
+	data := map[string][]byte{}
+	for i, e := range sv.Env {
+		data[envKey(i)] = []byte(e.Value)
+	}
+	return &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: r.meta(envSecretName(sv), labelRole, roleEnv, labelService, sv.Name),
+		Type:       corev1.SecretTypeOpaque,
+		Data:       data,
+	}
+}
+
+func envVars(sv manifesttypes.Service) []corev1.EnvVar {
+	var out []corev1.EnvVar
+	for i, e := range sv.Env {
+		out = append(out, corev1.EnvVar{Name: e.Name, ValueFrom: &corev1.EnvVarSource{
+			SecretKeyRef: &corev1.SecretKeySelector{
+				LocalObjectReference: corev1.LocalObjectReference{Name: envSecretName(sv)}, Key: envKey(i),
+			},
+		}})
+	}
+	return out
+}
+
+// ram tells whether a volume is kept in memory; it counts as memory of the instance then.
+func ram(v manifesttypes.Volume) bool { return attribute(v.Attributes, "class") == "ram" }
+
+// storage is what an instance may write, in bytes.
+func storage(sv manifesttypes.Service) int64 {
+	total := int64(0)
+	for _, v := range sv.Volumes {
+		if !ram(v) {
+			total += int64(v.Bytes)
+		}
+	}
+	return max(total, minStorage)
+}
+
+func volumeName(i int) string { return fmt.Sprintf("v%d", i) }
+
+func volumes(sv manifesttypes.Service) []corev1.Volume {
+	var out []corev1.Volume
+	for i, v := range sv.Volumes {
+		if v.Mount == "" {
+			continue
+		}
+		dir := &corev1.EmptyDirVolumeSource{SizeLimit: bytesQuantity(int64(v.Bytes))}
+		if ram(v) {
+			dir.Medium = corev1.StorageMediumMemory
+		}
+		out = append(out, corev1.Volume{Name: volumeName(i), VolumeSource: corev1.VolumeSource{EmptyDir: dir}})
+	}
+	return out
+}
+
+func mounts(sv manifesttypes.Service) []corev1.VolumeMount {
+	var out []corev1.VolumeMount
+	for i, v := range sv.Volumes {
+		if v.Mount != "" {
+			out = append(out, corev1.VolumeMount{Name: volumeName(i), MountPath: v.Mount, ReadOnly: v.ReadOnly})
+		}
+	}
+	return out
+}
+
+func bytesQuantity(n int64) *resource.Quantity { return resource.NewQuantity(n, resource.BinarySI) }
+
+// resources are requested and limited alike: a tenant gets what it pays for, whatever its neighbours do.
+func (r *rendering) resources(sv manifesttypes.Service) corev1.ResourceRequirements {
+	list := func() corev1.ResourceList {
+		l := corev1.ResourceList{
+			corev1.ResourceCPU:              *resource.NewMilliQuantity(int64(sv.CpuMilli), resource.DecimalSI),
+			corev1.ResourceMemory:           *bytesQuantity(int64(sv.MemoryBytes)),
+			corev1.ResourceEphemeralStorage: *bytesQuantity(storage(sv)),
+		}
+		if sv.Gpu > 0 {
+			l[corev1.ResourceName(r.GPUResource)] = *resource.NewQuantity(int64(sv.Gpu), resource.DecimalSI)
+		}
+		return l
+	}
+	return corev1.ResourceRequirements{Requests: list(), Limits: list()}
+}

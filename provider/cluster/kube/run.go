@@ -1,0 +1,319 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/informers"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+
+	"berth.dev/berth/provider/cluster"
+)
+
+const (
+	// resyncEvery is how often all leases are compared with their manifests.
+	resyncEvery = time.Minute
+	// settleFor gathers the events of one lease.
+	settleFor = 100 * time.Millisecond
+	// contactAge is how old the last answer of the API server may be for a cached answer to be given.
+	contactAge = 5 * time.Second
+)
+
+// cache holds what is watched while Run runs.
+type cache struct {
+	current atomic.Pointer[watched]
+}
+
+type watched struct {
+	nodes, pods toolscache.SharedIndexInformer
+}
+
+// everything is the queue's word for a pass over all leases; no namespace is called so.
+const everything = ""
+
+// Run watches the cluster and repairs leases until ctx ends: it starts services whose dependencies have become ready
+// and brings back whatever differs from the manifests. It returns nil when ctx has ended and everything has stopped.
+// What cannot be read or written is logged and tried again.
+func (c *Cluster) Run(ctx context.Context) error {
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Second, resyncEvery))
+	nodesAndPods := informers.NewSharedInformerFactoryWithOptions(c.typed, 0, informers.WithTransform(trim))
+	ours := informers.NewSharedInformerFactoryWithOptions(c.typed, 0, informers.WithTransform(trim),
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = c.ourLabels() }))
+	w := &watched{nodes: nodesAndPods.Core().V1().Nodes().Informer(), pods: nodesAndPods.Core().V1().Pods().Informer()}
+	deployments := ours.Apps().V1().Deployments().Informer()
+	if _, err := deployments.AddEventHandler(enqueue(queue, deployments.GetStore())); err != nil {
+		return fmt.Errorf("kube: watch deployments: %w", err)
+	}
+	nodesAndPods.Start(ctx.Done())
+	ours.Start(ctx.Done())
+	c.cache.current.Store(w)
+	defer func() {
+		c.cache.current.Store(nil)
+		queue.ShutDown()
+		nodesAndPods.Shutdown()
+		ours.Shutdown()
+	}()
+	context.AfterFunc(ctx, queue.ShutDown)
+	queue.Add(everything)
+	for {
+		item, stop := queue.Get()
+		if stop {
+			return nil
+		}
+		c.work(ctx, queue, item)
+		queue.Done(item)
+	}
+}
+
+// work handles one item of the queue. A pass over everything comes again by itself.
+func (c *Cluster) work(ctx context.Context, queue workqueue.TypedRateLimitingInterface[string], item string) {
+	var err error
+	if item == everything {
+		err = c.Reconcile(ctx)
+	} else {
+		err = c.reconcile(ctx, item)
+	}
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		c.cfg.Logger.Warn("leases could not be brought in line with their manifests", "namespace", item, "err", err)
+		queue.AddRateLimited(item)
+		return
+	case item == everything:
+		queue.AddAfter(everything, resyncEvery)
+	}
+	queue.Forget(item)
+}
+
+// enqueue asks for a look at a lease when one of its Deployments went away, or changed while another one waits for it.
+func enqueue(queue workqueue.TypedDelayingInterface[string], store toolscache.Store) toolscache.ResourceEventHandler {
+	changed := func(o any) {
+		d, ok := o.(*appsv1.Deployment)
+		if !ok {
+			return
+		}
+		for _, other := range store.List() {
+			if w, ok := other.(*appsv1.Deployment); ok && w.Namespace == d.Namespace && replicas(w) == 0 {
+				queue.AddAfter(d.Namespace, settleFor)
+				return
+			}
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    changed,
+		UpdateFunc: func(_, o any) { changed(o) },
+		DeleteFunc: func(o any) {
+			if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+				o = gone.Obj
+			}
+			if d, ok := o.(*appsv1.Deployment); ok {
+				queue.AddAfter(d.Namespace, settleFor)
+			}
+		},
+	}
+}
+
+// trim drops what is never read from what is cached.
+func trim(o any) (any, error) {
+	switch o := o.(type) {
+	case *corev1.Node:
+		return trimNode(o), nil
+	case *corev1.Pod:
+		return trimPod(o), nil
+	case *appsv1.Deployment:
+		return &appsv1.Deployment{
+			TypeMeta: o.TypeMeta, ObjectMeta: trimMeta(o.ObjectMeta),
+			Spec: appsv1.DeploymentSpec{Replicas: o.Spec.Replicas}, Status: appsv1.DeploymentStatus{ReadyReplicas: o.Status.ReadyReplicas},
+		}, nil
+	}
+	return o, nil
+}
+
+// Reconcile compares all leases with their manifests once and repairs those that differ. It reads each kind of object
+// once for all leases, and writes nothing if nothing differs.
+func (c *Cluster) Reconcile(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	s, err := c.settings(ctx)
+	if err != nil {
+		return fmt.Errorf("kube: reconcile: %w", err)
+	}
+	leases, err := c.readAll(ctx)
+	if err != nil {
+		return fmt.Errorf("kube: reconcile: %w", err)
+	}
+	var errs []error
+	for ns, have := range leases {
+		ch, err := plan(ns, have, s)
+		if err == nil && len(ch.apply)+len(ch.remove) > 0 {
+			err = c.reconcile(ctx, ns)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("kube: reconcile namespace %s: %w", ns, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// readAll reads the objects of all leases, by namespace.
+func (c *Cluster) readAll(ctx context.Context) (map[string]live, error) {
+	namespaces, err := c.list(ctx, kindNamespace, "")
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]live{}
+	for i := range namespaces {
+		if u := &namespaces[i]; u.GetDeletionTimestamp() == nil {
+			out[u.GetName()] = live{keyOf(u): u}
+		}
+	}
+	for _, kind := range pruneOrder {
+		items, err := c.list(ctx, kind, "")
+		if err != nil {
+			return nil, err
+		}
+		for i := range items {
+			if l, ok := out[items[i].GetNamespace()]; ok {
+				l[keyOf(&items[i])] = &items[i]
+			}
+		}
+	}
+	return out, nil
+}
+
+// plan computes what a lease lacks by its own manifest. A lease without a manifest, whose creation was cut short, is
+// left to the provider, which will apply or remove it.
+func plan(ns string, have live, s settings) (changes, error) {
+	u, ok := have[key{kindSecret, manifestSecret}]
+	if !ok {
+		return changes{}, nil
+	}
+	var secret corev1.Secret
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &secret); err != nil {
+		return changes{}, fmt.Errorf("read the manifest in namespace %s: %w", ns, err)
+	}
+	w, err := remembered(&secret)
+	if err != nil {
+		return changes{}, err
+	}
+	rendered, err := render(w, s, starter(w.Group.Services, have))
+	if err != nil {
+		return changes{}, err
+	}
+	return diff(rendered, have), nil
+}
+
+// reconcile repairs one lease; one that is gone or being removed is left alone.
+func (c *Cluster) reconcile(ctx context.Context, ns string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	defer c.leases.lock(ns)()
+	namespace, err := c.namespace(ctx, ns)
+	switch {
+	case errors.Is(err, cluster.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case namespace.DeletionTimestamp != nil:
+		return nil
+	}
+	s, err := c.settings(ctx)
+	if err != nil {
+		return err
+	}
+	have, err := c.readLease(ctx, ns)
+	if err != nil {
+		return err
+	}
+	ch, err := plan(ns, have, s)
+	if err != nil {
+		return err
+	}
+	c.logChanges(ns, ch, have)
+	return c.converge(ctx, ns, ch)
+}
+
+func (c *Cluster) logChanges(ns string, ch changes, have live) {
+	if len(ch.apply)+len(ch.remove) == 0 {
+		return
+	}
+	var applied, removed []string
+	for _, u := range ch.apply {
+		applied = append(applied, u.GetKind()+"/"+u.GetName())
+	}
+	for _, k := range ch.remove {
+		removed = append(removed, k.kind+"/"+k.name)
+	}
+	lease := have[key{kindNamespace, ns}].GetAnnotations()[annotationLease]
+	c.cfg.Logger.Info("bringing a lease in line with its manifest", "lease", lease, "apply", applied, "delete", removed)
+}
+
+// Nodes implements cluster.Cluster. While Run runs it answers from a watched cache, as long as the API server answers.
+func (c *Cluster) Nodes(ctx context.Context) ([]cluster.Node, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	nodes, pods, err := c.nodesAndPods(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("kube: read the nodes: %w", err)
+	}
+	a := accounting{
+		provider: labelValue(c.cfg.Provider), shared: c.cfg.Shared, gpu: corev1.ResourceName(c.cfg.GPUResource),
+		cpu: c.cfg.CPUFactor, memory: c.cfg.MemoryFactor, store: c.cfg.StorageFactor,
+	}
+	return a.capacity(nodes, pods), nil
+}
+
+func (c *Cluster) nodesAndPods(ctx context.Context) ([]*corev1.Node, []*corev1.Pod, error) {
+	if w := c.cache.current.Load(); w != nil && w.nodes.HasSynced() && w.pods.HasSynced() {
+		if err := c.checkContact(ctx); err != nil {
+			return nil, nil, err
+		}
+		return fromStore[*corev1.Node](w.nodes.GetStore()), fromStore[*corev1.Pod](w.pods.GetStore()), nil
+	}
+	nodes, err := c.typed.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	pods, err := c.typed.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	return pointers(nodes.Items), pointers(pods.Items), nil
+}
+
+// checkContact returns an error unless the API server answered lately or answers now.
+func (c *Cluster) checkContact(ctx context.Context) error {
+	if c.now().Sub(time.Unix(0, c.contact.Load())) < contactAge {
+		return nil
+	}
+	if _, err := c.typed.CoreV1().Namespaces().Get(ctx, metav1.NamespaceDefault, metav1.GetOptions{}); err != nil {
+		return fmt.Errorf("reach the API server: %w", err)
+	}
+	return ctx.Err()
+}
+
+func fromStore[T any](s toolscache.Store) []T {
+	var out []T
+	for _, o := range s.List() {
+		if v, ok := o.(T); ok {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func pointers[T any](items []T) []*T {
+	out := make([]*T, 0, len(items))
+	for i := range items {
+		out = append(out, &items[i])
+	}
+	return out
+}

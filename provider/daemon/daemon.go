@@ -1,0 +1,336 @@
+// Package daemon is the provider as one program: it wires the follower, the bid loop, the lease controller, the
+// cluster and the gateway together, and runs them until it is told to stop.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cosmos/cosmos-sdk/crypto/keyring"
+
+	"berth.dev/berth/client"
+	"berth.dev/berth/provider/bid"
+	"berth.dev/berth/provider/chain"
+	"berth.dev/berth/provider/cluster"
+	"berth.dev/berth/provider/gateway"
+	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/lease"
+)
+
+// Options are what a daemon gets from its caller besides the configuration.
+type Options struct {
+	Home    Home
+	Version string
+	Log     *slog.Logger
+	// Input answers the keyring's passphrase prompts.
+	Input io.Reader
+	// Keyring, if set, is used in place of the home's.
+	Keyring keyring.Keyring
+	// Cluster, if set, is used in place of the configured one.
+	Cluster cluster.Cluster
+	// Poll, if set, replaces the interval at which the node is asked for new blocks.
+	Poll time.Duration
+}
+
+// Daemon is a provider, ready to run once.
+type Daemon struct {
+	cfg      Config
+	log      *slog.Logger
+	client   *client.Client
+	provider string
+	pin      []byte
+	share    inventory.Factor
+	cluster  cluster.Cluster
+
+	metrics  *metrics
+	sender   Sender
+	reader   *chain.Reader
+	hints    *chain.Hints
+	follower *chain.Follower
+	bids     *bid.Loop
+	leases   *lease.Controller
+	gateway  *gateway.Server
+	unlock   func()
+}
+
+// shared says that other providers sell the rest of the same cluster.
+func (c Config) shared() bool {
+	f, err := inventory.ParseFactor(c.CapacityFactor)
+	return err == nil && f.Of(1<<30) < 1<<30
+}
+
+// New puts a daemon together: it opens the home, the keys and the cluster and takes the gateway's port, but asks
+// nothing of the chain yet.
+func New(cfg Config, o Options) (_ *Daemon, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := o.Home.Create(); err != nil {
+		return nil, err
+	}
+	d := &Daemon{cfg: cfg, log: o.Log, metrics: newMetrics()}
+	if d.unlock, err = lockHome(o.Home); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			d.unlock()
+		}
+	}()
+	if err := d.openChain(o); err != nil {
+		return nil, err
+	}
+	if d.share, err = inventory.ParseFactor(cfg.CapacityFactor); err != nil {
+		return nil, err
+	}
+	if d.cluster = o.Cluster; d.cluster == nil {
+		if d.cluster, err = openCluster(cfg, o.Home, d.provider, o.Log); err != nil {
+			return nil, err
+		}
+	}
+	return d, d.openLoops(o)
+}
+
+// openChain sets up the key, the reader, the sender and the follower.
+func (d *Daemon) openChain(o Options) (err error) {
+	kr := o.Keyring
+	if kr == nil {
+		if kr, err = o.Home.Keyring(d.cfg.Chain.KeyringBackend, o.Input); err != nil {
+			return err
+		}
+	}
+	if d.client, err = holdKey(d.cfg.Chain, kr, d.log); err != nil {
+		return err
+	}
+	d.provider = d.client.Address().String()
+	d.log = d.log.With("provider", d.provider)
+	d.reader = chain.NewReader(d.client.Conn(), d.provider)
+	d.sender = sender{next: chain.NewSender(d.client, chain.SenderConfig{Log: d.log}), txs: d.metrics.txs}
+	d.hints = chain.NewHints(d.cfg.Chain.Node, d.log)
+	d.follower, err = chain.NewFollower(chain.FollowerConfig{
+		Provider: d.provider, PlaceFile: o.Home.placeFile(), Poll: o.Poll, Log: d.log,
+	}, d.client.Head, d.client.RPC(), d.reader, d.hints.C())
+	return err
+}
+
+// openLoops sets up bidding, leases and the gateway.
+func (d *Daemon) openLoops(o Options) error {
+	prices, perMonth, err := d.cfg.Pricing.table()
+	if err != nil {
+		return err
+	}
+	d.bids = bid.NewLoop(d.cfg.policy(d.provider), d.sender, bid.LoopConfig{
+		Provider: d.provider, Prices: prices, PerMonth: perMonth, ValidFor: time.Duration(d.cfg.Bids.ValidFor),
+		Observer: d.metrics, Log: d.log,
+	})
+	memory, err := lease.OpenMemory(o.Home.acceptedFile())
+	if err != nil {
+		return err
+	}
+	d.leases = lease.New(lease.Config{
+		Provider: d.provider, ManifestTimeout: time.Duration(d.cfg.Leases.ManifestTimeout), Resync: time.Duration(d.cfg.Leases.Resync),
+		Refresh: time.Duration(d.cfg.Leases.Refresh), Observer: d.metrics, Log: d.log,
+	}, d.cluster, d.reader, d.sender, memory)
+	d.metrics.watch(d.bids.Counts, func() (active, suspended int) {
+		ids, suspended := d.leases.Leases()
+		return len(ids) - suspended, suspended
+	})
+	cert, pin, err := o.Home.TLS()
+	if err != nil {
+		return err
+	}
+	d.pin = pin
+	d.gateway, err = gateway.New(gateway.Config{
+		Listen: d.cfg.Gateway.Listen, Provider: d.provider, ChainID: d.cfg.Chain.ChainID, TLS: cert, Log: d.log, Metrics: d.metrics.registry,
+	}, &backend{
+		provider: d.provider, chainID: d.cfg.Chain.ChainID, version: o.Version, leases: d.leases, cluster: d.cluster, reader: d.reader,
+	})
+	return err
+}
+
+// Provider is the provider's address.
+func (d *Daemon) Provider() string { return d.provider }
+
+// stopWithin is how long the parts are given to stop.
+const stopWithin = 9 * time.Second
+
+// Run runs the provider until ctx ends, and then returns nil once all its parts have stopped. A part that fails stops
+// the others, and its error is returned. It may be called once.
+func (d *Daemon) Run(ctx context.Context) error {
+	defer d.unlock()
+	g, ctx := errgroup.WithContext(ctx)
+	for name, part := range map[string]func(context.Context) error{
+		"block hints":    d.hints.Run,
+		"chain follower": func(ctx context.Context) error { return d.follower.Run(ctx, d.sink) },
+		"bid loop":       d.bids.Run,
+		"leases":         d.leases.Run,
+		"gateway":        d.gateway.Run,
+		"metrics":        func(ctx context.Context) error { return d.metrics.serve(ctx, d.cfg.Metrics.Listen) },
+		"registration":   d.keepRegistered,
+		"block time":     d.keepBlockTime,
+		"capacity":       d.keepNodes,
+		"earnings":       d.keepWithdrawing,
+	} {
+		g.Go(func() error {
+			if err := part(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	d.log.Info("provider started", "chain", d.cfg.Chain.ChainID, "node", d.cfg.Chain.Node, "gateway", d.gateway.Addr().String())
+	return d.wait(ctx, g)
+}
+
+// wait returns when all parts have stopped, or when they had long enough to after ctx ended.
+func (d *Daemon) wait(ctx context.Context, g *errgroup.Group) error {
+	done := make(chan error, 1)
+	go func() { done <- g.Wait() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(stopWithin)
+	defer late.Stop()
+	select {
+	case err := <-done:
+		d.log.Info("provider stopped")
+		return err
+	case <-late.C:
+		return fmt.Errorf("some parts did not stop within %s", stopWithin)
+	}
+}
+
+// sink gives each update of the chain to the loops, leases first: what runs matters more than what may come.
+func (d *Daemon) sink(_ context.Context, u chain.Update) error {
+	d.leases.Handle(u)
+	if err := d.bids.Handle(u); err != nil {
+		return err
+	}
+	d.metrics.update(u)
+	if u.Snapshot != nil {
+		s := u.Snapshot
+		d.log.Info("read the market", "height", u.Height, "open_orders", len(s.Orders), "own_bids", len(s.Bids), "own_leases", len(s.Leases))
+	}
+	return nil
+}
+
+// retry calls try until it succeeds or ctx ends, logging what keeps it from success when that changes.
+func (d *Daemon) retry(ctx context.Context, what string, every time.Duration, try func() error) error {
+	last := ""
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil && err.Error() != last {
+			last = err.Error()
+			d.log.Warn(what+" failed; will try again", "err", err)
+		}
+		if err := pause(ctx, every); err != nil {
+			return err
+		}
+	}
+}
+
+// keepRegistered brings the record on chain in line once, and then lets bidding begin.
+func (d *Daemon) keepRegistered(ctx context.Context) error {
+	err := d.retry(ctx, "registering the provider", 5*time.Second, func() error {
+		if !d.cfg.AutoRegister {
+			_, found, err := d.reader.Provider(ctx)
+			if err == nil && !found {
+				err = errors.New("the chain has no record of this provider: run init --register, or set auto_register")
+			}
+			return err
+		}
+		did, err := Register(ctx, d.cfg, d.provider, d.pin, d.reader, d.sender)
+		if err == nil && did != Unchanged {
+			d.log.Info("provider record "+string(did), "host_uri", d.cfg.Gateway.HostURI)
+		}
+		return err
+	})
+	if err == nil {
+		d.bids.Enable()
+	}
+	return err
+}
+
+// keepBlockTime measures the block time now and then, as prices per month and lifetimes of bids depend on it.
+func (d *Daemon) keepBlockTime(ctx context.Context) error {
+	if declared := time.Duration(d.cfg.Chain.BlockTime); declared > 0 {
+		return d.bids.SetBlockTime(declared)
+	}
+	for {
+		err := d.retry(ctx, "measuring the block time", 2*time.Second, func() error {
+			block, err := d.client.BlockTime(ctx)
+			if err != nil {
+				return err
+			}
+			return d.bids.SetBlockTime(block)
+		})
+		if err != nil {
+			return err
+		}
+		if err := pause(ctx, time.Hour); err != nil {
+			return err
+		}
+	}
+}
+
+// keepNodes reads the cluster's capacity every interval. While it can't be read no bids are made.
+func (d *Daemon) keepNodes(ctx context.Context) error {
+	quiet := false
+	for {
+		nodes, err := d.cluster.Nodes(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			d.bids.SetNodes(nil, false)
+			d.metrics.clusterUp.Set(0)
+			if !quiet {
+				d.log.Warn("the cluster's nodes can't be read; no bids until they can", "err", err)
+			}
+		default:
+			sellable := make([]inventory.Node, len(nodes))
+			for i, n := range nodes {
+				sellable[i] = inventory.Sellable(n, d.share)
+			}
+			d.bids.SetNodes(sellable, true)
+			d.metrics.clusterUp.Set(1)
+		}
+		quiet = err != nil
+		if err := pause(ctx, time.Duration(d.cfg.Cluster.Poll)); err != nil {
+			return err
+		}
+	}
+}
+
+// keepWithdrawing takes out the earnings every interval.
+func (d *Daemon) keepWithdrawing(ctx context.Context) error {
+	for {
+		if err := pause(ctx, time.Duration(d.cfg.Withdraw.Interval)); err != nil {
+			return err
+		}
+		got, err := Withdraw(ctx, d.provider, d.reader, d.sender)
+		for _, c := range got {
+			d.metrics.withdrawn.WithLabelValues(c.Denom).Add(float64(c.Amount.Int64()))
+		}
+		if err != nil && ctx.Err() == nil {
+			d.log.Warn("earnings could not be withdrawn; will try again", "err", err)
+		}
+		if !got.IsZero() {
+			d.log.Info("earnings withdrawn", "amount", got.String())
+		}
+	}
+}

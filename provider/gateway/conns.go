@@ -1,0 +1,60 @@
+package gateway
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// addrKey names whom a connection is counted for: an IPv4 address, or the /64 network of an IPv6 address, as one
+// client commands all of that.
+func addrKey(remote string) string {
+	ap, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return remote
+	}
+	a := ap.Addr().Unmap().WithZone("")
+	if a.Is4() {
+		return a.String()
+	}
+	p, err := a.Prefix(64)
+	if err != nil {
+		return a.String()
+	}
+	return p.String()
+}
+
+// boundedListener closes connections beyond its slots as soon as they come. Waiting instead would let a client that
+// holds all slots keep the others out.
+type boundedListener struct {
+	net.Listener
+	slots   *slots
+	refused func()
+}
+
+// Accept implements net.Listener.
+func (l *boundedListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		key := addrKey(c.RemoteAddr().String())
+		if l.slots.take(key) {
+			return &boundedConn{Conn: c, release: sync.OnceFunc(func() { l.slots.give(key) })}, nil
+		}
+		l.refused()
+		_ = c.Close() // nothing was read or written; there is nobody to tell
+	}
+}
+
+type boundedConn struct {
+	net.Conn
+	release func()
+}
+
+// Close implements net.Conn and gives the slot back.
+func (c *boundedConn) Close() error {
+	defer c.release()
+	return c.Conn.Close()
+}

@@ -1,0 +1,48 @@
+// Package wire holds what the gateway's two ends share on the wire: the codec of gRPC messages and the form of errors.
+package wire
+
+import (
+	"fmt"
+
+	"github.com/cosmos/cosmos-sdk/codec/unknownproto"
+	"github.com/cosmos/gogoproto/proto"
+)
+
+// Codec encodes the messages, which gogoproto generates, for gRPC.
+type Codec struct {
+	// Strict refuses messages with fields that this program does not know. The server is strict, as an unknown field
+	// might narrow what is asked; a client ignores what newer servers add.
+	Strict bool
+}
+
+// Name implements encoding.Codec; it is the content subtype that every gRPC implementation uses.
+func (Codec) Name() string { return "proto" }
+
+// Marshal implements encoding.Codec.
+func (Codec) Marshal(v any) ([]byte, error) {
+	m, ok := v.(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("encode %T: not a message", v)
+	}
+	return proto.Marshal(m)
+}
+
+// Unmarshal implements encoding.Codec. Whatever the bytes, it returns an error rather than panic.
+func (c Codec) Unmarshal(data []byte, v any) (err error) {
+	m, ok := v.(proto.Message)
+	if !ok {
+		return fmt.Errorf("decode %T: not a message", v)
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("decode %T: %v", v, r)
+		}
+	}()
+	if c.Strict {
+		// None of the messages holds an Any, so no resolver is needed.
+		if err := unknownproto.RejectUnknownFieldsStrict(data, m, nil); err != nil {
+			return fmt.Errorf("decode %T: %w", v, err)
+		}
+	}
+	return proto.Unmarshal(data, m)
+}

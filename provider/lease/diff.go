@@ -1,0 +1,129 @@
+// Package lease keeps the cluster in step with the chain: what our active leases ask for runs, what a closed lease
+// left behind is removed. Diff is pure and says what has to be done; Controller is the loop around it that does it.
+//
+// Not knowing is never taken for not being (PINV-3): when the chain or the cluster can't be read nothing is changed,
+// and a workload is removed only after the chain has said, at a height not older than the last one seen, that its
+// lease is closed.
+package lease
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"time"
+
+	"berth.dev/berth/provider/cluster"
+	markettypes "berth.dev/berth/x/market/types"
+)
+
+// State is what is known about one of our leases.
+type State struct {
+	// Active or suspended leases keep their workloads; the difference shows in metrics only.
+	Suspended bool
+	// Since is when this process first saw the lease: the manifest is waited for from then on.
+	Since time.Time
+	// Closing is when its close was last asked for; zero if never.
+	Closing time.Time
+}
+
+// Kind is what an Action does.
+type Kind uint8
+
+// The kinds of actions.
+const (
+	// Verify asks the chain whether the lease is closed, and removes the workload if so.
+	Verify Kind = iota + 1
+	// Apply makes the cluster run Workload.
+	Apply
+	// Close ends the lease on chain, as its first manifest never came.
+	Close
+	// Lost tells people that a workload that was accepted is neither in the cluster nor in memory.
+	Lost
+)
+
+// Action is one step towards what the chain asks for.
+type Action struct {
+	Kind     Kind
+	Lease    markettypes.LeaseID
+	Workload cluster.Workload // Apply only
+}
+
+// View is all that Diff looks at.
+type View struct {
+	// Provider is our address; workloads of other providers in the same cluster are not ours to touch.
+	Provider string
+	// Leases are our active and suspended leases.
+	Leases map[markettypes.LeaseID]State
+	// Observed is what the cluster holds.
+	Observed []cluster.Deployed
+	// Accepted are the manifests last accepted, as far as this process knows them.
+	Accepted map[markettypes.LeaseID]cluster.Workload
+	// Remembered are the leases that had a manifest accepted at any time.
+	Remembered map[markettypes.LeaseID]bool
+	// Refresh applies every accepted workload again, to repair what was changed in the cluster.
+	Refresh bool
+
+	Now             time.Time
+	ManifestTimeout time.Duration
+}
+
+// closeAgain is how long a close that was asked for is given to show on chain.
+const closeAgain = time.Minute
+
+// Diff says what has to be done so that the cluster runs what the chain asks for, in the order of lease ids.
+func Diff(v View) []Action {
+	var out []Action
+	observed := make(map[markettypes.LeaseID]*cluster.Deployed, len(v.Observed))
+	for i := range v.Observed {
+		d := &v.Observed[i]
+		if d.Lease.Provider != v.Provider {
+			continue
+		}
+		observed[d.Lease] = d
+		if _, ours := v.Leases[d.Lease]; !ours && !d.Terminating {
+			out = append(out, Action{Kind: Verify, Lease: d.Lease})
+		}
+	}
+	for id, state := range v.Leases {
+		if a, ok := v.forLease(id, state, observed[id]); ok {
+			out = append(out, a)
+		}
+	}
+	slices.SortFunc(out, func(a, b Action) int { return Compare(a.Lease, b.Lease) })
+	return out
+}
+
+// forLease says what one of our leases needs.
+func (v *View) forLease(id markettypes.LeaseID, state State, have *cluster.Deployed) (Action, bool) {
+	want, accepted := v.Accepted[id]
+	switch {
+	case accepted && have == nil:
+		return Action{Kind: Apply, Lease: id, Workload: want}, true
+	case accepted && !have.Terminating && (v.Refresh || !bytes.Equal(have.ManifestHash, want.ManifestHash)):
+		return Action{Kind: Apply, Lease: id, Workload: want}, true
+	case accepted || have != nil:
+		return Action{}, false
+	case v.Remembered[id]:
+		return Action{Kind: Lost, Lease: id}, true
+	case v.Now.Sub(state.Since) >= v.ManifestTimeout && (state.Closing.IsZero() || v.Now.Sub(state.Closing) >= closeAgain):
+		return Action{Kind: Close, Lease: id}, true
+	default:
+		return Action{}, false
+	}
+}
+
+// Compare orders lease ids by owner, number and provider.
+func Compare(a, b markettypes.LeaseID) int {
+	if c := strings.Compare(a.Owner, b.Owner); c != 0 {
+		return c
+	}
+	for _, p := range [...][2]uint64{{a.Dseq, b.Dseq}, {uint64(a.Gseq), uint64(b.Gseq)}, {uint64(a.Oseq), uint64(b.Oseq)}} {
+		if p[0] != p[1] {
+			if p[0] < p[1] {
+				return -1
+			}
+			return 1
+		}
+	}
+	return strings.Compare(a.Provider, b.Provider)
+}

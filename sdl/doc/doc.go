@@ -1,0 +1,167 @@
+// Package doc is a parsed document as front-ends read it: a tree of nodes that know where they stand, and reads that
+// report what is wrong instead of failing. What is written once and used twice (an alias of YAML) appears twice, so
+// that every node has one path; limits keep that from growing without bound.
+package doc
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"berth.dev/berth/sdl"
+)
+
+// Kind is what a node is.
+type Kind int
+
+// The kinds of nodes.
+const (
+	Null Kind = iota
+	Scalar
+	Map
+	List
+)
+
+// String names a kind for people.
+func (k Kind) String() string {
+	switch k {
+	case Null:
+		return "nothing"
+	case Scalar:
+		return "a value"
+	case Map:
+		return "a mapping"
+	case List:
+		return "a list"
+	}
+	return "something else"
+}
+
+// Node is a value of a document. Nodes are made by a parser of this package and never changed.
+type Node struct {
+	kind   Kind
+	bool   bool // a scalar that is written as true or false, without quotes
+	line   int
+	column int
+	text   string
+	parent *Node
+	key    *Node // the node of the key, in a mapping
+	index  int   // the place in a list
+	kids   []Node
+	keys   []Node // keys[i] belongs to kids[i], in a mapping
+}
+
+// Kind returns what the node is.
+func (n *Node) Kind() Kind { return n.kind }
+
+// Text returns a scalar as it is written, without its quotes; it is empty for other nodes. Numbers are never
+// converted on the way, so that 1e-4 and 0.10 stay exact.
+func (n *Node) Text() string { return n.text }
+
+// IsBool tells whether the node is true or false, written without quotes.
+func (n *Node) IsBool() bool { return n.bool }
+
+// Line and Column count from 1.
+func (n *Node) Line() int { return n.line }
+
+// Column counts characters from 1.
+func (n *Node) Column() int { return n.column }
+
+// Path is the place of a node, for example services.web.expose[0].to[1]; that of the root is empty. A key has the
+// path of its value.
+func (n *Node) Path() string {
+	if n.parent == nil {
+		return ""
+	}
+	base := n.parent.Path()
+	if n.parent.kind == List {
+		return base + "[" + strconv.Itoa(n.index) + "]"
+	}
+	return join(base, n.key.text)
+}
+
+func join(base, key string) string {
+	switch {
+	case !plainKey(key):
+		return base + "[" + strconv.Quote(shorten(key)) + "]"
+	case base == "":
+		return key
+	}
+	return base + "." + key
+}
+
+func plainKey(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '<') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxShown
+}
+
+// maxShown is the most characters of a document's text that a message repeats.
+const maxShown = 80
+
+func shorten(s string) string {
+	if len(s) <= maxShown {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxShown], "") + "..."
+}
+
+// Show says what a node is in a message: a scalar in quotes, of bounded length, or the name of its kind.
+func (n *Node) Show() string {
+	if n.kind == Scalar {
+		return strconv.Quote(shorten(n.text))
+	}
+	return n.kind.String()
+}
+
+// Problem starts a diagnostic at the node. What it found is shown; see Diagnostic.WithFound for values that must not be.
+func (n *Node) Problem(code, format string, args ...any) sdl.Diagnostic {
+	d := sdl.Diagnostic{
+		Code: code, Line: n.line, Column: n.column, Path: n.Path(), Message: fmt.Sprintf(format, args...),
+	}
+	if n.kind == Scalar {
+		d.Found = shorten(n.text)
+	}
+	return d
+}
+
+// Key returns the node of the key that leads to n in a mapping, and n itself elsewhere: it is where to point at when
+// the name is wrong rather than the value.
+func (n *Node) Key() *Node {
+	if n.key == nil {
+		return n
+	}
+	return n.key
+}
+
+// Name is the key that leads to n in a mapping, else empty.
+func (n *Node) Name() string {
+	if n.key == nil {
+		return ""
+	}
+	return n.key.text
+}
+
+// Child returns the value of a key of a mapping, or nil.
+func (n *Node) Child(key string) *Node {
+	for i := range n.keys {
+		if n.keys[i].text == key {
+			return &n.kids[i]
+		}
+	}
+	return nil
+}
+
+// Items returns the entries of a list or the values of a mapping, in the order of the document. It is empty for
+// other nodes.
+func (n *Node) Items() []*Node {
+	out := make([]*Node, len(n.kids))
+	for i := range n.kids {
+		out[i] = &n.kids[i]
+	}
+	return out
+}

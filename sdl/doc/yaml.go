@@ -1,0 +1,410 @@
+package doc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"berth.dev/berth/sdl"
+)
+
+// The limits of a document. They keep the time and memory that a hostile one can take small.
+const (
+	MaxBytes = 1 << 20 // of the document
+	MaxDepth = 64      // of values within values
+	MaxNodes = 50_000  // of values, after aliases are followed
+	// maxMarks bounds the characters that can start a value, which is counted before the document is parsed.
+	maxMarks = 100_000
+)
+
+// ParseYAML reads one YAML document and returns its root, or reports why it cannot and returns nil. It refuses more
+// than the limits, text that is not UTF-8, several documents, keys that are no text or appear twice, tags other than
+// those of JSON's types, and aliases that lead back to themselves.
+func ParseYAML(data []byte, r *sdl.Reporter) *Node {
+	if !checkBytes(data, r) {
+		return nil
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var root yaml.Node
+	switch err := dec.Decode(&root); {
+	case errors.Is(err, io.EOF):
+		r.Report(at(1, 1, "E-YAML-EMPTY", "the document is empty"))
+		return nil
+	case err != nil:
+		reportSyntax(data, err, r)
+		return nil
+	}
+	var second yaml.Node
+	switch err := dec.Decode(&second); {
+	case err == nil:
+		r.Report(at(max(1, second.Line), max(1, second.Column), "E-YAML-MULTI", "a second document starts here; a file holds one").
+			WithHint("remove the line --- and what follows it, or put it into a file of its own"))
+		return nil
+	case !errors.Is(err, io.EOF):
+		reportSyntax(data, err, r)
+		return nil
+	}
+	b := builder{report: r}
+	n := new(Node)
+	if len(root.Content) != 1 || !b.fill(n, root.Content[0], 0) {
+		return nil
+	}
+	return n
+}
+
+func at(line, column int, code, format string, args ...any) sdl.Diagnostic {
+	return sdl.Diagnostic{Code: code, Line: line, Column: column, Message: fmt.Sprintf(format, args...)}
+}
+
+// checkBytes refuses what is not worth parsing, in one pass over the bytes.
+func checkBytes(data []byte, r *sdl.Reporter) bool {
+	if len(data) > MaxBytes {
+		r.Report(sdl.Diagnostic{Code: "E-SIZE", Message: fmt.Sprintf("the document has %d bytes, at most %d are allowed", len(data), MaxBytes)})
+		return false
+	}
+	marks, line, start := 0, 1, 0
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case c == '\n':
+			line, start = line+1, i+1
+			marks++
+		case c == ',' || c == '[' || c == '{' || c == ':' || c == '-' || c == '?':
+			marks++
+		case c < ' ' && c != '\t' && c != '\r' || c == 0x7f:
+			r.Report(at(line, column(data[start:i]), "E-CHARACTER", "control character %q", rune(c)))
+			return false
+		case c >= utf8.RuneSelf:
+			if _, size := utf8.DecodeRune(data[i:]); size > 1 {
+				i += size - 1
+				continue
+			}
+			r.Report(at(line, column(data[start:i]), "E-UTF8", "byte 0x%02x is not UTF-8", c).WithHint("save the file in UTF-8"))
+			return false
+		}
+	}
+	if marks > maxMarks {
+		r.Report(sdl.Diagnostic{Code: "E-YAML-NODES", Message: fmt.Sprintf("the document may hold more than %d values", MaxNodes)})
+		return false
+	}
+	return true
+}
+
+// column is the place after the characters of a line's beginning.
+func column(before []byte) int { return utf8.RuneCount(before) + 1 }
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+// advice says what to do about the parser's messages, which speak of its own workings.
+var advice = []struct{ message, code, say, hint string }{
+	{"mapping values are not allowed", "E-YAML", "a key and its value cannot stand here", `check the indentation; a value that holds ": " needs quotes`},
+	{"did not find expected key", "E-YAML", "a key was expected here", "keys of one mapping start in one column"},
+	{"did not find expected '-' indicator", "E-YAML", `an entry that starts with "- " was expected here`, "entries of one list start in one column"},
+	{"did not find expected ',' or ']'", "E-YAML", "a list in brackets is not closed", ""},
+	{"did not find expected ',' or '}'", "E-YAML", "a mapping in braces is not closed", ""},
+	{"could not find expected ':'", "E-YAML", `a key without ": "`, `write "key: value", with a space after the colon`},
+	{"found unexpected end of stream", "E-YAML", "a quote is not closed", ""},
+	{"found character that cannot start any token", "E-YAML", "a value cannot start with this character", "put the value into quotes"},
+	{"found unknown escape character", "E-YAML", "unknown escape in double quotes", `write \\ for a backslash, or use single quotes`},
+	{"block sequence entries are not allowed", "E-YAML", `a list cannot start here`, "put the entries onto lines of their own"},
+	{"exceeded max depth", "E-YAML-DEPTH", fmt.Sprintf("values lie more than %d deep in each other", MaxDepth), ""},
+	{"unknown anchor", "E-YAML", "an alias names an anchor that is not defined before it", ""},
+}
+
+// reportSyntax says where a document is not YAML. Tabs in the indentation are the usual cause, so they are looked for
+// first. Of other mistakes the parser tells a line that may be off, so the place is where it stopped reading.
+func reportSyntax(data []byte, err error, r *sdl.Reporter) {
+	if reportTabs(data, r) {
+		return
+	}
+	line, col, message := 0, 1, err.Error()
+	if m := yamlLine.FindStringSubmatch(message); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		message = m[2]
+	}
+	switch read := readUntil(data); {
+	case strings.Contains(message, "end of stream"):
+		col = columnOf(data, line, `"'`)
+	case strings.Contains(message, "mapping values"):
+		line = bytes.Count(read, []byte("\n")) + 1
+		col = column(read[bytes.LastIndexByte(read, '\n')+1 : bytes.LastIndexByte(read, ':')])
+	case len(read) > 0:
+		line = bytes.Count(read, []byte("\n")) + 1
+		col = columnOf(data, line, "")
+	}
+	if reportNoSpace(data, line, r) {
+		return
+	}
+	d := at(max(1, line), col, "E-YAML", "not YAML: %s", message)
+	for _, a := range advice {
+		if strings.Contains(message, a.message) {
+			d.Code, d.Message, d.Hint = a.code, a.say, a.hint
+			break
+		}
+	}
+	r.Report(d)
+}
+
+var noSpace = regexp.MustCompile(`^ *(?:- +)?("[^"]*"|'[^']*'|[A-Za-z0-9_-]+):[^ /:]`)
+
+// reportNoSpace reports a key with its value right after the colon in the line at which the parser stopped or in the
+// one before it. YAML takes both together for one text, and stumbles over what comes next.
+func reportNoSpace(data []byte, line int, r *sdl.Reporter) bool {
+	lines := bytes.Split(data, []byte("\n"))
+	for _, n := range []int{line - 1, line} {
+		if n < 1 || n > len(lines) {
+			continue
+		}
+		if m := noSpace.FindSubmatchIndex(lines[n-1]); m != nil {
+			r.Report(at(n, column(lines[n-1][:m[3]])+1, "E-YAML", "a space is missing after the colon"))
+			return true
+		}
+	}
+	return false
+}
+
+// reportTabs reports the lines that are indented with tabs.
+func reportTabs(data []byte, r *sdl.Reporter) bool {
+	const most = 20
+	found := 0
+	for i, text := range strings.Split(string(data), "\n") {
+		indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
+		tab := strings.IndexByte(indent, '\t')
+		if tab < 0 || strings.TrimSpace(text) == "" {
+			continue
+		}
+		r.Report(at(i+1, tab+1, "E-TAB", "the line is indented with a tab").WithHint("indent with spaces"))
+		if found++; found == most {
+			break
+		}
+	}
+	return found > 0
+}
+
+// oneByte hands out a document byte by byte and knows how far it was read.
+type oneByte struct {
+	data []byte
+	next int
+}
+
+func (b *oneByte) Read(p []byte) (int, error) {
+	if b.next >= len(b.data) {
+		return 0, io.EOF
+	}
+	p[0] = b.data[b.next]
+	b.next++
+	return 1, nil
+}
+
+// readUntil parses a broken document once more, slowly, and returns what was read when the parser gave up, without
+// the space at its end.
+func readUntil(data []byte) []byte {
+	b := &oneByte{data: data}
+	dec := yaml.NewDecoder(b)
+	for {
+		var n yaml.Node
+		if err := dec.Decode(&n); err != nil {
+			return bytes.TrimRight(data[:b.next], " \r\n")
+		}
+	}
+}
+
+// columnOf is the column of the first of some characters in a line, or of the first character that is no space.
+func columnOf(data []byte, line int, chars string) int {
+	for range line - 1 {
+		_, data, _ = bytes.Cut(data, []byte("\n"))
+	}
+	text, _, _ := bytes.Cut(data, []byte("\n"))
+	if i := bytes.IndexAny(text, chars); i >= 0 {
+		return column(text[:i])
+	}
+	return len(text) - len(bytes.TrimLeft(text, " ")) + 1
+}
+
+// builder copies the parser's tree, following aliases, within the limits.
+type builder struct {
+	report *sdl.Reporter
+	nodes  int
+	open   []*yaml.Node // the anchors that are being copied
+}
+
+// fill makes n what y says. It reports false when the document must be given up; what is merely wrong in it is
+// reported and left out.
+func (b *builder) fill(n *Node, y *yaml.Node, depth int) bool {
+	if b.nodes++; b.nodes > MaxNodes {
+		b.problem(n, y, "E-YAML-NODES", "the document holds more than %d values, aliases followed", MaxNodes)
+		return false
+	}
+	if depth > MaxDepth {
+		b.problem(nil, y, "E-YAML-DEPTH", "values lie more than %d deep in each other", MaxDepth)
+		return false
+	}
+	n.line, n.column = y.Line, y.Column
+	switch y.Kind {
+	case yaml.AliasNode:
+		return b.alias(n, y, depth)
+	case yaml.ScalarNode:
+		return b.scalar(n, y)
+	case yaml.SequenceNode:
+		return b.list(n, y, depth)
+	case yaml.MappingNode:
+		return b.mapping(n, y, depth)
+	}
+	b.problem(n, y, "E-YAML", "not YAML that can be read")
+	return false
+}
+
+func (b *builder) alias(n *Node, y *yaml.Node, depth int) bool {
+	for _, o := range b.open {
+		if o == y.Alias {
+			b.problem(n, y, "E-YAML-ALIAS", "alias *%s leads back to itself", shorten(y.Value))
+			return false
+		}
+	}
+	b.open = append(b.open, y.Alias)
+	ok := b.fill(n, y.Alias, depth)
+	b.open = b.open[:len(b.open)-1]
+	return ok
+}
+
+func (b *builder) scalar(n *Node, y *yaml.Node) bool {
+	n.kind, n.text = Scalar, y.Value
+	switch y.ShortTag() {
+	case "!!null":
+		n.kind, n.text = Null, ""
+	case "!!bool":
+		n.bool = true
+	case "!!str", "!!int", "!!float", "!!timestamp", "!!merge":
+	default:
+		b.badTag(n, y)
+	}
+	return true
+}
+
+func (b *builder) badTag(n *Node, y *yaml.Node) {
+	b.problem(n, y, "E-YAML-TAG", "tag %s is not allowed: remove it", shorten(y.Tag))
+}
+
+// problem reports what is wrong at y, which n is going to be.
+func (b *builder) problem(n *Node, y *yaml.Node, code, format string, args ...any) {
+	d := at(y.Line, y.Column, code, format, args...)
+	if n != nil {
+		d.Path = n.Path()
+	}
+	b.report.Report(d)
+}
+
+func (b *builder) list(n *Node, y *yaml.Node, depth int) bool {
+	if y.ShortTag() != "!!seq" {
+		b.badTag(n, y)
+	}
+	n.kind = List
+	n.kids = make([]Node, len(y.Content))
+	for i, c := range y.Content {
+		kid := &n.kids[i]
+		kid.parent, kid.index = n, i
+		if !b.fill(kid, c, depth+1) {
+			return false
+		}
+	}
+	return true
+}
+
+// mapping copies a mapping. A key that appears twice is reported and its first value counts. A key "<<" merges other
+// mappings: their keys count where the mapping has none of that name.
+func (b *builder) mapping(n *Node, y *yaml.Node, depth int) bool {
+	if y.ShortTag() != "!!map" {
+		b.badTag(n, y)
+	}
+	n.kind = Map
+	pairs, ok := b.pairs(n, y, depth)
+	if !ok {
+		return false
+	}
+	n.kids, n.keys = make([]Node, len(pairs)), make([]Node, len(pairs))
+	for i, p := range pairs {
+		key, kid := &n.keys[i], &n.kids[i]
+		key.kind, key.text, key.line, key.column = Scalar, p.key.Value, p.key.Line, p.key.Column
+		key.parent, key.key = n, key
+		kid.parent, kid.key = n, key
+		if !b.fill(kid, p.value, depth+1) {
+			return false
+		}
+	}
+	return true
+}
+
+type pair struct{ key, value *yaml.Node }
+
+// pairs lists what a mapping holds, merges included.
+func (b *builder) pairs(n *Node, y *yaml.Node, depth int) ([]pair, bool) {
+	out := make([]pair, 0, len(y.Content)/2)
+	first := make(map[string]int, len(y.Content)/2)
+	var merges []*yaml.Node
+	for i := 0; i+1 < len(y.Content); i += 2 {
+		key, value := y.Content[i], y.Content[i+1]
+		if key.Kind == yaml.AliasNode {
+			key = key.Alias
+		}
+		if key.Kind != yaml.ScalarNode {
+			b.problem(n, key, "E-TYPE", "a key is a single value, found a list or a mapping")
+			continue
+		}
+		if key.Tag == "!!merge" {
+			merges = append(merges, value)
+			continue
+		}
+		if line, twice := first[key.Value]; twice {
+			b.problem(n, key, "E-DUPLICATE-KEY", "key %q appears twice; it stands in line %d already", shorten(key.Value), line)
+			continue
+		}
+		first[key.Value] = key.Line
+		out = append(out, pair{key, value})
+	}
+	for _, m := range merges {
+		more, ok := b.merged(n, m, depth+1)
+		if !ok {
+			return nil, false
+		}
+		for _, p := range more {
+			if _, has := first[p.key.Value]; !has {
+				first[p.key.Value] = p.key.Line
+				out = append(out, p)
+			}
+		}
+	}
+	return out, true
+}
+
+// merged lists what the value of a merge key brings: an alias of a mapping, or a list of such.
+func (b *builder) merged(n *Node, y *yaml.Node, depth int) ([]pair, bool) {
+	if b.nodes++; b.nodes > MaxNodes || depth > MaxDepth {
+		b.problem(n, y, "E-YAML-ALIAS", "too many merges")
+		return nil, false
+	}
+	switch {
+	case y.Kind == yaml.AliasNode:
+		return b.merged(n, y.Alias, depth+1)
+	case y.Kind == yaml.MappingNode:
+		b.nodes += len(y.Content)
+		return b.pairs(n, y, depth)
+	case y.Kind != yaml.SequenceNode:
+		b.problem(n, y, "E-TYPE", "<< merges mappings, found a single value")
+		return nil, true
+	}
+	var out []pair
+	for _, c := range y.Content {
+		more, ok := b.merged(n, c, depth+1)
+		if !ok {
+			return nil, false
+		}
+		out = append(out, more...)
+	}
+	return out, true
+}

@@ -1,0 +1,245 @@
+package sdl10
+
+import (
+	"strings"
+
+	"berth.dev/berth/manifest"
+	manifesttypes "berth.dev/berth/manifest/types"
+	"berth.dev/berth/sdl"
+	"berth.dev/berth/sdl/doc"
+	"berth.dev/berth/sdl/stack"
+	"berth.dev/berth/sdl/suggest"
+)
+
+var protos = map[string]manifesttypes.Proto{
+	"http": manifesttypes.PROTO_HTTP, "https": manifesttypes.PROTO_HTTPS, "tcp": manifesttypes.PROTO_TCP,
+}
+
+// The ports whose protocol is http and https unless the document says otherwise, and at which clients from outside
+// find them.
+const (
+	httpPort  = 80
+	httpsPort = 443
+)
+
+// defaultProto is governed by port, not by as.
+func defaultProto(port uint32) manifesttypes.Proto {
+	switch port {
+	case httpPort:
+		return manifesttypes.PROTO_HTTP
+	case httpsPort:
+		return manifesttypes.PROTO_HTTPS
+	}
+	return manifesttypes.PROTO_TCP
+}
+
+func readExpose(r *sdl.Reporter, n *doc.Node) stack.Expose {
+	e, before := stack.Expose{At: n}, r.Errors()
+	o, ok := n.Object(r, exposeShape)
+	if !ok {
+		return e
+	}
+	if port := o.Require(r, "port", "port: 80"); port != nil {
+		e.Port = stack.ReadPort(r, port, "port")
+	}
+	e.As = e.Port
+	as := o.Get("as")
+	if as != nil {
+		e.As = stack.ReadPort(r, as, "as")
+	}
+	e.Proto = defaultProto(e.Port)
+	if proto := o.Get("proto"); proto != nil {
+		e.Proto = readProto(r, proto, e.Proto)
+	}
+	if to := o.Get("to"); to != nil {
+		entries, _ := to.Entries(r, "to")
+		for _, t := range entries {
+			if client, ok := readTo(r, t); ok {
+				e.To = append(e.To, client)
+			}
+		}
+	}
+	if accept := o.Get("accept"); accept != nil {
+		e.Accept = readAccept(r, accept)
+	}
+	if r.Errors() == before {
+		adviseExpose(r, o, as, &e)
+	}
+	return e
+}
+
+func readProto(r *sdl.Reporter, n *doc.Node, otherwise manifesttypes.Proto) manifesttypes.Proto {
+	text, ok := n.Scalar(r, "proto")
+	if !ok {
+		return otherwise
+	}
+	if p, ok := protos[text]; ok {
+		return p
+	}
+	known := []string{"tcp", "http", "https"}
+	d := n.Problem("E-PROTO", "%s is not a protocol", n.Show()).WithAllowed(strings.Join(known, ", "))
+	if strings.EqualFold(text, "udp") {
+		d = d.WithHint(`udp needs SDL 2.0 or 2.1`)
+	} else {
+		d = d.WithSuggestion(suggest.Nearest(text, known))
+	}
+	r.Report(d)
+	return otherwise
+}
+
+// readTo reads a client of a port. Without a service, it is anyone, but only if global says so.
+func readTo(r *sdl.Reporter, n *doc.Node) (stack.To, bool) {
+	var t stack.To
+	o, ok := n.Object(r, toShape)
+	if !ok {
+		return t, false
+	}
+	if global := o.Get("global"); global != nil {
+		if t.Global, ok = global.Bool(r, "global"); !ok {
+			return t, false
+		}
+	}
+	if service := o.Get("service"); service != nil {
+		name, ok := service.Scalar(r, "service")
+		if !ok {
+			return t, false
+		}
+		t.Service = stack.Ref{Name: name, At: service}
+	}
+	if !t.Global && t.Service.At == nil {
+		r.Report(n.Problem("E-TO", "if global is false, a service must be given").
+			WithAllowed("service: NAME, global: true, or both"))
+		return t, false
+	}
+	return t, true
+}
+
+func readAccept(r *sdl.Reporter, n *doc.Node) []stack.Ref {
+	entries, _ := n.Entries(r, "accept")
+	var out []stack.Ref
+	for _, e := range entries {
+		if host := stack.ReadHost(r, e); host != "" {
+			out = append(out, stack.Ref{Name: host, At: e})
+		}
+	}
+	return out
+}
+
+// adviseExpose warns of what a port says to no effect, and drops hosts that lead nowhere.
+func adviseExpose(r *sdl.Reporter, o doc.Object, as *doc.Node, e *stack.Expose) {
+	if len(e.To) == 0 {
+		r.Warn(o.Node().Problem("W-NO-CLIENT", "nobody can connect to port %d: it has no to", e.Port).
+			WithHint("add to: [{service: NAME}] or to: [{global: true}]"))
+	}
+	public := false
+	for _, t := range e.To {
+		public = public || t.Global && t.Service.At == nil
+	}
+	byHost := e.Proto == manifesttypes.PROTO_HTTP || e.Proto == manifesttypes.PROTO_HTTPS
+	if accept := o.Get("accept"); accept != nil && len(e.To) > 0 && (!public || !byHost) {
+		d := accept.Key().Problem("W-ACCEPT-IGNORED", "accept has no effect: the port is not open to anyone").
+			WithHint("add to: [{global: true}]")
+		if !byHost {
+			d = accept.Key().Problem("W-ACCEPT-IGNORED", "accept has no effect: a tcp port is not routed by host").
+				WithHint("add proto: http or proto: https")
+		}
+		r.Warn(d)
+	}
+	if !public || !byHost {
+		e.Accept = nil
+	}
+	outside := map[manifesttypes.Proto]uint32{manifesttypes.PROTO_HTTP: httpPort, manifesttypes.PROTO_HTTPS: httpsPort}[e.Proto]
+	if as != nil && public && byHost && e.As != outside {
+		r.Warn(as.Problem("W-AS-INSIDE", "as is the port for other services; from outside, the port is that of the provider's %s, usually %d",
+			sdl.ProtoName(e.Proto), outside))
+	}
+}
+
+// readEnv reads environment variables: a list of NAME=VALUE in which the order counts, or a mapping. Values are never
+// put into messages.
+func readEnv(r *sdl.Reporter, n *doc.Node) []manifesttypes.EnvVar {
+	var out []manifesttypes.EnvVar
+	first := map[string]int{}
+	add := func(at *doc.Node, name, value string) {
+		if line, twice := first[name]; twice {
+			r.Report(hidden(at, name, "E-ENV", "environment variable %q is set in line %d already", name, line))
+			return
+		}
+		first[name] = at.Line()
+		if !manifest.IsEnvName(name) {
+			r.Report(hidden(at, name, "E-ENV", "%q cannot name an environment variable", clip(name)).
+				WithAllowed("letters, digits, '_', '-' and '.', not starting with a digit").WithSuggestion(fixEnvName(name)))
+			return
+		}
+		out = append(out, manifesttypes.EnvVar{Name: name, Value: value})
+	}
+	if n.Kind() == doc.Map {
+		nodes, _ := n.Named(r, "env")
+		for _, node := range nodes {
+			if node.Kind() != doc.Scalar {
+				r.Report(hidden(node, node.Name(), "E-TYPE", "an environment variable is a single value, found %s", node.Kind()).
+					WithHint(`an empty value is written ""`))
+				continue
+			}
+			add(node, node.Name(), node.Text())
+		}
+		return out
+	}
+	entries, _ := n.Entries(r, "env")
+	for _, e := range entries {
+		if name, value, ok := readEnvEntry(r, e); ok {
+			add(e, name, value)
+		}
+	}
+	return out
+}
+
+func readEnvEntry(r *sdl.Reporter, n *doc.Node) (name, value string, ok bool) {
+	switch n.Kind() {
+	case doc.Scalar:
+		if name, value, ok = strings.Cut(n.Text(), "="); ok {
+			return name, value, true
+		}
+		d := hidden(n, "", "E-ENV", "an environment variable is NAME=VALUE, found no =").WithAllowed("NAME=VALUE")
+		if manifest.IsEnvName(n.Text()) && len(n.Text()) <= maxShownName {
+			d = d.WithSuggestion(n.Text() + "=")
+		}
+		r.Report(d)
+	case doc.Map:
+		d := hidden(n, "", "E-ENV", "an environment variable is NAME=VALUE, found a mapping").WithAllowed("NAME=VALUE")
+		if items := n.Items(); len(items) == 1 && items[0].Kind() == doc.Scalar {
+			d = d.WithHint("write " + clip(items[0].Name()) + "=... instead of " + clip(items[0].Name()) + ": ...")
+		}
+		r.Report(d)
+	default:
+		r.Report(hidden(n, "", "E-ENV", "an environment variable is NAME=VALUE, found %s", n.Kind()).WithAllowed("NAME=VALUE"))
+	}
+	return "", "", false
+}
+
+// hidden is a problem that does not show the value that it found.
+func hidden(n *doc.Node, name, code, format string, args ...any) sdl.Diagnostic {
+	return n.Problem(code, format, args...).WithFound(clip(name))
+}
+
+const maxShownName = 64
+
+func clip(s string) string {
+	if len(s) <= maxShownName {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxShownName], "") + "..."
+}
+
+// fixEnvName removes what an assignment in a shell or another format leaves around a name.
+func fixEnvName(name string) string {
+	fixed := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(name), "export "))
+	fixed = strings.Trim(fixed, `"'`)
+	if fixed != name && manifest.IsEnvName(fixed) {
+		return fixed
+	}
+	if fixed = strings.ReplaceAll(fixed, " ", "_"); manifest.IsEnvName(fixed) && fixed != name {
+		return fixed
+	}
+	return ""
+}

@@ -1,0 +1,57 @@
+package sdl10
+
+import "berth.dev/berth/sdl/doc"
+
+// later is said of keys that only later versions know.
+const later = `SDL 2.0 and 2.1 know this key; version "1.0" does not`
+
+// elsewhere says where each key belongs, for keys that stand at the wrong depth.
+var elsewhere = map[string]string{
+	"version": "the top level", "services": "the top level", "profiles": "the top level", "deployment": "the top level",
+	"compute": "profiles", "placement": "profiles",
+	"image": "services.NAME", "depends-on": "services.NAME", "args": "services.NAME", "env": "services.NAME", "expose": "services.NAME",
+	"port": "services.NAME.expose[]", "as": "services.NAME.expose[]", "accept": "services.NAME.expose[]",
+	"proto": "services.NAME.expose[]", "to": "services.NAME.expose[]",
+	"service": "services.NAME.expose[].to[]", "global": "services.NAME.expose[].to[]",
+	"cpu": "profiles.compute.NAME", "memory": "profiles.compute.NAME", "storage": "profiles.compute.NAME",
+	"attributes": "profiles.placement.NAME", "pricing": "profiles.placement.NAME",
+	"profile": "deployment.SERVICE.PLACEMENT", "count": "deployment.SERVICE.PLACEMENT",
+}
+
+func shape(what string, keys []string, meant, advice map[string]string) doc.Shape {
+	return doc.Shape{What: what, Keys: keys, Meant: meant, Elsewhere: elsewhere, Advice: advice}
+}
+
+var (
+	documentShape = shape("the document", []string{"version", "include", "services", "profiles", "deployment"},
+		map[string]string{"deploy": "deployment", "deployments": "deployment"},
+		map[string]string{"endpoints": later, "reclamation": later})
+
+	serviceShape = shape("a service", []string{"image", "depends-on", "args", "env", "expose"},
+		map[string]string{"depends_on": "depends-on", "dependsOn": "depends-on", "dependencies": "depends-on",
+			"environment": "env", "ports": "expose", "arguments": "args"},
+		map[string]string{"command": later, "params": later, "credentials": later,
+			"entrypoint": "version \"1.0\" runs the image's own command; give it arguments with args",
+			"volumes":    "storage is part of the compute profile", "count": "count belongs under deployment.SERVICE.PLACEMENT"})
+
+	exposeShape = shape("an exposed port", []string{"port", "as", "accept", "proto", "to"},
+		map[string]string{"protocol": "proto", "hosts": "accept", "host": "accept", "targetPort": "port"},
+		map[string]string{"http_options": later})
+
+	toShape = shape("a client", []string{"service", "global"}, nil, map[string]string{"ip": later, "http_options": later})
+
+	profilesShape = shape("profiles", []string{"compute", "placement"}, map[string]string{"placements": "placement"}, nil)
+
+	computeShape = shape("a compute profile", []string{"cpu", "memory", "storage", "disk"},
+		map[string]string{"cpus": "cpu", "mem": "memory", "ram": "memory"},
+		map[string]string{"gpu": later, "resources": "write cpu, memory and storage right under the profile's name"})
+
+	placementShape = shape("a placement profile", []string{"attributes", "pricing"},
+		map[string]string{"prices": "pricing", "price": "pricing"},
+		map[string]string{"signedBy": later, "signed_by": later})
+
+	deploymentShape = shape("a deployment", []string{"profile", "count"},
+		map[string]string{"replicas": "count", "quantity": "count", "instances": "count"}, nil)
+
+	dependencyShape = shape("a dependency", []string{"service"}, nil, nil)
+)

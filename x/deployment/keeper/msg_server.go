@@ -1,0 +1,99 @@
+package keeper
+
+import (
+	"bytes"
+	"context"
+
+	errorsmod "cosmossdk.io/errors"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"berth.dev/berth/x/deployment/types"
+)
+
+type msgServer struct{ *Keeper }
+
+// NewMsgServer returns the transaction service over k.
+func NewMsgServer(k *Keeper) types.MsgServer { return msgServer{k} }
+
+// CreateDeployment opens a deployment.
+func (m msgServer) CreateDeployment(ctx context.Context, msg *types.MsgCreateDeployment) (*types.MsgCreateDeploymentResponse, error) {
+	if err := msg.ValidateBasic(); err != nil {
+		return nil, err
+	}
+	p, err := m.Params(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := types.ValidateGroups(msg.Groups, msg.Deposit.Denom, p.MaxUnitPrice); err != nil {
+		return nil, err
+	}
+	if err := msg.Auction.Validate(p.MaxAuctionWindow); err != nil {
+		return nil, err
+	}
+	key, err := msg.Id.Key()
+	if err != nil {
+		return nil, err
+	}
+	used, err := m.deployments.Has(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if used {
+		return nil, types.ErrDeploymentExists.Wrap(msg.Id.String())
+	}
+	if err := m.create(ctx, msg); err != nil {
+		return nil, err
+	}
+	return &types.MsgCreateDeploymentResponse{}, nil
+}
+
+// UpdateDeployment replaces the manifest hash of an active deployment by a different one.
+func (m msgServer) UpdateDeployment(ctx context.Context, msg *types.MsgUpdateDeployment) (*types.MsgUpdateDeploymentResponse, error) {
+	if err := msg.ValidateBasic(); err != nil {
+		return nil, err
+	}
+	d, err := m.active(ctx, msg.Id)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Equal(d.ManifestHash, msg.ManifestHash) {
+		return nil, types.ErrSameHash.Wrapf("%s has %x", msg.Id, d.ManifestHash)
+	}
+	sdkCtx := sdk.UnwrapSDKContext(ctx)
+	d.ManifestHash, d.UpdatedAt = msg.ManifestHash, sdkCtx.BlockHeight()
+	if err := m.setDeployment(ctx, d); err != nil {
+		return nil, err
+	}
+	ev := &types.EventDeploymentUpdated{Owner: d.Id.Owner, Dseq: d.Id.Dseq, Deployment: d}
+	return &types.MsgUpdateDeploymentResponse{}, sdkCtx.EventManager().EmitTypedEvent(ev)
+}
+
+// CloseDeployment ends an active deployment and refunds what its escrow account still holds.
+func (m msgServer) CloseDeployment(ctx context.Context, msg *types.MsgCloseDeployment) (*types.MsgCloseDeploymentResponse, error) {
+	if err := msg.ValidateBasic(); err != nil {
+		return nil, err
+	}
+	d, err := m.active(ctx, msg.Id)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.close(ctx, d, types.CloseByOwner); err != nil {
+		return nil, err
+	}
+	if err := m.escrow.CloseAccount(ctx, d.Id.EscrowID()); err != nil {
+		return nil, errorsmod.Wrapf(err, "close the escrow account of %s", d.Id)
+	}
+	return &types.MsgCloseDeploymentResponse{}, nil
+}
+
+// UpdateParams replaces the parameters; only the module's authority may.
+func (m msgServer) UpdateParams(ctx context.Context, msg *types.MsgUpdateParams) (*types.MsgUpdateParamsResponse, error) {
+	if err := msg.ValidateBasic(); err != nil {
+		return nil, err
+	}
+	if msg.Authority != m.authority {
+		return nil, types.ErrUnauthorized.Wrapf("parameters are changed by %s, not by %s", m.authority, msg.Authority)
+	}
+	return &types.MsgUpdateParamsResponse{}, m.params.Set(ctx, msg.Params)
+}

@@ -1,0 +1,75 @@
+// Package keeper stores orders, bids and leases and matches them.
+//
+// One file holds one idea: orders, bids, leases, auctions; store.go is the only one that writes records, so that every
+// index moves with its record.
+package keeper
+
+import (
+	"context"
+	"fmt"
+
+	"cosmossdk.io/collections"
+	"cosmossdk.io/core/store"
+	errorsmod "cosmossdk.io/errors"
+
+	"github.com/cosmos/cosmos-sdk/codec"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"berth.dev/berth/x/market/types"
+)
+
+// Keeper reads and writes the market.
+type Keeper struct {
+	schema      collections.Schema
+	escrow      types.EscrowKeeper
+	deployments types.DeploymentKeeper
+	providers   types.ProviderKeeper
+	authority   string
+
+	params  collections.Item[types.Params]
+	orders  collections.Map[types.OrderKey, types.Order]
+	bids    collections.Map[types.BidKey, types.Bid]
+	leases  collections.Map[types.BidKey, types.Lease]
+	records collections.Map[sdk.AccAddress, types.ProviderRecord]
+
+	// The indexes. A changed record moves its entries in store.go and nowhere else.
+	openOrders     collections.KeySet[types.OrderKey]
+	openBids       collections.KeySet[types.BidKey]
+	providerBids   collections.KeySet[types.ProviderKey]
+	providerLeases collections.KeySet[types.ProviderKey]
+	auctions       collections.KeySet[types.AuctionKey]
+}
+
+// NewKeeper returns a keeper over the module's store; authority is the address that may change parameters. It panics
+// if the schema is inconsistent, which is a mistake in this package.
+func NewKeeper(cdc codec.BinaryCodec, ss store.KVStoreService, escrow types.EscrowKeeper, deployments types.DeploymentKeeper, providers types.ProviderKeeper, authority string) *Keeper {
+	sb := collections.NewSchemaBuilder(ss)
+	k := &Keeper{
+		escrow: escrow, deployments: deployments, providers: providers, authority: authority,
+		params:  collections.NewItem(sb, types.ParamsPrefix, "params", codec.CollValue[types.Params](cdc)),
+		orders:  collections.NewMap(sb, types.OrdersPrefix, "orders", types.OrderKeyCodec, codec.CollValue[types.Order](cdc)),
+		bids:    collections.NewMap(sb, types.BidsPrefix, "bids", types.BidKeyCodec, codec.CollValue[types.Bid](cdc)),
+		leases:  collections.NewMap(sb, types.LeasesPrefix, "leases", types.BidKeyCodec, codec.CollValue[types.Lease](cdc)),
+		records: collections.NewMap(sb, types.RecordsPrefix, "records", sdk.AccAddressKey, codec.CollValue[types.ProviderRecord](cdc)),
+
+		openOrders:     collections.NewKeySet(sb, types.OpenOrdersPrefix, "open_orders", types.OrderKeyCodec),
+		openBids:       collections.NewKeySet(sb, types.OpenBidsPrefix, "open_bids", types.BidKeyCodec),
+		providerBids:   collections.NewKeySet(sb, types.ProviderBidsPrefix, "provider_bids", types.ProviderKeyCodec),
+		providerLeases: collections.NewKeySet(sb, types.ProviderLeasesPrefix, "provider_leases", types.ProviderKeyCodec),
+		auctions:       collections.NewKeySet(sb, types.AuctionsPrefix, "auctions", types.AuctionKeyCodec),
+	}
+	schema, err := sb.Build()
+	if err != nil {
+		panic(fmt.Errorf("build the market schema: %w", err))
+	}
+	k.schema = schema
+	return k
+}
+
+// Params returns the parameters.
+func (k *Keeper) Params(ctx context.Context) (types.Params, error) {
+	p, err := k.params.Get(ctx)
+	return p, errorsmod.Wrap(err, "read the market parameters")
+}
+
+func height(ctx context.Context) int64 { return sdk.UnwrapSDKContext(ctx).BlockHeight() }

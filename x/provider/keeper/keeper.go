@@ -1,0 +1,50 @@
+// Package keeper stores the provider registry.
+package keeper
+
+import (
+	"context"
+	"errors"
+
+	errorsmod "cosmossdk.io/errors"
+
+	"cosmossdk.io/collections"
+	"cosmossdk.io/core/store"
+
+	"github.com/cosmos/cosmos-sdk/codec"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"berth.dev/berth/x/provider/types"
+)
+
+// Keeper reads and writes the registry.
+type Keeper struct {
+	schema    collections.Schema
+	providers collections.Map[sdk.AccAddress, types.Provider]
+}
+
+// NewKeeper returns a keeper over the module's store. It panics if the schema is inconsistent, which is a mistake in
+// this package.
+func NewKeeper(cdc codec.BinaryCodec, ss store.KVStoreService) *Keeper {
+	sb := collections.NewSchemaBuilder(ss)
+	k := &Keeper{
+		providers: collections.NewMap(sb, types.ProvidersPrefix, "providers", sdk.AccAddressKey, codec.CollValue[types.Provider](cdc)),
+	}
+	schema, err := sb.Build()
+	if err != nil {
+		panic(errorsmod.Wrap(err, "build the provider schema"))
+	}
+	k.schema = schema
+	return k
+}
+
+// Provider returns the record of owner, or ErrProviderNotFound.
+func (k *Keeper) Provider(ctx context.Context, owner sdk.AccAddress) (types.Provider, error) {
+	p, err := k.providers.Get(ctx, owner)
+	if errors.Is(err, collections.ErrNotFound) {
+		return types.Provider{}, types.ErrProviderNotFound.Wrap(owner.String())
+	}
+	if err != nil {
+		return types.Provider{}, errorsmod.Wrapf(err, "read provider %s", owner)
+	}
+	return p, nil
+}
