@@ -85,10 +85,11 @@ func New(logger log.Logger, db dbm.DB, loadLatest bool, opts servertypes.AppOpti
 	app := &App{BaseApp: base, encoding: encoding, stores: newStores()}
 	blockexec.Apply(base, opts, app.stores.all(), encoding.TxConfig.TxDecoder(),
 		func(storetypes.MultiStore) string { return units.BaseDenom })
-	app.Keepers = newKeepers(base, encoding, app.stores, cast.ToString(opts.Get(flags.FlagHome)), upgradeSkips(opts))
+	home := cast.ToString(opts.Get(flags.FlagHome))
+	app.Keepers = newKeepers(base, encoding, app.stores, home, upgradeSkips(opts))
 	app.EscrowKeeper.SetInvariants(app.Invariants)
 	app.setModules()
-	app.setUpgrades()
+	app.setUpgrades(home)
 
 	app.MountKVStores(app.stores.kv)
 	app.MountObjectStores(app.stores.object)

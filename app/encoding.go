@@ -3,8 +3,6 @@ package app
 import (
 	"fmt"
 
-	"github.com/cosmos/gogoproto/proto"
-
 	"github.com/cosmos/cosmos-sdk/client"
 	"github.com/cosmos/cosmos-sdk/codec"
 	"github.com/cosmos/cosmos-sdk/codec/address"
@@ -13,6 +11,8 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	authtx "github.com/cosmos/cosmos-sdk/x/auth/tx"
 	txsigning "github.com/cosmos/cosmos-sdk/x/tx/signing"
+
+	"berth.dev/berth/units/protofiles"
 )
 
 // Encoding is how the chain's messages and transactions are written. The modules' messages are added by New.
@@ -26,8 +26,12 @@ type Encoding struct {
 // newEncoding returns an encoding that knows the SDK's own types. It fails only if a message's signer annotations are
 // inconsistent, which is a mistake in the .proto files.
 func newEncoding() (Encoding, error) {
+	files, err := protofiles.Resolved()
+	if err != nil {
+		return Encoding{}, fmt.Errorf("resolve the protobuf descriptors: %w", err)
+	}
 	registry, err := codectypes.NewInterfaceRegistryWithOptions(codectypes.InterfaceRegistryOptions{
-		ProtoFiles: proto.HybridResolver,
+		ProtoFiles: files,
 		SigningOptions: txsigning.Options{
 			AddressCodec:          accountCodec(),
 			ValidatorAddressCodec: validatorCodec(),

@@ -8,6 +8,7 @@ import (
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 
 	servertypes "github.com/cosmos/cosmos-sdk/server/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/x/staking"
 )
 
@@ -21,13 +22,9 @@ func (app *App) ExportAppStateAndValidators(forZeroHeight bool, _, modules []str
 		return servertypes.ExportedApp{}, ErrZeroHeight
 	}
 	ctx := app.NewContextLegacy(true, exportHeader(app))
-	genesis, err := app.manager.ExportGenesisForModules(ctx, app.encoding.Codec, modules)
+	state, err := app.ExportGenesis(ctx, modules...)
 	if err != nil {
-		return servertypes.ExportedApp{}, fmt.Errorf("export the modules' state: %w", err)
-	}
-	state, err := json.MarshalIndent(genesis, "", "  ")
-	if err != nil {
-		return servertypes.ExportedApp{}, fmt.Errorf("encode the genesis: %w", err)
+		return servertypes.ExportedApp{}, err
 	}
 	validators, err := staking.WriteValidators(ctx, app.StakingKeeper)
 	if err != nil {
@@ -39,6 +36,19 @@ func (app *App) ExportAppStateAndValidators(forZeroHeight bool, _, modules []str
 		Height:          app.LastBlockHeight() + 1,
 		ConsensusParams: app.GetConsensusParams(ctx),
 	}, nil
+}
+
+// ExportGenesis reads the state of a context as genesis JSON: all modules, or those named.
+func (app *App) ExportGenesis(ctx sdk.Context, modules ...string) ([]byte, error) {
+	genesis, err := app.manager.ExportGenesisForModules(ctx, app.encoding.Codec, modules)
+	if err != nil {
+		return nil, fmt.Errorf("export the modules' state: %w", err)
+	}
+	state, err := json.MarshalIndent(genesis, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode the genesis: %w", err)
+	}
+	return state, nil
 }
 
 // exportHeader is the header of the loaded height, so that what is computed for the export is as of that height.

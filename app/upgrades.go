@@ -24,12 +24,16 @@ type Upgrade struct {
 // whose consensus version has grown.
 var Upgrades []Upgrade
 
-// setUpgrades registers the upgrades and, at the height of one, prepares its stores.
-func (app *App) setUpgrades() {
+// setUpgrades registers the upgrades and, at the height of one, prepares its stores. An app without a home is not run,
+// so that it has none to prepare.
+func (app *App) setUpgrades(home string) {
 	for _, u := range Upgrades {
 		app.UpgradeKeeper.SetUpgradeHandler(u.Name, func(ctx context.Context, _ upgradetypes.Plan, from module.VersionMap) (module.VersionMap, error) {
 			return app.manager.RunMigrations(ctx, app.configurator, from)
 		})
+	}
+	if home == "" || len(Upgrades) == 0 {
+		return
 	}
 	plan, err := app.UpgradeKeeper.ReadUpgradeInfoFromDisk()
 	must(err)

@@ -25,9 +25,9 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/authz"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 	txsigning "github.com/cosmos/cosmos-sdk/x/tx/signing"
-	"github.com/cosmos/gogoproto/proto"
 
 	"berth.dev/berth/units"
+	"berth.dev/berth/units/protofiles"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	escrowtypes "berth.dev/berth/x/escrow/types"
 	markettypes "berth.dev/berth/x/market/types"
@@ -105,8 +105,12 @@ func New(cfg Config) (*Client, error) {
 }
 
 func newCodec() (codec.Codec, error) {
+	files, err := protofiles.Resolved()
+	if err != nil {
+		return nil, fmt.Errorf("resolve the protobuf descriptors: %w", err)
+	}
 	registry, err := codectypes.NewInterfaceRegistryWithOptions(codectypes.InterfaceRegistryOptions{
-		ProtoFiles: proto.HybridResolver,
+		ProtoFiles: files,
 		SigningOptions: txsigning.Options{
 			AddressCodec:          address.NewBech32Codec(sdk.GetConfig().GetBech32AccountAddrPrefix()),
 			ValidatorAddressCodec: address.NewBech32Codec(sdk.GetConfig().GetBech32ValidatorAddrPrefix()),

@@ -157,17 +157,14 @@ func printable(r rune) rune {
 	return '?'
 }
 
-// hideValue cuts the value off a list entry of the form NAME=VALUE: it may be a secret.
+// hideValue cuts off what follows the first equals sign of a line: it may be the value of an environment variable or
+// of an argument, hence a secret. Nothing else in a document needs the sign.
 func hideValue(line string) string {
-	entry, ok := strings.CutPrefix(strings.TrimLeft(line, " \t"), "-")
-	if !ok {
+	before, value, ok := strings.Cut(line, "=")
+	if !ok || value == "" {
 		return line
 	}
-	name, value, ok := strings.Cut(entry, "=")
-	if !ok || value == "" || strings.ContainsAny(strings.TrimLeft(name, " \"'"), " \t:") {
-		return line
-	}
-	return line[:len(line)-len(value)] + "..."
+	return before + "=..."
 }
 
 // blank is as wide as the text before a column; tabs stay tabs, so that a caret below the text stands right.

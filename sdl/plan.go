@@ -7,10 +7,11 @@ import (
 	"cosmossdk.io/math"
 
 	manifesttypes "berth.dev/berth/manifest/types"
+	"berth.dev/berth/units"
 )
 
 // Denom is the denomination of prices in documents that name none: micro tokens of the chain's own.
-const Denom = "ubrt"
+const Denom = units.BaseDenom
 
 // Plan is a compiled document.
 type Plan struct {

@@ -111,6 +111,15 @@ func (w *bidWatch) look(ctx context.Context, height int64, left time.Duration) (
 	if err != nil {
 		return false, err
 	}
+	if w.s.Auction.Lowest {
+		if _, err := w.m.syncLeases(ctx, w.s); err != nil {
+			return false, err
+		}
+		if w.s.allLeased() {
+			w.tellPicked()
+			return true, nil
+		}
+	}
 	if err := w.gather(ctx, bids, height); err != nil {
 		return false, err
 	}
@@ -123,13 +132,20 @@ func (w *bidWatch) look(ctx context.Context, height int64, left time.Duration) (
 			w.lastNews = height
 		}
 		w.seen = n
-		w.m.tell(BidsSeen{Height: height, Groups: w.groups, Left: left})
+		w.m.tell(BidsSeen{Height: height, Groups: w.groups, LeftSeconds: left.Seconds()})
 	}
-	if w.s.Auction.Lowest {
-		_, err := w.m.syncLeases(ctx, w.s)
-		return w.s.allLeased(), err
+	return !w.s.Auction.Lowest && settled(w.groups, height, w.lastNews, w.m.Timing.QuietBlocks), nil
+}
+
+// tellPicked tells which of the offers seen last the chain has picked.
+func (w *bidWatch) tellPicked() {
+	for _, g := range w.groups {
+		for _, o := range g.Offers {
+			if o.ID == w.s.BidID(int(g.Gseq-1)) {
+				w.m.tell(Chosen{Gseq: g.Gseq, Group: g.Name, Offer: o})
+			}
+		}
 	}
-	return settled(w.groups, height, w.lastNews, w.m.Timing.QuietBlocks), nil
 }
 
 // gather sorts the open bids, that can still be taken in the next block, by group.

@@ -1,8 +1,6 @@
 package tenant
 
 import (
-	"time"
-
 	markettypes "berth.dev/berth/x/market/types"
 )
 
@@ -33,8 +31,8 @@ type Sent struct {
 type BidsSeen struct {
 	Height int64         `json:"height"`
 	Groups []GroupOffers `json:"groups"`
-	// Left is how long the machine goes on waiting at most.
-	Left time.Duration `json:"left_ns"`
+	// LeftSeconds is how long the machine goes on waiting at most.
+	LeftSeconds float64 `json:"left_seconds"`
 }
 
 // Chosen tells which bid a group takes.

@@ -3,8 +3,6 @@ package tenant
 import (
 	"errors"
 	"fmt"
-
-	gatewaytypes "berth.dev/berth/provider/gateway/types"
 )
 
 // Kind says what went wrong, and so what can be done about it.
@@ -59,7 +57,7 @@ type Failure struct {
 	// Hints are what to do next, best first.
 	Hints []Hint
 	// Logs are the last lines of the service that failed.
-	Logs []gatewaytypes.LogLine
+	Logs []LogLine
 }
 
 // Error is the cause.

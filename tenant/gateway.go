@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	manifesttypes "berth.dev/berth/manifest/types"
 	gatewaytypes "berth.dev/berth/provider/gateway/types"
@@ -14,6 +15,9 @@ import (
 // ErrRefused means that a provider was reached and will not do what was asked, however often; other errors of a
 // Gateway may pass.
 var ErrRefused = errors.New("the provider refused")
+
+// ErrNotHere means that a provider was reached and does not have what was asked for, perhaps not yet.
+var ErrNotHere = errors.New("the provider does not have it")
 
 // Gateway is one provider, as a tenant speaks to it.
 type Gateway interface {
@@ -32,11 +36,25 @@ type LogOptions struct {
 	Follow  bool
 	// Tail is the number of last lines of each instance; 0 means all.
 	Tail uint32
+	// Since leaves out older lines; the zero time means no limit.
+	Since time.Time
+	// OnBreak, if set, is told why a stream broke before it is opened again.
+	OnBreak func(error)
+}
+
+// LogLine is one line of an instance's output. It comes from a stranger's program: whoever prints it to a terminal
+// takes control characters out.
+type LogLine struct {
+	Service  string `json:"service"`
+	Instance string `json:"instance"`
+	Line     string `json:"line"`
+	// Time is when the line was written; zero where the provider does not know.
+	Time time.Time `json:"time,omitzero"`
 }
 
 // LogStream gives log lines until io.EOF.
 type LogStream interface {
-	Next() (gatewaytypes.LogLine, error)
+	Next() (LogLine, error)
 	io.Closer
 }
 

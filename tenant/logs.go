@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	gatewaytypes "berth.dev/berth/provider/gateway/types"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	markettypes "berth.dev/berth/x/market/types"
 )
@@ -22,7 +21,7 @@ type LogRequest struct {
 // Logs reads the log lines of all of a deployment's leases at once and hands them to line, one at a time, until all
 // streams end, line fails, or ctx ends. A stream that is lost while others go on is a warning; when all are lost, the
 // error is returned.
-func (m *Machine) Logs(ctx context.Context, r LogRequest, line func(gatewaytypes.LogLine) error) error {
+func (m *Machine) Logs(ctx context.Context, r LogRequest, line func(LogLine) error) error {
 	leases, err := m.logLeases(ctx, r)
 	if err != nil {
 		return asFailure(err)
@@ -30,13 +29,13 @@ func (m *Machine) Logs(ctx context.Context, r LogRequest, line func(gatewaytypes
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {
-		line gatewaytypes.LogLine
+		line LogLine
 		err  error // of a whole stream; io.EOF when it ended well
 	}
 	results := make(chan result)
 	for _, lease := range leases {
 		go func() {
-			err := m.readLogs(ctx, lease, r.LogOptions, func(l gatewaytypes.LogLine) error {
+			err := m.readLogs(ctx, lease, r.LogOptions, func(l LogLine) error {
 				select {
 				case results <- result{line: l}:
 					return nil
@@ -78,11 +77,12 @@ func (m *Machine) Logs(ctx context.Context, r LogRequest, line func(gatewaytypes
 	return nil
 }
 
-func (m *Machine) readLogs(ctx context.Context, lease markettypes.LeaseID, o LogOptions, line func(gatewaytypes.LogLine) error) error {
+func (m *Machine) readLogs(ctx context.Context, lease markettypes.LeaseID, o LogOptions, line func(LogLine) error) error {
 	g, err := m.gateway(ctx, lease.Provider)
 	if err != nil {
 		return err
 	}
+	o.OnBreak = func(err error) { m.tell(Warned{fmt.Sprintf("%s; opening the log stream again", err)}) }
 	stream, err := g.Logs(ctx, lease, o)
 	if err != nil {
 		return fmt.Errorf("read the logs of %s: %w", leaseText(lease), err)

@@ -10,19 +10,32 @@ import (
 )
 
 const (
-	// callTimeout bounds one call to a provider.
+	// callTimeout bounds one call to a provider, putTimeout one that hands over a manifest, which the provider checks
+	// against the chain and gives to its cluster before it answers.
 	callTimeout = 10 * time.Second
+	putTimeout  = 40 * time.Second
 	// refusalGrace is how long a refusal is not believed: a provider may be some blocks behind the chain.
 	refusalGrace = 4 * time.Second
 )
 
 // sendManifests gives each provider its group's manifest. A provider that has it already takes it again.
 func sendManifests(ctx context.Context, m *Machine, s *State) (Step, error) {
-	all, ctx := errgroup.WithContext(ctx)
+	all, allCtx := errgroup.WithContext(ctx)
+	taken := make([]bool, len(s.Groups))
 	for i := range s.Groups {
-		all.Go(func() error { return m.sendManifest(ctx, s, i) })
+		all.Go(func() (err error) {
+			err = m.sendManifest(allCtx, s, i)
+			taken[i] = err == nil
+			return err
+		})
 	}
-	if err := all.Wait(); err != nil {
+	err := all.Wait()
+	for i, g := range s.Groups {
+		if lease := s.BidID(i); taken[i] {
+			m.tell(Accepted{Lease: leaseText(lease), Provider: lease.Provider, Group: g.Name})
+		}
+	}
+	if err != nil {
 		return "", err
 	}
 	return StepRollout, nil
@@ -36,11 +49,10 @@ func (m *Machine) sendManifest(ctx context.Context, s *State, i int) error {
 		return err
 	}
 	lease := s.BidID(i)
-	start := m.Clock.Now()
+	start, warned := m.Clock.Now(), false
 	for pause := m.Timing.Poll; ; pause = min(2*pause, 2*time.Second) {
-		err := m.call(ctx, lease.Provider, func(ctx context.Context, gw Gateway) error { return gw.PutManifest(ctx, lease, env) })
+		err := m.call(ctx, lease.Provider, putTimeout, func(ctx context.Context, gw Gateway) error { return gw.PutManifest(ctx, lease, env) })
 		if err == nil {
-			m.tell(Accepted{Lease: leaseText(lease), Provider: lease.Provider, Group: g.Name})
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -50,22 +62,27 @@ func (m *Machine) sendManifest(ctx context.Context, s *State, i int) error {
 		if errors.Is(err, ErrRefused) && waited >= refusalGrace || waited >= m.Timing.ManifestWait {
 			return failf(KindLease, []Hint{HintResume, HintStatus, HintClose}, "send the manifest of group %q to %s: %w", g.Name, lease.Provider, err)
 		}
+		if !warned && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrNotHere) { // those two pass when it is up to date
+			warned = true
+			m.tell(Warned{fmt.Sprintf("group %q: %s; trying again for up to %s", g.Name, err, m.Timing.ManifestWait)})
+		}
 		if err := m.Clock.Sleep(ctx, pause); err != nil {
 			return err
 		}
 	}
 }
 
-// call does one thing with a provider, within callTimeout. A connection that failed is not used again.
-func (m *Machine) call(ctx context.Context, provider string, do func(context.Context, Gateway) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+// call does one thing with a provider, within a time. A connection that failed is not used again, as the provider may
+// have moved.
+func (m *Machine) call(ctx context.Context, provider string, timeout time.Duration, do func(context.Context, Gateway) error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	g, err := m.gateway(ctx, provider)
 	if err != nil {
 		return err
 	}
 	if err := do(ctx, g); err != nil {
-		if !errors.Is(err, ErrRefused) {
+		if !errors.Is(err, ErrRefused) && !errors.Is(err, ErrNotHere) {
 			m.hangUp(provider, g)
 		}
 		return fmt.Errorf("provider %s: %w", provider, err)

@@ -139,7 +139,7 @@ func (m *Machine) viewLeases(ctx context.Context, s *State) ([]leaseView, error)
 
 func (m *Machine) viewLease(ctx context.Context, s *State, i int) (v leaseView) {
 	lease := s.BidID(i)
-	v.err = m.call(ctx, lease.Provider, func(ctx context.Context, g Gateway) error {
+	v.err = m.call(ctx, lease.Provider, callTimeout, func(ctx context.Context, g Gateway) error {
 		st, err := g.LeaseStatus(ctx, lease)
 		v.services, v.current = newServices(st.Services), bytes.Equal(st.ManifestHash, s.Hash())
 		return err
@@ -225,10 +225,10 @@ func orUnknown(message string) string {
 }
 
 // lastLogs reads the last lines of a service, as many as can be had.
-func (m *Machine) lastLogs(ctx context.Context, s *State, i int, service string) []gatewaytypes.LogLine {
+func (m *Machine) lastLogs(ctx context.Context, s *State, i int, service string) []LogLine {
 	lease := s.BidID(i)
-	var lines []gatewaytypes.LogLine
-	err := m.call(ctx, lease.Provider, func(ctx context.Context, g Gateway) error {
+	var lines []LogLine
+	err := m.call(ctx, lease.Provider, callTimeout, func(ctx context.Context, g Gateway) error {
 		stream, err := g.Logs(ctx, lease, LogOptions{Service: service, Tail: failureLogs})
 		if err != nil {
 			return err

@@ -142,13 +142,13 @@ func (m *Machine) chainStatus(ctx context.Context, id deploymenttypes.Deployment
 }
 
 func (m *Machine) fillView(ctx context.Context, id deploymenttypes.DeploymentID, v *chainView) error {
-	all, ctx := errgroup.WithContext(ctx)
-	all.Go(func() (err error) { v.escrow, err = m.Chain.Escrow(ctx, id); return err })
-	all.Go(func() (err error) { v.leases, err = m.Chain.Leases(ctx, id); return err })
-	all.Go(func() (err error) { v.bids, err = m.Chain.Bids(ctx, id); return err })
+	all, allCtx := errgroup.WithContext(ctx)
+	all.Go(func() (err error) { v.escrow, err = m.Chain.Escrow(allCtx, id); return err })
+	all.Go(func() (err error) { v.leases, err = m.Chain.Leases(allCtx, id); return err })
+	all.Go(func() (err error) { v.bids, err = m.Chain.Bids(allCtx, id); return err })
 	all.Go(func() error {
-		head, err := m.Chain.Head(ctx)
-		v.now, v.height, v.blockTime = head.Time, head.Height, m.blockTime(ctx)
+		head, err := m.Chain.Head(allCtx)
+		v.now, v.height, v.blockTime = head.Time, head.Height, m.blockTime(allCtx)
 		return err
 	})
 	if err := all.Wait(); err != nil {
@@ -241,7 +241,7 @@ func (m *Machine) askProviders(ctx context.Context, st *Status) {
 			continue
 		}
 		all.Go(func() error {
-			err := m.call(ctx, l.Provider, func(ctx context.Context, g Gateway) error {
+			err := m.call(ctx, l.Provider, statusTimeout, func(ctx context.Context, g Gateway) error {
 				res, err := g.LeaseStatus(ctx, l.id)
 				l.Services, l.Current = newServices(res.Services), hex.EncodeToString(res.ManifestHash) == st.ManifestHash
 				return err

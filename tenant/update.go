@@ -130,6 +130,9 @@ func (m *Machine) sealUpdate(ctx context.Context, s *State, d deploymenttypes.Qu
 	s.Document, s.Step = document, StepUpdate
 	if bytes.Equal(root[:], d.Deployment.ManifestHash) {
 		u.Changed = []string{}
+		if s.Step = StepBids; s.allLeased() {
+			s.Step = StepManifest
+		}
 		return u, nil
 	}
 	fee, err := m.Chain.Estimate(ctx, s.updateMsg())
@@ -156,7 +159,7 @@ func (m *Machine) presentManifest(ctx context.Context, s *State, i int, root []b
 	}
 	lease := s.BidID(i)
 	var env manifesttypes.Envelope
-	err := m.call(ctx, lease.Provider, func(ctx context.Context, gw Gateway) (err error) {
+	err := m.call(ctx, lease.Provider, callTimeout, func(ctx context.Context, gw Gateway) (err error) {
 		env, err = gw.Manifest(ctx, lease)
 		return err
 	})

@@ -12,7 +12,10 @@ import (
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, args []string, io stdio) int {
-	root := newRootCommand()
+	return runRoot(ctx, newRootCommand(), args, io)
+}
+
+func runRoot(ctx context.Context, root *cobra.Command, args []string, io stdio) int {
 	root.SetArgs(args)
 	root.SetIn(io.In)
 	root.SetOut(io.Out)
@@ -21,9 +24,9 @@ func run(ctx context.Context, args []string, io stdio) int {
 	if err == nil {
 		return exitOK
 	}
-	e := asCodeError(err)
+	e := withNext(cmd, err)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		e = &codeError{code: exitInterrupted, err: errors.New("interrupted"), next: e.next, printed: e.printed}
+		e.code = exitInterrupted
 	}
 	if !e.printed {
 		reportError(cmd, e)
@@ -40,12 +43,19 @@ func reportError(cmd *cobra.Command, e *codeError) {
 	if err != nil || f == formatText {
 		return
 	}
-	v := map[string]any{"error": map[string]any{"message": e.Error(), "exit_code": e.code, "next": nonNil(e.next)}}
-	_ = writeResult(cmd.OutOrStdout(), f, v, nil) // a broken pipe cannot be reported anywhere
+	_ = writeResult(cmd.OutOrStdout(), f, failureJSON(e), nil) // a broken pipe cannot be reported anywhere
 }
 
 func writeError(w io.Writer, s style, e *codeError) {
-	fmt.Fprintf(w, "%s %s\n", s.red("Error:"), strings.TrimSpace(e.Error()))
+	writeFailureDetails(w, s, e.err)
+	text := strings.Split(strings.TrimSpace(e.Error()), "\n")
+	fmt.Fprintf(w, "%s %s\n", s.red("Error:"), printable(text[0]))
+	for _, line := range text[1:] {
+		fmt.Fprintf(w, "       %s\n", printable(line))
+	}
+	if a := advice(e.err); a != "" {
+		fmt.Fprintf(w, "       %s\n", printable(a))
+	}
 	if len(e.next) == 0 {
 		return
 	}
@@ -63,7 +73,10 @@ func nonNil(s []string) []string {
 }
 
 // newRootCommand is the whole command tree.
-func newRootCommand() *cobra.Command {
+func newRootCommand() *cobra.Command { return newRoot(connectNetwork) }
+
+// newRoot is the command tree over a way to reach networks.
+func newRoot(connect connector) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "berth",
 		Short: "Run applications on the Berth marketplace",
@@ -84,8 +97,23 @@ func newRootCommand() *cobra.Command {
 	f.String("network", "", "network of the configuration to use (also $BERTH_NETWORK)")
 	f.String("node", "", "address of a node, instead of the network's (also $BERTH_NODE)")
 	f.String("key", "", "name of the key that signs (also $BERTH_KEY)")
+	f.String("keyring-backend", "", "where keys are kept: os, file or test (also $BERTH_KEYRING_BACKEND)")
 
 	root.AddCommand(
+		newDeployCommand(connect),
+		newStatusCommand(connect),
+		newLogsCommand(connect),
+		newUpdateCommand(connect),
+		newTopUpCommand(connect),
+		newCloseCommand(connect),
+		newListCommand(connect),
+		newBidsCommand(connect),
+		newProvidersCommand(connect),
+		newPlanCommand(),
+		newSDLCommand(),
+		newKeysCommand(),
+		newConfigCommand(),
+		newDevnetCommand(),
 		newVersionCommand(),
 	)
 	return usageErrors(root)

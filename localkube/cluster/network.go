@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"berth.dev/berth/localkube/proc"
 )
 
 // networkUp makes the namespace and the link to it, unless they stand.
@@ -44,16 +46,22 @@ func (c Config) networkUp(ctx context.Context) error {
 // forwarding turns the namespace into a router and shows bridged packets to
 // the packet filter, without which policies would not see pod-to-pod traffic.
 func (c Config) forwarding(ctx context.Context) error {
-	const bridge = "/proc/sys/net/bridge/bridge-nf-call-iptables"
-	if _, err := os.Stat(bridge); err != nil {
+	const bridge = "/proc/sys/net/bridge/bridge-nf-call-"
+	if _, err := os.Stat(bridge + "iptables"); err != nil {
 		if err := run(ctx, "modprobe", "br_netfilter"); err != nil {
 			return fmt.Errorf("policies need the kernel module br_netfilter: %w", err)
 		}
 	}
-	script := "echo 1 > /proc/sys/net/ipv4/ip_forward && echo 1 > " + bridge
-	cmd := exec.CommandContext(ctx, "nsenter", "--net="+c.netns(), "/bin/sh", "-c", script)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("set up forwarding in the namespace: %w: %s", err, out)
+	err := proc.InNetNS(c.netns(), func() error {
+		for _, file := range []string{"/proc/sys/net/ipv4/ip_forward", bridge + "iptables", bridge + "ip6tables"} {
+			if err := os.WriteFile(file, []byte("1"), 0o644); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("set up forwarding in the namespace: %w", err)
 	}
 	return nil
 }

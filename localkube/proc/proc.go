@@ -183,13 +183,18 @@ func (d Dir) WriteRecord(name string, r Record) error {
 	return d.write(name, r)
 }
 
-// startIn starts cmd in another network namespace. Only the network is
-// switched, on a thread that is thrown away afterwards: ip-netns(8) would also
-// remount /sys and so hide the control groups.
+// startIn starts cmd in another network namespace.
 func startIn(netns string, cmd *exec.Cmd) error {
 	if netns == "" {
 		return cmd.Start()
 	}
+	return InNetNS(netns, cmd.Start)
+}
+
+// InNetNS runs fn on a thread whose network namespace is the one that a file
+// holds. Only the network is switched, and the thread is thrown away
+// afterwards: ip-netns(8) would also remount /sys and so hide the control groups.
+func InNetNS(netns string, fn func() error) error {
 	f, err := os.Open(netns)
 	if err != nil {
 		return fmt.Errorf("open network namespace: %w", err)
@@ -202,7 +207,7 @@ func startIn(netns string, cmd *exec.Cmd) error {
 			done <- fmt.Errorf("enter network namespace %s: %w", netns, err)
 			return
 		}
-		done <- cmd.Start()
+		done <- fn()
 	}()
 	return <-done
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -18,7 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
@@ -69,16 +68,9 @@ func Build(img Image) (v1.Image, error) {
 		}
 		entry = []string{program}
 	}
-	layer, err := tarball.LayerFromOpener(
-		func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(layerTar)), nil },
-		tarball.WithMediaType(types.OCIUncompressedLayer), tarball.WithCompressionLevel(0),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("make layer: %w", err)
-	}
 	out, err := mutate.AppendLayers(
 		mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON),
-		plainLayer{layer},
+		static.NewLayer(layerTar, types.OCIUncompressedLayer),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("add layer: %w", err)
@@ -91,25 +83,6 @@ func Build(img Image) (v1.Image, error) {
 	file.OS, file.Architecture = "linux", runtime.GOARCH
 	file.Config = v1.Config{Entrypoint: entry, Env: append([]string{"PATH=/"}, img.Env...), User: img.User}
 	return mutate.ConfigFile(out, file)
-}
-
-// plainLayer sends a layer as it is. The library's own layer would be packed.
-type plainLayer struct{ v1.Layer }
-
-// Digest of a layer that is not packed is the hash of its content.
-func (l plainLayer) Digest() (v1.Hash, error) { return l.DiffID() }
-
-// Compressed returns the content as it is.
-func (l plainLayer) Compressed() (io.ReadCloser, error) { return l.Uncompressed() }
-
-// Size returns the content's length.
-func (l plainLayer) Size() (int64, error) {
-	r, err := l.Uncompressed()
-	if err != nil {
-		return 0, err
-	}
-	defer r.Close()
-	return io.Copy(io.Discard, r)
 }
 
 // pack returns the layer's tar and the only program in it, if there is one.
@@ -189,4 +162,14 @@ func (p *packer) file(from, name string, mode fs.FileMode) error {
 		_, p.err = p.tw.Write(data)
 	}
 	return p.err
+}
+
+// Local turns an image's name, as pods use it, into its place in the registry
+// at addr: containerd asks for the path only and leaves the host out.
+func Local(addr, ref string) (string, error) {
+	r, err := name.NewTag(ref)
+	if err != nil {
+		return "", fmt.Errorf("read image reference: %w", err)
+	}
+	return fmt.Sprintf("%s/%s:%s", addr, r.RepositoryStr(), r.TagStr()), nil
 }

@@ -37,11 +37,12 @@ type Order struct {
 // ErrMalformed marks an order that the chain should have refused.
 var ErrMalformed = errors.New("malformed order")
 
-// Bounds on what Compile accepts, far above what the chain admits: they keep all sums within 64 bits.
+// Bounds on what Compile accepts, above what the chain admits: they keep all sums within 63 bits.
 const (
-	maxUnits    = 1000
-	maxCount    = 100_000
-	maxQuantity = 1 << 44 // 16 TiB, or as many milli-cpus
+	maxUnits    = 32
+	maxCount    = 256
+	maxSmall    = 1024    // endpoints, devices
+	maxQuantity = 1 << 50 // 1 PiB, or as many milli-cpus
 )
 
 // Compile prepares an order for Decide. It returns ErrMalformed for what no chain should let through; such an order
@@ -80,8 +81,8 @@ func (o *Order) addUnit(i int, u *deploymenttypes.ResourceUnit) error {
 		o.Volumes = append(o.Volumes, v.Attributes...)
 	}
 	switch {
-	case u.Count == 0 || u.Count > maxCount:
-		return fmt.Errorf("count %d: %w", u.Count, ErrMalformed)
+	case u.Count == 0 || u.Count > maxCount || len(u.Endpoints) > maxSmall || u.Gpu.Count > maxSmall:
+		return fmt.Errorf("count %d, %d endpoints, %d gpus: %w", u.Count, len(u.Endpoints), u.Gpu.Count, ErrMalformed)
 	case u.CpuMilli > maxQuantity || u.MemoryBytes > maxQuantity || storage > maxQuantity:
 		return fmt.Errorf("cpu %dm, memory %d, storage %d are beyond any node: %w", u.CpuMilli, u.MemoryBytes, storage, ErrMalformed)
 	case u.Price.Amount.IsNil() || u.Price.Amount.IsNegative() || u.Price.Amount.BigInt().BitLen() > 200:

@@ -25,6 +25,7 @@ type Update struct {
 
 // Node is the part of a CometBFT RPC that following needs.
 type Node interface {
+	ABCIInfo(ctx context.Context) (*ctypes.ResultABCIInfo, error)
 	BlockResults(ctx context.Context, height *int64) (*ctypes.ResultBlockResults, error)
 }
 
@@ -141,6 +142,12 @@ func (f *Follower) advance(ctx context.Context, sink func(context.Context, Updat
 	if err := f.checkHead(head); err != nil {
 		return err
 	}
+	if f.synced && head.Height == f.place.Height {
+		return nil
+	}
+	if head.Height, err = f.committed(ctx, head.Height); err != nil {
+		return err
+	}
 	if !f.synced || head.Height-f.place.Height > f.cfg.MaxReplay {
 		if err := f.snapshot(ctx, head, sink); err != nil {
 			return err
@@ -152,6 +159,16 @@ func (f *Follower) advance(ctx context.Context, sink func(context.Context, Updat
 		}
 	}
 	return nil
+}
+
+// committed is the newest height whose block was executed and committed: a node's status counts a block as soon as it
+// is stored, when neither its results nor its state are there yet.
+func (f *Follower) committed(ctx context.Context, head int64) (int64, error) {
+	info, err := f.node.ABCIInfo(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("ask the node for its committed height: %w", err)
+	}
+	return min(head, info.Response.LastBlockHeight), nil
 }
 
 // checkHead refuses a node that would lead back in height or to another chain.

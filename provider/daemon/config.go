@@ -172,7 +172,7 @@ func DefaultConfig() Config {
 	return Config{
 		Chain:          ChainConfig{Key: "provider", KeyringBackend: "os", GasPrices: "0.0025" + units.BaseDenom},
 		AutoRegister:   true,
-		Cluster:        ClusterConfig{Driver: DriverKube, Poll: Duration(10 * time.Second)},
+		Cluster:        ClusterConfig{Driver: DriverKube, RouteMode: "auto", UserNamespaces: "auto", Poll: Duration(10 * time.Second)},
 		CapacityFactor: "1",
 		Pricing:        PricingConfig{Denom: units.BaseDenom},
 		Bids:           BidsConfig{ValidFor: Duration(5 * time.Minute)},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -55,6 +56,7 @@ type Daemon struct {
 	follower *chain.Follower
 	bids     *bid.Loop
 	leases   *lease.Controller
+	backend  *backend
 	gateway  *gateway.Server
 	unlock   func()
 }
@@ -149,11 +151,12 @@ func (d *Daemon) openLoops(o Options) error {
 		return err
 	}
 	d.pin = pin
+	d.backend = &backend{
+		provider: d.provider, chainID: d.cfg.Chain.ChainID, version: o.Version, leases: d.leases, cluster: d.cluster, reader: d.reader,
+	}
 	d.gateway, err = gateway.New(gateway.Config{
 		Listen: d.cfg.Gateway.Listen, Provider: d.provider, ChainID: d.cfg.Chain.ChainID, TLS: cert, Log: d.log, Metrics: d.metrics.registry,
-	}, &backend{
-		provider: d.provider, chainID: d.cfg.Chain.ChainID, version: o.Version, leases: d.leases, cluster: d.cluster, reader: d.reader,
-	})
+	}, d.backend)
 	return err
 }
 
@@ -324,7 +327,8 @@ func (d *Daemon) keepWithdrawing(ctx context.Context) error {
 		}
 		got, err := Withdraw(ctx, d.provider, d.reader, d.sender)
 		for _, c := range got {
-			d.metrics.withdrawn.WithLabelValues(c.Denom).Add(float64(c.Amount.Int64()))
+			amount, _ := new(big.Float).SetInt(c.Amount.BigInt()).Float64()
+			d.metrics.withdrawn.WithLabelValues(c.Denom).Add(amount)
 		}
 		if err != nil && ctx.Err() == nil {
 			d.log.Warn("earnings could not be withdrawn; will try again", "err", err)

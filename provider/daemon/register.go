@@ -20,8 +20,8 @@ func (c Config) record(owner string, pin []byte) providertypes.Provider {
 	}
 }
 
-// registration is the message that makes the record on chain say what it should, or nil when it does. Pins of other
-// keys are kept while they fit, as a second gateway of this provider may use them.
+// registration is the message that makes the record on chain say what it should, or nil when it does. Further pins are
+// kept as long as ours is among them: a key that is about to be rotated in has its pin there before it is used.
 func registration(want providertypes.Provider, have providertypes.Provider, registered bool) sdk.Msg {
 	if !registered {
 		return &providertypes.MsgCreateProvider{

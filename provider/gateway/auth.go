@@ -118,7 +118,9 @@ type call struct {
 
 type callKey struct{}
 
-func withCall(ctx context.Context, c *call) context.Context { return context.WithValue(ctx, callKey{}, c) }
+func withCall(ctx context.Context, c *call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
 
 // callFrom returns the request's call; without one, that is in a context that did not come through ServeHTTP, it
 // returns a call whose claims allow nothing.

@@ -11,6 +11,7 @@ import (
 	"github.com/cosmos/gogoproto/proto"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	protov2 "google.golang.org/protobuf/proto"
 
@@ -67,7 +68,7 @@ func (s *Server) grpcStream(rt *route) grpc.StreamHandler {
 			return undecodable(stream.Context(), rt, err)
 		}
 		return s.dispatch(stream.Context(), rt, req, answer{
-			begin: func() error { return stream.SendHeader(nil) },
+			begin: func() error { return stream.SendHeader(metadata.Pairs(wire.StreamHeader, "open")) },
 			send:  func(m proto.Message) error { return stream.SendMsg(m) },
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/cosmos/gogoproto/jsonpb"
 	"github.com/cosmos/gogoproto/proto"
@@ -51,7 +52,7 @@ func (s *Server) serveJSON(w *stallWriter, r *http.Request, rt *route, id market
 }
 
 // readJSON fills the request. A caller who may not use the lease is told so before the body is read.
-func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, rt *route, claims token.Claims, req proto.Message) error {
+func (s *Server) readJSON(w *stallWriter, r *http.Request, rt *route, claims token.Claims, req proto.Message) error {
 	if err := s.authorise(rt, claims, req); err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, rt *route, cla
 }
 
 // readBody returns the body of routes that have one, and refuses one elsewhere.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, rt *route) ([]byte, error) {
+func (s *Server) readBody(w *stallWriter, r *http.Request, rt *route) ([]byte, error) {
 	limit := s.cfg.Limits.MaxBody
 	switch {
 	case r.ContentLength > limit:
@@ -96,6 +97,8 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, rt *route) ([]
 	case err != nil:
 		return nil, wire.Errorf(wire.Invalid, "the body did not arrive whole")
 	}
+	// In HTTP/1 the deadline is the connection's, and would end the call while the backend works on it.
+	_ = w.control.SetReadDeadline(time.Time{})
 	return body, nil
 }
 

@@ -11,8 +11,8 @@ import (
 type Limits struct {
 	// MaxBody is the largest request body in bytes, MaxManifest the largest manifest within it.
 	MaxBody, MaxManifest int64
-	// MaxHeader is the size of request headers in bytes above which they are always refused; up to three quarters of
-	// it they are always accepted.
+	// MaxHeader is the size of request headers in bytes above which they are refused; HTTP/2, which counts 32 bytes for
+	// each header too, refuses them above three quarters of it.
 	MaxHeader int
 	// HeaderTimeout bounds the TLS handshake and the time until a request's headers are there; BodyTimeout that until
 	// its body is.

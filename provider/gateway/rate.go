@@ -70,7 +70,9 @@ type slots struct {
 	all  int
 }
 
-func newSlots(all, perKey int) *slots { return &slots{max: all, perKey: perKey, used: map[string]int{}} }
+func newSlots(all, perKey int) *slots {
+	return &slots{max: all, perKey: perKey, used: map[string]int{}}
+}
 
 // take returns false if no slot is free; after true, the caller gives the slot back with give.
 func (s *slots) take(key string) bool {

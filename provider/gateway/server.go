@@ -32,7 +32,7 @@ type Config struct {
 	TLS tls.Certificate
 	// Limits are DefaultLimits if zero.
 	Limits Limits
-	// Log takes faults and refusals, never tokens or bodies; nil drops them.
+	// Log takes the provider's faults, never tokens or bodies; nil drops them.
 	Log *slog.Logger
 	// Metrics is where the gateway's metrics are registered; nil keeps them to itself.
 	Metrics prometheus.Registerer
@@ -202,17 +202,20 @@ func (s *Server) ServeHTTP(hw http.ResponseWriter, r *http.Request) {
 	defer w.close()
 	c := &call{}
 	r = r.WithContext(withCall(r.Context(), c))
-	rt, id, err := s.admit(w, r, c)
+	var rt *route
 	defer func() {
 		if v := recover(); v != nil {
-			err = s.panicked(rt, v)
-			c.outcome.set(codeOf(err))
+			p := s.panicked(rt, v)
+			c.outcome.set(string(p.Code))
 			if !w.began {
-				fail(w, r, wire.FromError(err))
+				fail(w, r, p)
 			}
 		}
 		s.metrics.answered(rt, c.outcome.get(), time.Since(start))
 	}()
+	var id markettypes.LeaseID
+	var err error
+	rt, id, err = s.admit(w, r, c)
 	switch {
 	case err != nil:
 		p := wire.FromError(err)
@@ -288,4 +291,3 @@ func fail(w http.ResponseWriter, r *http.Request, p *wire.Problem) {
 	}
 	failJSON(w, p)
 }
-

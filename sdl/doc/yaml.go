@@ -66,7 +66,7 @@ func at(line, column int, code, format string, args ...any) sdl.Diagnostic {
 // checkBytes refuses what is not worth parsing, in one pass over the bytes.
 func checkBytes(data []byte, r *sdl.Reporter) bool {
 	if len(data) > MaxBytes {
-		r.Report(sdl.Diagnostic{Code: "E-SIZE", Message: fmt.Sprintf("the document has %d bytes, at most %d are allowed", len(data), MaxBytes)})
+		r.Report(sdl.Diagnostic{Code: "E-SIZE", Message: fmt.Sprintf("the document has more than %d bytes", MaxBytes)})
 		return false
 	}
 	marks, line, start := 0, 1, 0
@@ -123,25 +123,16 @@ func reportSyntax(data []byte, err error, r *sdl.Reporter) {
 	if reportTabs(data, r) {
 		return
 	}
-	line, col, message := 0, 1, err.Error()
+	line, message := 0, err.Error()
 	if m := yamlLine.FindStringSubmatch(message); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		message = m[2]
 	}
-	switch read := readUntil(data); {
-	case strings.Contains(message, "end of stream"):
-		col = columnOf(data, line, `"'`)
-	case strings.Contains(message, "mapping values"):
-		line = bytes.Count(read, []byte("\n")) + 1
-		col = column(read[bytes.LastIndexByte(read, '\n')+1 : bytes.LastIndexByte(read, ':')])
-	case len(read) > 0:
-		line = bytes.Count(read, []byte("\n")) + 1
-		col = columnOf(data, line, "")
-	}
+	line, col := placeOf(data, line, message)
 	if reportNoSpace(data, line, r) {
 		return
 	}
-	d := at(max(1, line), col, "E-YAML", "not YAML: %s", message)
+	d := at(line, col, "E-YAML", "not YAML: %s", message)
 	for _, a := range advice {
 		if strings.Contains(message, a.message) {
 			d.Code, d.Message, d.Hint = a.code, a.say, a.hint
@@ -150,6 +141,25 @@ func reportSyntax(data []byte, err error, r *sdl.Reporter) {
 	}
 	r.Report(d)
 }
+
+// placeOf is the place to point at for one of the parser's messages, which tells a line.
+func placeOf(data []byte, line int, message string) (int, int) {
+	if strings.Contains(message, "end of stream") { // the line is that of the quote
+		return max(1, line), columnOf(data, max(1, line), `"'`)
+	}
+	read := readUntil(data)
+	if colon := bytes.LastIndexByte(read, ':'); colon >= 0 && strings.Contains(message, "mapping values") {
+		read = read[:colon]
+		return lineOf(read), column(read[bytes.LastIndexByte(read, '\n')+1:])
+	}
+	if len(read) > 0 {
+		line = lineOf(read)
+	}
+	return max(1, line), columnOf(data, max(1, line), "")
+}
+
+// lineOf is the line that follows the bytes of a document's beginning.
+func lineOf(before []byte) int { return bytes.Count(before, []byte("\n")) + 1 }
 
 var noSpace = regexp.MustCompile(`^ *(?:- +)?("[^"]*"|'[^']*'|[A-Za-z0-9_-]+):[^ /:]`)
 

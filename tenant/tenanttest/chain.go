@@ -241,16 +241,16 @@ func (c chain) Estimate(ctx context.Context, _ ...sdk.Msg) (client.Fee, error) {
 }
 
 func (c chain) Send(ctx context.Context, msgs ...sdk.Msg) (*client.Result, error) {
-	leave, err := c.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
 	if c.w.BeforeSend != nil {
 		if err := c.w.BeforeSend(msgs); err != nil {
 			return nil, err
 		}
 	}
+	leave, err := c.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	c.w.nextBlock()
 	for _, msg := range msgs {
 		if err := c.w.apply(msg); err != nil {

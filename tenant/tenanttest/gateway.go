@@ -62,7 +62,7 @@ func (g *Gateway) lease(id markettypes.LeaseID) (*deploymenttypes.QueryDeploymen
 			return g.world.findDeployment(id.DeploymentID()), nil
 		}
 	}
-	return nil, errors.New("no such lease here")
+	return nil, fmt.Errorf("no such lease: %w", tenant.ErrNotHere)
 }
 
 // PutManifest implements tenant.Gateway.
@@ -154,18 +154,18 @@ func (g *Gateway) Logs(_ context.Context, id markettypes.LeaseID, o tenant.LogOp
 			first = max(1, all-int(o.Tail)+1)
 		}
 		for i := first; i <= all; i++ {
-			lines = append(lines, gatewaytypes.LogLine{Service: s.Name, Instance: s.Name + "-0", Line: fmt.Sprintf("line %d of %s", i, s.Name)})
+			lines = append(lines, tenant.LogLine{Service: s.Name, Instance: s.Name + "-0", Line: fmt.Sprintf("line %d of %s", i, s.Name)})
 		}
 	}
 	return &lines, nil
 }
 
-type logLines []gatewaytypes.LogLine
+type logLines []tenant.LogLine
 
 // Next implements tenant.LogStream.
-func (l *logLines) Next() (gatewaytypes.LogLine, error) {
+func (l *logLines) Next() (tenant.LogLine, error) {
 	if len(*l) == 0 {
-		return gatewaytypes.LogLine{}, io.EOF
+		return tenant.LogLine{}, io.EOF
 	}
 	line := (*l)[0]
 	*l = (*l)[1:]

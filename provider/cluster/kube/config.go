@@ -131,7 +131,11 @@ func (c Config) Validate() error {
 		errs = append(errs, errors.New("kube: a gateway needs both its name and its namespace"))
 	}
 	for _, s := range slices.Concat(c.DenyCIDRs, c.IngressCIDRs) {
-		if _, err := netip.ParsePrefix(s); err != nil {
+		p, err := netip.ParsePrefix(s)
+		if err == nil && p.Addr().Is4In6() {
+			err = fmt.Errorf("%s: write IPv4 addresses as such", s)
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("kube: address range: %w", err))
 		}
 	}

@@ -17,11 +17,11 @@ import (
 
 // closedRanges are never reachable from a workload as part of "the internet": this network, shared address space (which
 // clouds use for their own services), loopback, link-local (metadata services), private ranges, multicast and reserved
-// addresses; for IPv6 also the prefixes that embed IPv4 addresses.
+// addresses; for IPv6 also the prefixes by which gateways lead to IPv4 addresses.
 var closedRanges = []string{
 	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
 	"224.0.0.0/3",
-	"::/127", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "fc00::/7", "fe80::/10", "ff00::/8",
+	"::/127", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "fc00::/7", "fe80::/10", "ff00::/8",
 }
 
 const (

@@ -196,4 +196,6 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
 }
 
-func encodeThumbprint(sum [sha256.Size]byte) string { return base64.RawURLEncoding.EncodeToString(sum[:]) }
+func encodeThumbprint(sum [sha256.Size]byte) string {
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}

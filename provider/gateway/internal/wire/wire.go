@@ -8,6 +8,10 @@ import (
 	"github.com/cosmos/gogoproto/proto"
 )
 
+// StreamHeader stands in the header of every gRPC stream that was accepted. A refusal can come with a header too, so
+// the header alone does not tell.
+const StreamHeader = "berth-stream"
+
 // Codec encodes the messages, which gogoproto generates, for gRPC.
 type Codec struct {
 	// Strict refuses messages with fields that this program does not know. The server is strict, as an unknown field

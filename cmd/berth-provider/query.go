@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+
+	"berth.dev/berth/client"
+	"berth.dev/berth/provider/chain"
+	"berth.dev/berth/provider/daemon"
+	markettypes "berth.dev/berth/x/market/types"
+)
+
+// queryTimeout bounds how long a command waits for the chain.
+const queryTimeout = 30 * time.Second
+
+// provider is access to the chain as the configured provider.
+type provider struct {
+	home    daemon.Home
+	cfg     daemon.Config
+	client  *client.Client
+	reader  *chain.Reader
+	address string
+}
+
+func (a *app) provider() (*provider, error) {
+	home, cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	kr, err := home.Keyring(cfg.Chain.KeyringBackend, a.in)
+	if err != nil {
+		return nil, err
+	}
+	c, err := cfg.Chain.Client(kr)
+	if err != nil {
+		return nil, err
+	}
+	address := c.Address().String()
+	return &provider{home: home, cfg: cfg, client: c, reader: chain.NewReader(c.Conn(), address), address: address}, nil
+}
+
+// statusResult is what status reports.
+type statusResult struct {
+	Provider   string            `json:"provider"`
+	ChainID    string            `json:"chain_id"`
+	Height     int64             `json:"height"`
+	Balance    string            `json:"balance"`
+	Registered bool              `json:"registered"`
+	HostURI    string            `json:"host_uri,omitempty"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+	Active     int               `json:"leases_active"`
+	Suspended  int               `json:"leases_suspended"`
+	OpenBids   int               `json:"open_bids"`
+	Daemon     daemonStatus      `json:"daemon"`
+}
+
+type daemonStatus struct {
+	Running          bool   `json:"running"`
+	Height           int64  `json:"height,omitempty"`
+	Version          string `json:"version,omitempty"`
+	ClusterReachable bool   `json:"cluster_reachable"`
+	Error            string `json:"error,omitempty"`
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show the provider's record, balance, leases and whether its daemon runs", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), queryTimeout)
+			defer cancel()
+			p, err := a.provider()
+			if err != nil {
+				return err
+			}
+			s, err := p.status(ctx)
+			if err != nil {
+				return err
+			}
+			return a.print(s, s.text)
+		},
+	}
+}
+
+func (p *provider) status(ctx context.Context) (statusResult, error) {
+	out := statusResult{Provider: p.address, ChainID: p.cfg.Chain.ChainID}
+	head, err := p.client.Head(ctx)
+	if err != nil {
+		return out, err
+	}
+	out.Height = head.Height
+	balance, err := banktypes.NewQueryClient(p.client.Conn()).AllBalances(ctx, &banktypes.QueryAllBalancesRequest{Address: p.address})
+	if err != nil {
+		return out, fmt.Errorf("read the balance of %s: %w", p.address, err)
+	}
+	out.Balance = balance.Balances.String()
+	record, found, err := p.reader.Provider(ctx)
+	if err != nil {
+		return out, err
+	}
+	if out.Registered = found; found {
+		out.HostURI, out.Attributes = record.HostUri, make(map[string]string, len(record.Attributes))
+		for _, at := range record.Attributes {
+			out.Attributes[at.Key] = at.Value
+		}
+	}
+	market, err := p.reader.Snapshot(ctx, 1)
+	if err != nil {
+		return out, err
+	}
+	out.OpenBids = len(market.Bids)
+	for _, l := range market.Leases {
+		if l.State == markettypes.LEASE_STATE_SUSPENDED {
+			out.Suspended++
+		} else {
+			out.Active++
+		}
+	}
+	out.Daemon = p.askDaemon(ctx)
+	return out, nil
+}
+
+func (s statusResult) text(w io.Writer) error {
+	fmt.Fprintf(w, "provider\t%s\n", s.Provider)
+	fmt.Fprintf(w, "chain\t%s at height %d\n", s.ChainID, s.Height)
+	fmt.Fprintf(w, "balance\t%s\n", s.Balance)
+	if s.Registered {
+		fmt.Fprintf(w, "record\t%s %v\n", s.HostURI, s.Attributes)
+	} else {
+		fmt.Fprintf(w, "record\tnone: `berth-provider run` writes it, or `init --register`\n")
+	}
+	fmt.Fprintf(w, "leases\t%d active, %d suspended\n", s.Active, s.Suspended)
+	fmt.Fprintf(w, "open bids\t%d\n", s.OpenBids)
+	switch d := s.Daemon; {
+	case !d.Running:
+		fmt.Fprintf(w, "daemon\tdoes not answer: %s\n", d.Error)
+	case !d.ClusterReachable:
+		fmt.Fprintf(w, "daemon\truns, at height %d; its cluster can't be reached\n", d.Height)
+	default:
+		fmt.Fprintf(w, "daemon\truns, at height %d\n", d.Height)
+	}
+	return nil
+}
+
+// leaseResult is one lease as leases reports it.
+type leaseResult struct {
+	Lease     string `json:"lease"`
+	State     string `json:"state"`
+	Price     string `json:"price_per_block"`
+	Earned    string `json:"earned"`
+	Withdrawn string `json:"withdrawn"`
+	CreatedAt int64  `json:"created_at"`
+	ClosedAt  int64  `json:"closed_at,omitempty"`
+	Reason    string `json:"reason,omitempty"`
+}
+
+func (a *app) leasesCommand() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use: "leases", Short: "List the provider's leases and what they have earned", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), queryTimeout)
+			defer cancel()
+			p, err := a.provider()
+			if err != nil {
+				return err
+			}
+			leases, err := p.leases(ctx, all)
+			if err != nil {
+				return err
+			}
+			return a.print(leases, func(w io.Writer) error { return printLeases(w, leases) })
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "closed leases too")
+	return cmd
+}
+
+func (p *provider) leases(ctx context.Context, all bool) ([]leaseResult, error) {
+	states := []markettypes.LeaseState{markettypes.LEASE_STATE_ACTIVE, markettypes.LEASE_STATE_SUSPENDED}
+	if all {
+		states = append(states, markettypes.LEASE_STATE_CLOSED)
+	}
+	out := []leaseResult{}
+	for _, state := range states {
+		leases, err := p.reader.Leases(ctx, state)
+		if err != nil {
+			return nil, err
+		}
+		for i := range leases {
+			out = append(out, describe(&leases[i]))
+		}
+	}
+	return out, nil
+}
+
+// stateNames and reasonNames are what people call them.
+var (
+	stateNames = map[markettypes.LeaseState]string{
+		markettypes.LEASE_STATE_ACTIVE: "active", markettypes.LEASE_STATE_SUSPENDED: "suspended", markettypes.LEASE_STATE_CLOSED: "closed",
+	}
+	reasonNames = map[markettypes.CloseReason]string{
+		markettypes.CLOSE_REASON_TENANT: "tenant", markettypes.CLOSE_REASON_UNSTABLE: "unstable",
+		markettypes.CLOSE_REASON_DECOMMISSION: "decommission", markettypes.CLOSE_REASON_MANIFEST_TIMEOUT: "manifest timeout",
+		markettypes.CLOSE_REASON_INSUFFICIENT_FUNDS: "insufficient funds",
+	}
+)
+
+func describe(l *markettypes.QueryLeaseResponse) leaseResult {
+	return leaseResult{
+		Lease: l.Lease.Id.String(), State: stateNames[l.Lease.State], Price: l.Lease.Price.String(),
+		Earned: sdk.DecCoin{Denom: l.Lease.Price.Denom, Amount: l.Payment.Accrued}.String(), Withdrawn: l.Payment.Withdrawn.String() + l.Lease.Price.Denom,
+		CreatedAt: l.Lease.CreatedAt, ClosedAt: l.Lease.ClosedAt, Reason: reasonNames[l.Lease.Reason],
+	}
+}
+
+func printLeases(w io.Writer, leases []leaseResult) error {
+	if len(leases) == 0 {
+		_, err := fmt.Fprintln(w, "no leases")
+		return err
+	}
+	fmt.Fprintln(w, "LEASE\tSTATE\tPRICE/BLOCK\tEARNED\tWITHDRAWN\tSINCE\tREASON")
+	for _, l := range leases {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", l.Lease, l.State, l.Price, l.Earned, l.Withdrawn, l.CreatedAt, l.Reason)
+	}
+	return nil
+}
+
+func (a *app) withdrawCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "withdraw", Short: "Take out what the leases have earned", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Minute)
+			defer cancel()
+			p, err := a.provider()
+			if err != nil {
+				return err
+			}
+			got, err := daemon.Withdraw(ctx, p.address, p.reader, chain.NewSender(p.client, chain.SenderConfig{}))
+			if err != nil {
+				return err
+			}
+			return a.print(map[string]string{"withdrawn": got.String()}, func(w io.Writer) error {
+				if got.IsZero() {
+					_, err := fmt.Fprintln(w, "nothing to withdraw")
+					return err
+				}
+				_, err := fmt.Fprintf(w, "withdrawn\t%s\n", got)
+				return err
+			})
+		},
+	}
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"berth.dev/berth/provider/daemon"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Run the provider until it is told to stop",
+		Long: `Run the provider until it is told to stop (SIGTERM or SIGINT), which takes at most ten seconds.
+
+Logs go to standard error. What runs in the cluster keeps running meanwhile: the next
+start finds it, the chain's leases and this provider's open bids again.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			home, cfg, err := a.config()
+			if err != nil {
+				return err
+			}
+			d, err := daemon.New(cfg, daemon.Options{Home: home, Version: version(), Log: a.logger(cfg.Log), Input: a.in})
+			if err != nil {
+				return err
+			}
+			return d.Run(cmd.Context())
+		},
+	}
+}
+
+// logger writes to standard error as the configuration says.
+func (a *app) logger(c daemon.LogConfig) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Level)) // Validate has checked it
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(a.err, o))
+	}
+	return slog.New(slog.NewTextHandler(a.err, o))
+}

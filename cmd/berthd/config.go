@@ -1,0 +1,79 @@
+package main
+
+import (
+	"time"
+
+	cmtcfg "github.com/cometbft/cometbft/config"
+
+	srvcfg "github.com/cosmos/cosmos-sdk/server/config"
+
+	"berth.dev/berth/units"
+)
+
+const (
+	// defaultBlockTime is the time between blocks of a node that is told nothing else.
+	defaultBlockTime = 500 * time.Millisecond
+	// defaultGasPrice is the least that a validator takes for a unit of gas.
+	defaultGasPrice = "0.0025" + units.BaseDenom
+)
+
+// indexedEvents are the event attributes that a node indexes: ids and addresses only. Everything else can be read from
+// a block's results; an index of whole objects would outgrow the chain.
+var indexedEvents = []string{
+	"message.action",
+	"message.sender",
+	"transfer.recipient",
+	"transfer.sender",
+	"berth.deployment.v1.EventDeploymentClosed.dseq",
+	"berth.deployment.v1.EventDeploymentClosed.owner",
+	"berth.deployment.v1.EventDeploymentCreated.dseq",
+	"berth.deployment.v1.EventDeploymentCreated.owner",
+	"berth.deployment.v1.EventDeploymentUpdated.dseq",
+	"berth.deployment.v1.EventDeploymentUpdated.owner",
+	"berth.escrow.v1.EventAccountClosed.xid",
+	"berth.escrow.v1.EventAccountResumed.xid",
+	"berth.escrow.v1.EventAccountSuspended.xid",
+	"berth.escrow.v1.EventDeposited.depositor",
+	"berth.escrow.v1.EventDeposited.xid",
+	"berth.escrow.v1.EventPaid.payee",
+	"berth.escrow.v1.EventPaid.xid",
+	"berth.market.v1.EventBidClosed.dseq",
+	"berth.market.v1.EventBidClosed.owner",
+	"berth.market.v1.EventBidClosed.provider",
+	"berth.market.v1.EventBidCreated.dseq",
+	"berth.market.v1.EventBidCreated.owner",
+	"berth.market.v1.EventBidCreated.provider",
+	"berth.market.v1.EventLeaseClosed.dseq",
+	"berth.market.v1.EventLeaseClosed.owner",
+	"berth.market.v1.EventLeaseClosed.provider",
+	"berth.market.v1.EventLeaseCreated.dseq",
+	"berth.market.v1.EventLeaseCreated.owner",
+	"berth.market.v1.EventLeaseCreated.provider",
+	"berth.market.v1.EventLeaseResumed.dseq",
+	"berth.market.v1.EventLeaseResumed.owner",
+	"berth.market.v1.EventLeaseResumed.provider",
+	"berth.market.v1.EventLeaseSuspended.dseq",
+	"berth.market.v1.EventLeaseSuspended.owner",
+	"berth.market.v1.EventLeaseSuspended.provider",
+	"berth.market.v1.EventOrderClosed.dseq",
+	"berth.market.v1.EventOrderClosed.owner",
+	"berth.market.v1.EventOrderCreated.dseq",
+	"berth.market.v1.EventOrderCreated.owner",
+	"berth.provider.v1.EventProviderCreated.owner",
+	"berth.provider.v1.EventProviderUpdated.owner",
+}
+
+// appConfig is the default app.toml.
+func appConfig(gasPrice string) *srvcfg.Config {
+	cfg := srvcfg.DefaultConfig()
+	cfg.MinGasPrices = gasPrice
+	cfg.IndexEvents = indexedEvents
+	return cfg
+}
+
+// cometConfig is the default config.toml.
+func cometConfig() *cmtcfg.Config {
+	cfg := cmtcfg.DefaultConfig()
+	cfg.Consensus.TimeoutCommit = defaultBlockTime
+	return cfg
+}

@@ -1,0 +1,342 @@
+//go:build e2e
+
+package kube
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	manifesttypes "berth.dev/berth/manifest/types"
+	"berth.dev/berth/provider/cluster"
+	"berth.dev/berth/provider/cluster/clustertest"
+	markettypes "berth.dev/berth/x/market/types"
+)
+
+// The end-to-end tests need a cluster, named by BERTH_E2E_KUBECONFIG, that can pull BERTH_E2E_IMAGE and
+// BERTH_E2E_IMAGE_NEXT, by default the demo image; the addresses of nodes must be reachable from here. With
+// BERTH_E2E_INGRESS, the address host:port of the ingress, http routes are tried as well.
+
+func setting(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}
+
+func config(t *testing.T) Config {
+	kubeconfig := os.Getenv("BERTH_E2E_KUBECONFIG")
+	if kubeconfig == "" {
+		t.Skip("BERTH_E2E_KUBECONFIG names no cluster")
+	}
+	return Config{
+		Kubeconfig: kubeconfig, Provider: "berth1e2eprovider" + digest([]byte(t.Name()), 4), Domain: "e2e.localhost",
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+}
+
+// start returns a driver that runs until the test ends or stop is called.
+func start(t *testing.T, cfg Config) (c *Cluster, stop func()) {
+	t.Helper()
+	c, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		done <- nil
+	}
+	t.Cleanup(stop)
+	return c, stop
+}
+
+func image() string { return setting("BERTH_E2E_IMAGE", "berth.local/hello:1") }
+
+func TestConformance(t *testing.T) {
+	clustertest.Run(t, func(t *testing.T) clustertest.Harness {
+		cfg := config(t)
+		c, stop := start(t, cfg)
+		return clustertest.Harness{
+			Cluster: c, Provider: cfg.Provider, Image: image(),
+			NextImage: setting("BERTH_E2E_IMAGE_NEXT", "berth.local/hello:2"), MissingImage: "berth.local/missing:1",
+			Restart: func(t *testing.T) cluster.Cluster {
+				stop()
+				next, _ := start(t, cfg)
+				return next
+			},
+			Poll: 100 * time.Millisecond, Patience: time.Minute,
+		}
+	})
+}
+
+// deploy runs services until the test ends, and returns when they are ready.
+func deploy(t *testing.T, c *Cluster, dseq uint64, services ...manifesttypes.Service) (markettypes.LeaseID, []cluster.ServiceStatus) {
+	t.Helper()
+	id := markettypes.LeaseID{Owner: "berth1e2e", Dseq: dseq, Gseq: 1, Oseq: 1, Provider: c.cfg.Provider}
+	t.Cleanup(func() {
+		if err := c.Remove(context.Background(), id); err != nil {
+			t.Errorf("Remove: %v", err)
+		}
+	})
+	if err := c.Apply(t.Context(), clustertest.Workload(id, services...)); err != nil {
+		t.Fatal(err)
+	}
+	var last []cluster.ServiceStatus
+	await(t, "all services ready", func() (bool, string) {
+		var err error
+		if last, err = c.Status(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		return clustertest.Complete(last)
+	})
+	return id, last
+}
+
+func await(t *testing.T, what string, done func() (bool, string)) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
+		ok, last := done()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s: %s", what, last)
+		}
+	}
+}
+
+// nodeAddress is an address of a node that forwarded ports can be reached at from here.
+func nodeAddress(t *testing.T, c *Cluster) string {
+	t.Helper()
+	nodes, err := c.typed.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(nodes.Items) == 0 {
+		t.Fatalf("list nodes: %v", err)
+	}
+	return nodes.Items[0].Status.Addresses[0].Address
+}
+
+// get asks a url, for a host if it is not empty; the answer is the status code and the text.
+func get(address, host string) (int, string) {
+	req, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		return 0, err.Error()
+	}
+	req.Host = host
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return res.StatusCode, string(body)
+}
+
+func exposed(port uint32, proto manifesttypes.Proto, to ...manifesttypes.To) manifesttypes.Expose {
+	return manifesttypes.Expose{Port: 8080, As: port, Proto: proto, To: to}
+}
+
+// TestEdges looks at connections from inside of instances: only the edges of expose.to are open.
+func TestEdges(t *testing.T) {
+	c, _ := start(t, config(t))
+	door := exposed(9000, manifesttypes.PROTO_TCP, manifesttypes.To{Global: true})
+	db, api, other := clustertest.Service("db", image()), clustertest.Service("api", image()), clustertest.Service("other", image())
+	db.Expose = []manifesttypes.Expose{exposed(5432, manifesttypes.PROTO_TCP, manifesttypes.To{Service: "api"})}
+	api.Expose, other.Expose = []manifesttypes.Expose{door}, []manifesttypes.Expose{door}
+	id, status := deploy(t, c, 1, api, db, other)
+	_, neighbours := deploy(t, c, 2, other)
+
+	node := nodeAddress(t, c)
+	via := func(all []cluster.ServiceStatus, service string) string {
+		for _, s := range all {
+			if s.Name == service {
+				return fmt.Sprintf("http://%s:%d", node, s.Ports[0].ExternalPort)
+			}
+		}
+		t.Fatalf("no service %s", service)
+		return ""
+	}
+	dbHost := "db." + namespaceOf(id) + ".svc.cluster.local:5432"
+	for _, tc := range []struct {
+		name, from, to string
+		open           bool
+	}{
+		{"named service", via(status, "api"), "db:5432", true},
+		{"other service", via(status, "other"), "db:5432", false},
+		{"port for anyone", via(status, "other"), "api:9000", true},
+		{"other lease", via(neighbours, "other"), dbHost, false},
+		{"other lease, port for anyone, inside", via(neighbours, "other"), strings.Replace(dbHost, "db.", "api.", 1)[:len(dbHost)-3] + "9000", false},
+		{"node", via(status, "api"), node + ":10250", false},
+		{"API server", via(status, "api"), "kubernetes.default.svc.cluster.local:443", false},
+		{"metadata service", via(status, "api"), "169.254.169.254:80", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			code, body := get(tc.from+"/fetch?url="+url.QueryEscape("http://"+tc.to+"/"), "")
+			open := code == http.StatusOK && strings.HasPrefix(body, "hello")
+			if open != tc.open {
+				t.Errorf("%s -> %s: answer %d %s, want open=%v", tc.from, tc.to, code, body, tc.open)
+			}
+		})
+	}
+}
+
+// TestIngress asks for a service by its host names through the ingress.
+func TestIngress(t *testing.T) {
+	ingress := os.Getenv("BERTH_E2E_INGRESS")
+	if ingress == "" {
+		t.Skip("BERTH_E2E_INGRESS names no ingress")
+	}
+	c, _ := start(t, config(t))
+	web := clustertest.Service("web", image())
+	web.Expose[0].Accept = []string{"accepted.e2e.localhost"}
+	_, status := deploy(t, c, 1, web)
+	if len(status[0].URLs) != 2 {
+		t.Fatalf("urls %v, want the generated and the accepted one", status[0].URLs)
+	}
+	for _, u := range status[0].URLs {
+		host := strings.TrimPrefix(u, "http://")
+		await(t, host, func() (bool, string) {
+			code, body := get("http://"+ingress+"/", host)
+			return code == http.StatusOK, fmt.Sprint(code, " ", body)
+		})
+	}
+	if code, _ := get("http://"+ingress+"/", "nobody.e2e.localhost"); code == http.StatusOK {
+		t.Error("an unknown host is answered")
+	}
+}
+
+// TestUpdateLosesNoRequest rolls a service while it is asked all the time.
+func TestUpdateLosesNoRequest(t *testing.T) {
+	c, _ := start(t, config(t))
+	web := clustertest.Service("web", image())
+	web.Expose = []manifesttypes.Expose{exposed(9000, manifesttypes.PROTO_TCP, manifesttypes.To{Global: true})}
+	id, status := deploy(t, c, 1, web)
+	address := fmt.Sprintf("http://%s:%d/", nodeAddress(t, c), status[0].Ports[0].ExternalPort)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	type result struct {
+		asked, lost int
+		last        string
+	}
+	results := make(chan result)
+	go func() {
+		var r result
+		for ctx.Err() == nil {
+			r.asked++
+			if code, body := get(address, ""); code != http.StatusOK {
+				r.lost, r.last = r.lost+1, body
+			}
+		}
+		results <- r
+	}()
+	web.Image = setting("BERTH_E2E_IMAGE_NEXT", "berth.local/hello:2")
+	if err := c.Apply(t.Context(), clustertest.Workload(id, web)); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the update", func() (bool, string) {
+		st, err := c.Status(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pods, err := c.typed.CoreV1().Pods(namespaceOf(id)).List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ok, what := clustertest.Complete(st)
+		return ok && len(pods.Items) == 1, what
+	})
+	cancel()
+	r := <-results
+	t.Logf("%d requests during the update, %d lost", r.asked, r.lost)
+	if r.lost > 0 {
+		t.Errorf("%d of %d requests were lost, the last one with: %s", r.lost, r.asked, r.last)
+	}
+}
+
+// TestDriftIsRepaired changes and deletes objects behind the driver's back; a pass brings them back, and the next one
+// writes nothing.
+func TestDriftIsRepaired(t *testing.T) {
+	c, stop := start(t, config(t))
+	web := clustertest.Service("web", image())
+	web.Env = []manifesttypes.EnvVar{{Name: "GREETING", Value: "hi"}}
+	id, _ := deploy(t, c, 1, web)
+	stop()
+	ns := namespaceOf(id)
+	writes := func() int {
+		s, err := c.settings(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		have, err := c.readLease(t.Context(), ns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ch, err := plan(ns, have, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range ch.apply {
+			t.Logf("differs: %s %s", u.GetKind(), u.GetName())
+		}
+		return len(ch.apply) + len(ch.remove)
+	}
+	if n := writes(); n != 0 {
+		t.Fatalf("%d writes for a lease that is as it should be", n)
+	}
+	if err := c.typed.NetworkingV1().NetworkPolicies(ns).Delete(t.Context(), "deny-all", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	d, err := c.typed.AppsV1().Deployments(ns).Get(t.Context(), "web", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Spec.Template.Spec.HostUsers = nil
+	if _, err := c.typed.AppsV1().Deployments(ns).Update(t.Context(), d, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := writes(); n != 2 {
+		t.Fatalf("%d writes after two changes", n)
+	}
+	if err := c.Reconcile(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := writes(); n != 0 {
+		t.Fatalf("%d writes after the repair", n)
+	}
+}
+
+// TestInstanceIsConfined looks at an instance from inside.
+func TestInstanceIsConfined(t *testing.T) {
+	c, _ := start(t, config(t))
+	web := clustertest.Service("web", image())
+	web.Expose = []manifesttypes.Expose{exposed(9000, manifesttypes.PROTO_TCP, manifesttypes.To{Global: true})}
+	id, _ := deploy(t, c, 1, web)
+	pods, err := c.typed.CoreV1().Pods(namespaceOf(id)).List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(pods.Items) != 1 {
+		t.Fatalf("pods: %d, %v", len(pods.Items), err)
+	}
+	spec := pods.Items[0].Spec
+	if spec.HostUsers == nil || *spec.HostUsers || len(spec.Volumes) != 0 || spec.ServiceAccountName != serviceAccountName {
+		t.Errorf("pod %+v", spec)
+	}
+}

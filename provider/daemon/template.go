@@ -1,0 +1,128 @@
+package daemon
+
+import (
+	"fmt"
+	"strings"
+	"text/template"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// WriteConfig gives a configuration as the text of a provider.yaml, with a comment on everything that an operator may
+// want to change. ParseConfig reads it back to an equal configuration.
+func WriteConfig(c Config) (string, error) {
+	var out strings.Builder
+	if err := configTemplate.Execute(&out, c); err != nil {
+		return "", fmt.Errorf("write the configuration: %w", err)
+	}
+	return out.String(), nil
+}
+
+// quote gives a scalar or list in YAML's flow style, quoted where it needs to be.
+func quote(v any) (string, error) {
+	var n yaml.Node
+	if err := n.Encode(v); err != nil {
+		return "", err
+	}
+	n.Style |= yaml.FlowStyle
+	b, err := yaml.Marshal(&n)
+	return strings.TrimSpace(string(b)), err
+}
+
+var configTemplate = template.Must(template.New("provider.yaml").Funcs(template.FuncMap{"q": quote}).Parse(
+	`# provider.yaml: everything that the operator of a Berth provider decides. An unknown key is an error.
+# Amounts of money are in {{.Pricing.Denom}} (1 BRT is 1,000,000 ubrt), durations are like 500ms, 30s or 10m.
+
+chain:
+  # The RPC of a node that you trust.
+  node: {{q .Chain.Node}}
+  chain_id: {{q .Chain.ChainID}}
+  # The key that owns the provider's record, signs its bids and receives its earnings.
+  key: {{q .Chain.Key}}
+  keyring_backend: {{q .Chain.KeyringBackend}}
+  gas_prices: {{q .Chain.GasPrices}}
+  # Replaces the measured time between blocks where prices per month and lifetimes are computed; 0s measures.
+  block_time: {{q .Chain.BlockTime}}
+
+# Where tenants reach this provider. host_uri is what the record on chain says; listen is where the daemon binds.
+gateway:
+  listen: {{q .Gateway.Listen}}
+  host_uri: {{q .Gateway.HostURI}}
+
+# What the provider's record says; a tenant's placement attributes must all be among these.
+attributes: {{q .Attributes}}
+info: {email: {{q .Info.Email}}, website: {{q .Info.Website}}}
+
+# Write the record on chain at the start when it differs from this file.
+auto_register: {{.AutoRegister}}
+
+cluster:
+  # kube runs workloads on Kubernetes; simulated runs none and only takes part in the market.
+  driver: {{q .Cluster.Driver}}
+  # Empty means the service account of the pod that the provider runs in.
+  kubeconfig: {{q .Cluster.Kubeconfig}}
+  # Generated host names are SERVICE-HASH.domain; ingress_port stands in URLs when it is neither 0 nor 80.
+  domain: {{q .Cluster.Domain}}
+  ingress_port: {{.Cluster.IngressPort}}
+  # The host of forwarded tcp and udp ports; empty means domain.
+  node_host: {{q .Cluster.NodeHost}}
+  # auto, gateway (Gateway API) or ingress.
+  route_mode: {{q .Cluster.RouteMode}}
+  ingress_class: {{q .Cluster.IngressClass}}
+  # Where the ingress controller's pods run, if they can't be found, and addresses it connects from on the host's network.
+  ingress_namespaces: {{q .Cluster.IngressNamespaces}}
+  ingress_cidrs: {{q .Cluster.IngressCIDRs}}
+  # Address ranges that workloads may not reach, besides private and link-local ones.
+  deny_cidrs: {{q .Cluster.DenyCIDRs}}
+  # auto, on or off; images that run as root need them.
+  user_namespaces: {{q .Cluster.UserNamespaces}}
+  runtime_class: {{q .Cluster.RuntimeClass}}
+  # Numeric users of images that are known not to run as root.
+  image_users: {{q .Cluster.ImageUsers}}
+  # How often the nodes' capacity is read.
+  poll: {{q .Cluster.Poll}}
+  # The nodes of the simulated driver, for example [{name: a, cpu: "16", memory_gib: 64, storage_gib: 500}].
+  nodes: {{q .Cluster.Nodes}}
+
+# The share of the cluster that this provider may sell, in (0, 1]. Providers on one cluster must sum to at most 1.
+capacity_factor: {{q .CapacityFactor}}
+
+# What is asked for a group: per_block or per_month (of 30 days), as decimals.
+# cpu is for one core, memory and storage for one GiB, gpu for one device, endpoint for one way in from outside.
+pricing:
+  denom: {{q .Pricing.Denom}}
+{{- with .Pricing.PerBlock}}
+  per_block: {cpu: {{q .CPU}}, memory: {{q .Memory}}, storage: {{q .Storage}}, gpu: {{q .GPU}}, endpoint: {{q .Endpoint}}, minimum: {{q .Minimum}}}
+{{- end}}
+{{- with .Pricing.PerMonth}}
+  per_month: {cpu: {{q .CPU}}, memory: {{q .Memory}}, storage: {{q .Storage}}, gpu: {{q .GPU}}, endpoint: {{q .Endpoint}}, minimum: {{q .Minimum}}}
+{{- end}}
+
+bids:
+  # How long a bid may become a lease; then its capacity and its deposit come back.
+  valid_for: {{q .Bids.ValidFor}}
+  # If allow_owners lists any, only these are served; deny_owners never are.
+  allow_owners: {{q .Bids.AllowOwners}}
+  deny_owners: {{q .Bids.DenyOwners}}
+  # What the graphics processors are, for example {vendor: nvidia, model: a100}.
+  gpu_attributes: {{q .Bids.GPUs}}
+
+leases:
+  # A lease whose first manifest does not come within this time is closed.
+  manifest_timeout: {{q .Leases.ManifestTimeout}}
+  # How often chain and cluster are compared when nothing happens, and workloads are applied again to repair drift.
+  resync: {{q .Leases.Resync}}
+  refresh: {{q .Leases.Refresh}}
+
+withdraw:
+  interval: {{q .Withdraw.Interval}}
+
+# Prometheus metrics; empty serves none.
+metrics:
+  listen: {{q .Metrics.Listen}}
+
+log:
+  # debug, info, warn or error; text or json.
+  level: {{q .Log.Level}}
+  format: {{q .Log.Format}}
+`))

@@ -1,0 +1,271 @@
+package gatewayclient
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"berth.dev/berth/provider/gateway/internal/wire"
+	gatewaytypes "berth.dev/berth/provider/gateway/types"
+	markettypes "berth.dev/berth/x/market/types"
+)
+
+// maxOutage is how long a broken stream is tried to be opened again.
+const maxOutage = 5 * time.Minute
+
+// LogOptions select log lines.
+type LogOptions struct {
+	// Service narrows to one service; empty means all.
+	Service string
+	// Follow keeps the stream open for lines to come.
+	Follow bool
+	// Tail is the number of last lines of each instance; 0 means all.
+	Tail uint32
+	// Since leaves out older lines; the zero time means no limit.
+	Since time.Time
+	// OnBreak, if set, is told why the stream broke before it is opened again.
+	OnBreak func(error)
+}
+
+// LogLine is one line of an instance's output. It was written by the tenant's own program: who prints it on a terminal
+// should take control characters out.
+type LogLine struct {
+	Service, Instance, Line string
+	// Time is when the line was written; zero where the provider does not know.
+	Time time.Time
+}
+
+// LogStream gives the lines of a lease. It outlives the connection and the token: when either ends, it goes on where it
+// was. One goroutine calls Next.
+type LogStream struct {
+	c      *Client
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	id     markettypes.LeaseID
+	opts   LogOptions
+
+	// stream is nil while broken; end ends it.
+	stream grpc.ServerStreamingClient[gatewaytypes.LogLine]
+	end    context.CancelFunc
+	number int // of the token that the stream was opened with
+	seen   position
+	// first and last are when the first and the last line came, by our clock.
+	first, last time.Time
+}
+
+// Logs opens a stream of log lines. It returns once the provider has accepted the request, or an error as of the other
+// calls. The caller closes the stream; it also ends with ctx.
+func (c *Client) Logs(ctx context.Context, id markettypes.LeaseID, o LogOptions) (*LogStream, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &LogStream{c: c, ctx: ctx, cancel: cancel, id: id, opts: o, seen: position{}}
+	var pause pauses
+	for n := 1; ; n++ {
+		err := s.open()
+		if err == nil {
+			return s, nil
+		}
+		if n == tries || !mayPass(ctx, err) || pause.wait(ctx) != nil {
+			cancel()
+			return nil, err
+		}
+	}
+}
+
+// Next returns the next line, or io.EOF when there will be none, or an error that ended the stream. After an error
+// there are no more lines.
+func (s *LogStream) Next() (LogLine, error) {
+	for {
+		line, err := s.recv()
+		if err == nil {
+			if s.seen.take(line) {
+				return line, nil
+			}
+			continue
+		}
+		if errors.Is(err, io.EOF) {
+			return LogLine{}, io.EOF
+		}
+		if err := s.reopen(err); err != nil {
+			return LogLine{}, err
+		}
+	}
+}
+
+// Close ends the stream and a Next that waits.
+func (s *LogStream) Close() error {
+	s.cancel()
+	return nil
+}
+
+const logsOp = "read logs"
+
+// open asks for the lines that were not seen yet.
+func (s *LogStream) open() error {
+	sctx, end := context.WithCancel(s.ctx)
+	tctx, number, err := s.c.withToken(sctx, true)
+	if err != nil {
+		end()
+		return s.c.explain(s.ctx, logsOp, err)
+	}
+	// The provider answers at once, but the answer may never come; the stream itself has no time limit.
+	late := time.AfterFunc(callTimeout, end)
+	stream, err := s.c.api.Logs(tctx, s.request())
+	if err == nil {
+		err = accepted(stream)
+	}
+	if !late.Stop() && s.ctx.Err() == nil {
+		err = wire.Errorf(wire.Unavailable, "the provider did not answer within %s", callTimeout)
+	}
+	if err != nil {
+		end()
+		return s.c.explain(s.ctx, logsOp, err)
+	}
+	s.stream, s.end, s.number = stream, end, *number
+	return nil
+}
+
+// accepted waits until the provider has answered, and returns why if it refused. A stream that was accepted says so in
+// its header, as gRPC sends one with a refusal too.
+func accepted(stream grpc.ServerStreamingClient[gatewaytypes.LogLine]) error {
+	header, err := stream.Header()
+	if err != nil || len(header.Get(wire.StreamHeader)) > 0 {
+		return err
+	}
+	switch _, err := stream.Recv(); {
+	case err == nil, errors.Is(err, io.EOF):
+		return wire.Errorf(wire.Internal, "the provider answers what makes no sense")
+	default:
+		return err
+	}
+}
+
+func (s *LogStream) request() *gatewaytypes.LogsRequest {
+	r := &gatewaytypes.LogsRequest{Id: s.id, Service: s.opts.Service, Follow: s.opts.Follow, Tail: s.opts.Tail}
+	if !s.opts.Since.IsZero() {
+		r.SinceUnixNano = s.opts.Since.UnixNano()
+	}
+	if len(s.seen) == 0 {
+		return r
+	}
+	// Where lines have no times, our own clock says when the last one came: near, but not exact.
+	since, ok := s.seen.resume(s.last.Sub(s.first) < settling)
+	if !ok {
+		since = s.last
+	}
+	r.Tail, r.SinceUnixNano = 0, since.UnixNano()
+	return r
+}
+
+func (s *LogStream) recv() (LogLine, error) {
+	m, err := s.stream.Recv()
+	if err != nil {
+		return LogLine{}, err
+	}
+	s.last = time.Now()
+	if s.first.IsZero() {
+		s.first = s.last
+	}
+	l := LogLine{Service: m.Service, Instance: m.Instance, Line: m.Line}
+	if m.TimeUnixNano != 0 {
+		l.Time = time.Unix(0, m.TimeUnixNano)
+	}
+	return l, nil
+}
+
+// reopen opens a stream that broke with cause, if that may help, and returns the error that ends it otherwise.
+func (s *LogStream) reopen(cause error) error {
+	s.end()
+	err := s.c.explain(s.ctx, logsOp, cause)
+	if tokenTurnedAway(cause) {
+		// The token ended, as every token does.
+		s.c.tokens.drop(s.number)
+	} else if !mayPass(s.ctx, err) {
+		return err
+	}
+	if s.opts.OnBreak != nil {
+		s.opts.OnBreak(err)
+	}
+	deadline := time.Now().Add(maxOutage)
+	var pause pauses
+	for {
+		if err = s.open(); err == nil || !mayPass(s.ctx, err) {
+			return err
+		}
+		if time.Now().After(deadline) || pause.wait(s.ctx) != nil {
+			return err
+		}
+	}
+}
+
+// position is how far a stream has come: for each instance the times of its first and last line, and how many lines of
+// the last one's time were given.
+type position map[instance]*mark
+
+type instance struct{ service, name string }
+
+type mark struct {
+	first, time time.Time
+	count       int
+	// skip is how many lines of that time are to be left out of a stream that was opened again; while behind is true,
+	// older lines are left out too.
+	skip   int
+	behind bool
+}
+
+// take notes a line; it returns false for one that was given before the stream broke.
+func (p position) take(l LogLine) bool {
+	key := instance{l.Service, l.Instance}
+	m := p[key]
+	if m == nil {
+		m = &mark{first: l.Time}
+		p[key] = m
+	}
+	if m.behind {
+		switch {
+		case l.Time.Before(m.time):
+			return false
+		case l.Time.Equal(m.time) && m.skip > 0:
+			m.skip--
+			return false
+		}
+		m.behind = false
+	}
+	// Clocks are set back at times; the position follows them, so that no line is lost.
+	if !l.Time.Equal(m.time) {
+		m.time, m.count = l.Time, 0
+	}
+	m.count++
+	return true
+}
+
+const (
+	// settling is how long it may take until every instance has sent its first line.
+	settling = time.Minute
+	// slack is how far the lines of instances that come up later may lag behind those of others.
+	slack = 10 * time.Second
+)
+
+// resume returns the time to ask for lines from, so that none is missing: the earliest that any instance has come to, as
+// their lines arrive in any order, less some slack for instances that have sent nothing yet; while early is true, these
+// may have as much to send as the others had, so it is the time of the earliest line. What comes twice, take leaves out.
+// It returns false if nothing is known, because there was no line or lines have no times.
+func (p position) resume(early bool) (time.Time, bool) {
+	var since time.Time
+	for _, m := range p {
+		if m.time.IsZero() {
+			return time.Time{}, false
+		}
+		at := m.time.Add(-slack)
+		if early {
+			at = m.first
+		}
+		if since.IsZero() || at.Before(since) {
+			since = at
+		}
+		m.skip, m.behind = m.count, true
+	}
+	return since, !since.IsZero()
+}

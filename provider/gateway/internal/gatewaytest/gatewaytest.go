@@ -1,0 +1,274 @@
+// Package gatewaytest runs gateways over real sockets for tests, with a backend whose answers the test sets.
+package gatewaytest
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"math/big"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cosmos/cosmos-sdk/crypto/keys/secp256k1"
+
+	manifesttypes "berth.dev/berth/manifest/types"
+	"berth.dev/berth/provider/cluster"
+	"berth.dev/berth/provider/gateway"
+	"berth.dev/berth/provider/gateway/token"
+	gatewaytypes "berth.dev/berth/provider/gateway/types"
+	markettypes "berth.dev/berth/x/market/types"
+)
+
+// ChainID is the chain of all test gateways.
+const ChainID = "berth-test"
+
+// Account is a tenant's or provider's account.
+type Account struct {
+	Key     *secp256k1.PrivKey
+	Address string
+}
+
+// NewAccount makes the account whose key is derived from name; the same name gives the same account.
+func NewAccount(name string) Account {
+	key := secp256k1.GenPrivKeyFromSecret([]byte(name))
+	addr, err := token.Address(key.PubKey().Bytes())
+	if err != nil {
+		panic(err) // the key has the right length
+	}
+	return Account{Key: key, Address: addr}
+}
+
+// Sign implements token.Signer.
+func (a Account) Sign(data []byte) (sig, pubKey []byte, err error) {
+	sig, err = a.Key.Sign(data)
+	return sig, a.Key.PubKey().Bytes(), err
+}
+
+// Backend is a gateway.Backend whose answers are functions; one that is not set answers with ErrNotFound.
+type Backend struct {
+	StatusFunc      func(context.Context) (gatewaytypes.StatusResponse, error)
+	PutManifestFunc func(context.Context, markettypes.LeaseID, manifesttypes.Envelope) ([]byte, error)
+	ManifestFunc    func(context.Context, markettypes.LeaseID) (manifesttypes.Envelope, error)
+	LeaseStatusFunc func(context.Context, markettypes.LeaseID) (gatewaytypes.LeaseStatusResponse, error)
+	LogsFunc        func(context.Context, markettypes.LeaseID, cluster.LogOptions) (cluster.LogStream, error)
+}
+
+// Status implements gateway.Backend.
+func (b *Backend) Status(ctx context.Context) (gatewaytypes.StatusResponse, error) {
+	if b.StatusFunc == nil {
+		return gatewaytypes.StatusResponse{}, gateway.ErrNotFound
+	}
+	return b.StatusFunc(ctx)
+}
+
+// PutManifest implements gateway.Backend.
+func (b *Backend) PutManifest(ctx context.Context, id markettypes.LeaseID, env manifesttypes.Envelope) ([]byte, error) {
+	if b.PutManifestFunc == nil {
+		return nil, gateway.ErrNotFound
+	}
+	return b.PutManifestFunc(ctx, id, env)
+}
+
+// Manifest implements gateway.Backend.
+func (b *Backend) Manifest(ctx context.Context, id markettypes.LeaseID) (manifesttypes.Envelope, error) {
+	if b.ManifestFunc == nil {
+		return manifesttypes.Envelope{}, gateway.ErrNotFound
+	}
+	return b.ManifestFunc(ctx, id)
+}
+
+// LeaseStatus implements gateway.Backend.
+func (b *Backend) LeaseStatus(ctx context.Context, id markettypes.LeaseID) (gatewaytypes.LeaseStatusResponse, error) {
+	if b.LeaseStatusFunc == nil {
+		return gatewaytypes.LeaseStatusResponse{}, gateway.ErrNotFound
+	}
+	return b.LeaseStatusFunc(ctx, id)
+}
+
+// Logs implements gateway.Backend.
+func (b *Backend) Logs(ctx context.Context, id markettypes.LeaseID, o cluster.LogOptions) (cluster.LogStream, error) {
+	if b.LogsFunc == nil {
+		return nil, gateway.ErrNotFound
+	}
+	return b.LogsFunc(ctx, id, o)
+}
+
+// Obliging is a backend that answers everything well. Its logs are Lines, with a quiet end if followed.
+func Obliging(lines ...cluster.LogLine) *Backend {
+	env := manifesttypes.Envelope{Group: []byte("group"), Gseq: 1, Leaves: [][]byte{make([]byte, 32)}}
+	return &Backend{
+		StatusFunc: func(context.Context) (gatewaytypes.StatusResponse, error) {
+			return gatewaytypes.StatusResponse{Version: "test", ChainId: ChainID, Height: 7, ClusterReachable: true}, nil
+		},
+		PutManifestFunc: func(context.Context, markettypes.LeaseID, manifesttypes.Envelope) ([]byte, error) {
+			return bytes.Repeat([]byte{1}, 32), nil
+		},
+		ManifestFunc: func(context.Context, markettypes.LeaseID) (manifesttypes.Envelope, error) { return env, nil },
+		LeaseStatusFunc: func(context.Context, markettypes.LeaseID) (gatewaytypes.LeaseStatusResponse, error) {
+			return gatewaytypes.LeaseStatusResponse{Services: []gatewaytypes.ServiceStatus{{Name: "web", Desired: 1}}}, nil
+		},
+		LogsFunc: func(ctx context.Context, _ markettypes.LeaseID, o cluster.LogOptions) (cluster.LogStream, error) {
+			return NewLines(ctx, o.Follow, lines...), nil
+		},
+	}
+}
+
+// Lines is a log stream that a test feeds.
+type Lines struct {
+	ctx    context.Context
+	lines  chan cluster.LogLine
+	closed chan struct{}
+	once   sync.Once
+	follow bool
+}
+
+// NewLines returns a stream of lines; if follow is set it then waits for those of Feed, until ctx ends or it is closed.
+func NewLines(ctx context.Context, follow bool, lines ...cluster.LogLine) *Lines {
+	l := &Lines{ctx: ctx, lines: make(chan cluster.LogLine, len(lines)+1), closed: make(chan struct{}), follow: follow}
+	for _, line := range lines {
+		l.lines <- line
+	}
+	if !follow {
+		close(l.lines)
+	}
+	return l
+}
+
+// Feed gives one more line to a stream that is followed; it returns false once that is closed.
+func (l *Lines) Feed(line cluster.LogLine) bool {
+	select {
+	case l.lines <- line:
+		return true
+	case <-l.closed:
+		return false
+	case <-l.ctx.Done():
+		return false
+	}
+}
+
+// Next implements cluster.LogStream.
+func (l *Lines) Next() (cluster.LogLine, error) {
+	select {
+	case line, ok := <-l.lines:
+		if !ok {
+			return line, io.EOF
+		}
+		return line, nil
+	case <-l.closed:
+		return cluster.LogLine{}, io.EOF
+	}
+}
+
+// Close implements cluster.LogStream.
+func (l *Lines) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+// Gateway is a running gateway.
+type Gateway struct {
+	*gateway.Server
+	URI string
+	// Pin is the digest of its TLS key, Account its provider.
+	Pin     []byte
+	Account Account
+	// Log is what it has logged.
+	Log *Buffer
+	// Stop ends it and waits; a second call does nothing.
+	Stop func()
+}
+
+// Start runs a gateway on a free loopback port until the test ends; change may alter its configuration.
+func Start(t testing.TB, b gateway.Backend, change ...func(*gateway.Config)) *Gateway {
+	t.Helper()
+	cert, pin, err := gateway.LoadOrCreateKey(filepath.Join(t.TempDir(), "tls.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &Gateway{Pin: pin, Account: NewAccount("provider"), Log: &Buffer{}}
+	cfg := gateway.Config{
+		Listen: "127.0.0.1:0", Provider: g.Account.Address, ChainID: ChainID, TLS: cert, Limits: gateway.DefaultLimits(),
+		Log: slog.New(slog.NewTextHandler(g.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	// Tests ask more per second than tenants; those that test the limits set them.
+	cfg.Limits.AddrRate, cfg.Limits.OwnerRate = 1e6, 1e6
+	for _, f := range change {
+		f(&cfg)
+	}
+	if g.Server, err = gateway.New(cfg, b); err != nil {
+		t.Fatal(err)
+	}
+	g.URI = "https://" + g.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- g.Run(ctx) }()
+	g.Stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	t.Cleanup(g.Stop)
+	return g
+}
+
+// Lease is the owner's lease 7/1/1 with the gateway's provider.
+func (g *Gateway) Lease(owner Account) markettypes.LeaseID {
+	return markettypes.LeaseID{Owner: owner.Address, Dseq: 7, Gseq: 1, Oseq: 1, Provider: g.Account.Address}
+}
+
+// Claims are those of a good token of the owner for a client certificate, with all scopes.
+func (g *Gateway) Claims(owner Account, cert *x509.Certificate) token.Claims {
+	now := time.Now()
+	return token.Claims{
+		Owner: owner.Address, Provider: g.Account.Address, ChainID: ChainID, Scopes: token.Scopes(),
+		IssuedAt: now, NotBefore: now, Expires: now.Add(10 * time.Minute), Thumbprint: token.Thumbprint(cert),
+	}
+}
+
+// ClientCert makes a TLS client key with a certificate.
+func ClientCert(t testing.TB) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+// Buffer is a bytes.Buffer that may be used from several goroutines.
+type Buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+// String returns what was written.
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

@@ -1,0 +1,181 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/cosmos/gogoproto/proto"
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/grpc"
+	protov2 "google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"berth.dev/berth/provider/gateway/token"
+	gatewaytypes "berth.dev/berth/provider/gateway/types"
+	markettypes "berth.dev/berth/x/market/types"
+)
+
+// The table serves exactly the methods of the protobuf service, at the paths of their annotations.
+func TestRoutesFollowTheProto(t *testing.T) {
+	files, err := proto.MergedRegistry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := files.FindDescriptorByName(protoreflect.FullName(service.ServiceName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	byMethod := map[string]*route{}
+	for _, rt := range (&Server{}).routes() {
+		byMethod[rt.method] = rt
+	}
+	methods := d.(protoreflect.ServiceDescriptor).Methods()
+	if methods.Len() != len(byMethod) {
+		t.Errorf("%d routes for %d methods", len(byMethod), methods.Len())
+	}
+	for i := range methods.Len() {
+		m := methods.Get(i)
+		rt := byMethod[string(m.Name())]
+		if rt == nil {
+			t.Errorf("method %s has no route", m.Name())
+			continue
+		}
+		path, body := annotation(t, m)
+		if rt.http != path || rt.body != body {
+			t.Errorf("route %s is %q (body %v), its annotation says %q (body %v)", rt.method, rt.http, rt.body, path, body)
+		}
+		if rt.stream != m.IsStreamingServer() || m.IsStreamingClient() {
+			t.Errorf("route %s: stream %v, the method: %v from the server, %v from the client",
+				rt.method, rt.stream, m.IsStreamingServer(), m.IsStreamingClient())
+		}
+		if rt.public != (rt.method == "Status") {
+			t.Errorf("route %s: public %v", rt.method, rt.public)
+		}
+	}
+}
+
+// annotation returns the verb and path of a method's google.api.http option, and whether it takes a body.
+func annotation(t *testing.T, m protoreflect.MethodDescriptor) (string, bool) {
+	t.Helper()
+	rule, ok := protov2.GetExtension(m.Options(), annotations.E_Http).(*annotations.HttpRule)
+	if !ok || rule == nil {
+		t.Fatalf("method %s has no google.api.http annotation", m.Name())
+	}
+	switch p := rule.Pattern.(type) {
+	case *annotations.HttpRule_Get:
+		return "GET " + p.Get, rule.Body != ""
+	case *annotations.HttpRule_Put:
+		return "PUT " + p.Put, rule.Body != ""
+	case *annotations.HttpRule_Post:
+		return "POST " + p.Post, rule.Body != ""
+	default:
+		t.Fatalf("method %s: verb of %T is not known here", m.Name(), p)
+		return "", false
+	}
+}
+
+func TestRouterRefusesHoles(t *testing.T) {
+	lease := func(id markettypes.LeaseID) proto.Message { return &gatewaytypes.LeaseStatusRequest{Id: id} }
+	none := func(markettypes.LeaseID) proto.Message { return &gatewaytypes.StatusRequest{} }
+	desc := &grpc.ServiceDesc{
+		ServiceName: "s",
+		Methods:     []grpc.MethodDesc{{MethodName: "A"}},
+		Streams:     []grpc.StreamDesc{{StreamName: "B", ServerStreams: true}},
+	}
+	a := route{method: "A", scope: token.Status, request: lease}
+	b := route{method: "B", public: true, stream: true, request: none}
+	with := func(rt route, change func(*route)) *route {
+		change(&rt)
+		return &rt
+	}
+	keep := func(*route) {}
+	for name, tc := range map[string]struct {
+		routes []*route
+		want   string
+	}{
+		"whole":                {[]*route{with(a, keep), with(b, keep)}, ""},
+		"a method missing":     {[]*route{with(b, keep)}, "method A has no route"},
+		"a stream missing":     {[]*route{with(a, keep)}, "method B has no route"},
+		"one too many":         {[]*route{with(a, keep), with(b, keep), with(a, func(r *route) { r.method = "C" })}, "3 routes for 2"},
+		"twice":                {[]*route{with(a, keep), with(a, keep), with(b, keep)}, "two routes"},
+		"no scope":             {[]*route{with(a, func(r *route) { r.scope = "" }), with(b, keep)}, "neither"},
+		"no lease":             {[]*route{with(a, func(r *route) { r.request = none }), with(b, keep)}, "neither"},
+		"public with a scope":  {[]*route{with(a, keep), with(b, func(r *route) { r.scope = token.Logs })}, "is public, yet"},
+		"public with a lease":  {[]*route{with(a, keep), with(b, func(r *route) { r.request = lease })}, "is public, yet"},
+		"stream that is none":  {[]*route{with(a, func(r *route) { r.stream = true }), with(b, keep)}, "of its kind"},
+		"a body nobody reads":  {[]*route{with(a, func(r *route) { r.body = true }), with(b, keep)}, "nothing reads"},
+		"none of a stream's":   {[]*route{with(a, keep), with(b, func(r *route) { r.stream = false })}, "of its kind"},
+		"nothing in the table": {nil, "no route"},
+	} {
+		_, err := newRouter(tc.routes, desc)
+		if (err == nil) != (tc.want == "") || (err != nil && !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%s: newRouter = %v, want %q", name, err, tc.want)
+		}
+	}
+	desc.Streams[0].ClientStreams = true
+	if _, err := newRouter([]*route{&a, &b}, desc); err == nil {
+		t.Error("newRouter accepts a stream of the client")
+	}
+}
+
+func TestMatchPath(t *testing.T) {
+	for _, tc := range []struct {
+		template, path, want string
+		ok                   bool
+	}{
+		{"/v1/status", "/v1/status", "map[]", true},
+		{"/v1/status", "/v1/status/", "", false},
+		{"/v1/status", "/V1/status", "", false},
+		{"/a/{x.y}/b", "/a/1/b", "map[x.y:1]", true},
+		{"/a/{x.y}/b", "/a//b", "", false},
+		{"/a/{x.y}/b", "/a/1/2/b", "", false},
+		{"/a/{x.y}", "/a", "", false},
+	} {
+		got, ok := matchPath(tc.template, tc.path)
+		if ok != tc.ok || (ok && fmt.Sprint(got) != tc.want) {
+			t.Errorf("matchPath(%q, %q) = %v, %v, want %s, %v", tc.template, tc.path, got, ok, tc.want, tc.ok)
+		}
+	}
+}
+
+// Whoever comes to a handler around ServeHTTP has no claims and gets nothing.
+func TestACallWithoutContextAllowsNothing(t *testing.T) {
+	s := &Server{cfg: Config{Provider: "p"}.withDefaults()}
+	for _, rt := range s.routes() {
+		req := rt.request(markettypes.LeaseID{Owner: "", Provider: ""})
+		if err := s.authorise(rt, callFrom(context.Background()).claims, req); (err == nil) != rt.public {
+			t.Errorf("route %s: authorise = %v", rt.method, err)
+		}
+	}
+}
+
+func FuzzFillPutManifest(f *testing.F) {
+	f.Add([]byte(`{"group":"Z3JvdXA=","gseq":1,"leaves":["AAAA"]}`))
+	f.Add([]byte(`{"gseq":"1","leaves":null}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var m gatewaytypes.PutManifestRequest
+		if fillPutManifest(&m, nil, body) != nil {
+			return
+		}
+		if text, err := marshaler.MarshalToString(&m.Envelope); err != nil {
+			t.Fatalf("body %q cannot be written again: %v", text, err)
+		}
+	})
+}
+
+func FuzzFillLogs(f *testing.F) {
+	f.Add("service=web&follow=true&tail=1&since_unix_nano=2")
+	f.Fuzz(func(t *testing.T, query string) {
+		q, err := url.ParseQuery(query)
+		if err != nil {
+			return
+		}
+		var m gatewaytypes.LogsRequest
+		if fillLogs(&m, q, nil) == nil && m.SinceUnixNano < 0 {
+			t.Fatalf("query %q gives a negative time", query)
+		}
+	})
+}

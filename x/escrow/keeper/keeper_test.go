@@ -1,0 +1,352 @@
+package keeper_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"cosmossdk.io/math"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
+
+	"berth.dev/berth/x/escrow/keeper"
+	"berth.dev/berth/x/escrow/types"
+)
+
+func TestOpenAccount(t *testing.T) {
+	for name, tc := range map[string]struct {
+		id      types.AccountID
+		deposit sdk.Coin
+		want    error
+	}{
+		"the minimum":             {id("new"), coin(10), nil},
+		"one below the minimum":   {id("new"), coin(9), types.ErrInvalidDeposit},
+		"zero":                    {id("new"), coin(0), types.ErrInvalidDeposit},
+		"negative":                {id("new"), sdk.Coin{Denom: denom, Amount: math.NewInt(-5)}, types.ErrInvalidDeposit},
+		"no amount":               {id("new"), sdk.Coin{Denom: denom}, types.ErrInvalidDeposit},
+		"another denom":           {id("new"), sdk.NewInt64Coin("uatom", 100), types.ErrInvalidDenom},
+		"an id in use":            {id("taken"), coin(10), types.ErrAccountExists},
+		"an id without scope":     {types.AccountID{Xid: "x"}, coin(10), types.ErrInvalidID},
+		"an id with a zero byte":  {id("a\x00b"), coin(10), types.ErrInvalidID},
+		"more than the owner has": {id("new"), coin(2_000_000), sdkerrors.ErrInsufficientFunds},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t)
+			e.open("taken", "alice", 10)
+			require.ErrorIs(t, e.k.OpenAccount(e.ctx, tc.id, addr("alice"), tc.deposit), tc.want)
+		})
+	}
+}
+
+func TestPaymentEarnsFromItsBlockOn(t *testing.T) {
+	e := newEnv(t)
+	e.open("a", "alice", 100)
+	require.NoError(t, e.k.OpenPayment(e.ctx, pid("a", "p"), addr("bob"), rate("1.5")))
+	require.True(t, e.payment("a", "p").Accrued.IsZero(), "nothing in the block it was opened in")
+	e.end(3)
+	require.Equal(t, "4.500000000000000000", e.payment("a", "p").Accrued.String())
+	require.Equal(t, int64(1+67), e.account("a").DueAt, "100 units last 66 blocks and a part of one")
+
+	got, err := e.k.Withdraw(e.ctx, pid("a", "p"))
+	require.NoError(t, err)
+	require.Equal(t, coin(4), got, "whole units")
+	require.Zero(t, e.balance("bob"), "paid at the end of the block")
+	again, err := e.k.Withdraw(e.ctx, pid("a", "p"))
+	require.NoError(t, err)
+	require.True(t, again.IsZero(), "nothing twice")
+	e.end(1)
+	require.Equal(t, int64(4), e.balance("bob"))
+
+	require.NoError(t, e.k.CloseAccount(e.ctx, id("a")))
+	e.end(1)
+	require.Equal(t, int64(6), e.balance("bob"), "four blocks at 1.5")
+	require.Equal(t, int64(1_000_000-6), e.balance("alice"), "the deposit less what was earned, exactly")
+	require.Empty(t, e.hooks.told, "a close by the owner calls no hooks")
+	require.ErrorIs(t, e.k.CloseAccount(e.ctx, id("a")), types.ErrAccountClosed)
+	_, err = e.k.Withdraw(e.ctx, pid("a", "p"))
+	require.ErrorIs(t, err, types.ErrPaymentClosed)
+}
+
+func TestOpenPaymentRefusals(t *testing.T) {
+	for name, tc := range map[string]struct {
+		pid  types.PaymentID
+		rate sdk.DecCoin
+		want error
+	}{
+		"as much as is left":     {pid("a", "q"), rate("95"), nil},
+		"a smallest more":        {pid("a", "q"), rate("95.000000000000000001"), types.ErrInsufficientFunds},
+		"an id in use":           {pid("a", "p"), rate("1"), types.ErrPaymentExists},
+		"another denom":          {pid("a", "q"), sdk.NewInt64DecCoin("uatom", 1), types.ErrInvalidDenom},
+		"no rate":                {pid("a", "q"), sdk.NewInt64DecCoin(denom, 0), types.ErrInvalidRate},
+		"no such account":        {pid("b", "q"), rate("1"), types.ErrAccountNotFound},
+		"an id without pid":      {pid("a", ""), rate("1"), types.ErrInvalidID},
+		"an account that closed": {pid("closed", "q"), rate("1"), types.ErrAccountClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t)
+			e.open("a", "alice", 100)
+			e.open("closed", "alice", 100)
+			require.NoError(t, e.k.CloseAccount(e.ctx, id("closed")))
+			require.NoError(t, e.k.OpenPayment(e.ctx, pid("a", "p"), addr("bob"), rate("5")))
+			require.ErrorIs(t, e.k.OpenPayment(e.ctx, tc.pid, addr("bob"), tc.rate), tc.want)
+		})
+	}
+}
+
+func TestClosePaymentReturnsItsFraction(t *testing.T) {
+	e := newEnv(t)
+	e.open("a", "alice", 10)
+	require.NoError(t, e.k.OpenPayment(e.ctx, pid("a", "p"), addr("bob"), rate("0.3")))
+	e.end(5) // 1.5 earned
+	require.NoError(t, e.k.ClosePayment(e.ctx, pid("a", "p")))
+	require.ErrorIs(t, e.k.ClosePayment(e.ctx, pid("a", "p")), types.ErrPaymentClosed)
+	require.ErrorIs(t, e.k.ClosePayment(e.ctx, pid("a", "q")), types.ErrPaymentNotFound)
+	a := e.account("a")
+	require.Equal(t, "1.000000000000000000", a.Accrued.String())
+	require.True(t, a.Rate.IsZero())
+	require.Zero(t, a.DueAt, "an account that pays nothing lasts")
+	require.ErrorIs(t, e.k.OpenPayment(e.ctx, pid("a", "p"), addr("bob"), rate("1")), types.ErrPaymentExists, "an id is never used twice")
+	e.end(1)
+	require.Equal(t, int64(1), e.balance("bob"))
+}
+
+func TestSuspensionResumptionExpiry(t *testing.T) {
+	e := newEnv(t)
+	e.open("a", "alice", 10)
+	require.NoError(t, e.k.OpenPayment(e.ctx, pid("a", "p"), addr("bob"), rate("3")))
+	e.end(4) // dry at 1 + ceil(10/3) = 5
+	require.Equal(t, types.ACCOUNT_STATE_OPEN, e.account("a").State)
+	e.end(1)
+	a := e.account("a")
+	require.Equal(t, types.ACCOUNT_STATE_SUSPENDED, a.State)
+	require.Equal(t, int64(15), a.DueAt, "grace counts from the dry height")
+	require.Equal(t, types.PAYMENT_STATE_SUSPENDED, e.payment("a", "p").State)
+	require.ErrorIs(t, e.k.OpenPayment(e.ctx, pid("a", "q"), addr("bob"), rate("1")), types.ErrAccountSuspended)
+	e.end(3)
+	require.Equal(t, "10.000000000000000000", e.payment("a", "p").Accrued.String(), "nothing accrues meanwhile")
+
+	require.NoError(t, e.k.Deposit(e.ctx, id("a"), addr("alice"), coin(14)))
+	require.Equal(t, types.ACCOUNT_STATE_SUSPENDED, e.account("a").State, "one unit short of five blocks")
+	require.NoError(t, e.k.Deposit(e.ctx, id("a"), addr("alice"), coin(1)))
+	require.Equal(t, types.ACCOUNT_STATE_OPEN, e.account("a").State)
+	require.Equal(t, types.PAYMENT_STATE_OPEN, e.payment("a", "p").State)
+	require.Equal(t, e.ctx.BlockHeight()+5, e.account("a").DueAt)
+
+	e.end(5 + 1 + 10) // dry again, then the grace
+	require.Equal(t, []string{"suspended a", "resumed a", "suspended a", "expired a"}, e.hooks.told)
+	require.Equal(t, types.ACCOUNT_STATE_CLOSED, e.account("a").State)
+	require.Equal(t, int64(25), e.balance("bob"))
+	require.Equal(t, int64(1_000_000-25), e.balance("alice"))
+	require.ErrorIs(t, e.k.Deposit(e.ctx, id("a"), addr("alice"), coin(10)), types.ErrAccountClosed)
+}
+
+func TestExpiryRefundsWhatATopUpTooSmallLeft(t *testing.T) {
+	e := newEnv(t)
+	e.open("a", "alice", 10)
+	require.NoError(t, e.k.OpenPayment(e.ctx, pid("a", "p"), addr("bob"), rate("5")))
+	e.end(3)
+	require.NoError(t, e.k.Deposit(e.ctx, id("a"), addr("alice"), coin(24)))
+	e.end(11)
+	require.Equal(t, []string{"suspended a", "expired a"}, e.hooks.told)
+	require.Equal(t, int64(1_000_000-10), e.balance("alice"), "what could not resume the account is refunded")
+	require.Equal(t, int64(10), e.balance("bob"))
+}
+
+// TestLateQueue: with one account a block, accounts wait in the queue, and it changes nothing of what is owed.
+func TestLateQueue(t *testing.T) {
+	e := newEnv(t)
+	params, err := e.k.GetParams(e.ctx)
+	require.NoError(t, err)
+	params.MaxDuePerBlock = 1
+	require.NoError(t, e.k.SetParams(e.ctx, params))
+	const n = 4
+	for i := range n {
+		xid := fmt.Sprint(i)
+		e.open(xid, "alice", 10)
+		require.NoError(t, e.k.OpenPayment(e.ctx, pid(xid, "p"), addr("bob"), rate("4")))
+	}
+	e.end(4) // all dry at 4; the first has been handled
+	require.Equal(t, []string{"suspended 0"}, e.hooks.told)
+	require.Equal(t, types.ACCOUNT_STATE_OPEN, e.account("3").State)
+	require.Equal(t, "10.000000000000000000", e.payment("3", "p").Accrued.String(), "no accrual past the dry height")
+
+	_, err = e.k.Withdraw(e.ctx, pid("3", "p"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"suspended 0", "suspended 3"}, e.hooks.told, "a message handles what is due first")
+	e.end(2)
+	require.Equal(t, []string{"suspended 0", "suspended 3", "suspended 1", "suspended 2"}, e.hooks.told)
+	for i := range n {
+		require.Equal(t, int64(14), e.account(fmt.Sprint(i)).DueAt, "grace counts from the dry height, however late")
+	}
+	e.end(20)
+	require.Len(t, e.hooks.told, 2*n)
+	require.Equal(t, int64(10*n), e.balance("bob"))
+}
+
+// TestShortfallIsSharedInOrder: three equal payments share one last unit; its undivided rest goes back.
+func TestShortfallIsSharedInOrder(t *testing.T) {
+	e := newEnv(t)
+	e.open("a", "alice", 10)
+	for _, p := range []string{"3", "1", "2"} {
+		require.NoError(t, e.k.OpenPayment(e.ctx, pid("a", p), addr("bob"+p), rate("1")))
+	}
+	e.end(20)
+	for p, want := range map[string]string{"1": "3.333333333333333334", "2": "3.333333333333333333", "3": "3.333333333333333333"} {
+		require.Equal(t, want, e.payment("a", p).Accrued.String())
+		require.Equal(t, int64(3), e.balance("bob"+p))
+	}
+	require.Equal(t, int64(1_000_000-9), e.balance("alice"))
+}
+
+func TestDepositors(t *testing.T) {
+	e := newEnv(t)
+	e.open("a", "alice", 10)
+	e.bank.fund(addr("carol"), coin(1000))
+	require.ErrorIs(t, e.k.Deposit(e.ctx, id("a"), addr("carol"), coin(9)), types.ErrInvalidDeposit, "a stranger's minimum")
+	require.ErrorIs(t, e.k.Deposit(e.ctx, id("a"), addr("alice"), coin(0)), types.ErrInvalidDeposit)
+	require.ErrorIs(t, e.k.Deposit(e.ctx, id("a"), addr("carol"), sdk.NewInt64Coin("uatom", 50)), types.ErrInvalidDenom)
+	require.ErrorIs(t, e.k.Deposit(e.ctx, id("b"), addr("carol"), coin(50)), types.ErrAccountNotFound)
+	require.NoError(t, e.k.Deposit(e.ctx, id("a"), addr("carol"), coin(20)))
+	require.NoError(t, e.k.Deposit(e.ctx, id("a"), addr("alice"), coin(1)), "the owner may top up by any amount")
+	require.NoError(t, e.k.OpenPayment(e.ctx, pid("a", "p"), addr("bob"), rate("3")))
+	e.end(5) // 15 of 31: alice's first ten and five of carol's
+	require.NoError(t, e.k.CloseAccount(e.ctx, id("a")))
+	e.end(1)
+	require.Equal(t, int64(1_000_000-10), e.balance("alice"), "first in, first out: her second deposit is whole")
+	require.Equal(t, int64(1000-5), e.balance("carol"))
+	require.Equal(t, int64(15), e.balance("bob"))
+}
+
+// TestManyDepositors: strangers cannot lock the owner out by filling the list of depositors.
+func TestManyDepositors(t *testing.T) {
+	e := newEnv(t)
+	e.open("a", "alice", 10)
+	for i := range types.MaxDeposits - 1 {
+		name := fmt.Sprintf("stranger %d", i)
+		e.bank.fund(addr(name), coin(10))
+		require.NoError(t, e.k.Deposit(e.ctx, id("a"), addr(name), coin(10)))
+	}
+	e.bank.fund(addr("late"), coin(10))
+	require.ErrorIs(t, e.k.Deposit(e.ctx, id("a"), addr("late"), coin(10)), types.ErrTooManyDeposits)
+	require.NoError(t, e.k.Deposit(e.ctx, id("a"), addr("alice"), coin(5)))
+	require.Len(t, e.account("a").Deposits, types.MaxDeposits)
+
+	require.NoError(t, e.k.OpenPayment(e.ctx, pid("a", "p"), addr("bob"), rate("40")))
+	e.end(1)
+	_, err := e.k.Withdraw(e.ctx, pid("a", "p"))
+	require.NoError(t, err)
+	require.NoError(t, e.k.Deposit(e.ctx, id("a"), addr("late"), coin(10)), "spent deposits make room")
+	require.Less(t, len(e.account("a").Deposits), types.MaxDeposits)
+	require.NoError(t, e.k.CloseAccount(e.ctx, id("a")))
+	e.end(1)
+	require.Equal(t, int64(10), e.balance("late"))
+	require.Equal(t, int64(1_000_000-15), e.balance("alice"))
+	require.Zero(t, e.balance("stranger 0"))
+	require.Equal(t, int64(5), e.balance("stranger 2"), "15 of alice's and 25 of the strangers' were spent")
+}
+
+func TestHolds(t *testing.T) {
+	e := newEnv(t)
+	e.bank.fund(addr("bob"), coin(100))
+	require.ErrorIs(t, e.k.Hold(e.ctx, "", addr("bob"), coin(1)), types.ErrInvalidID)
+	require.ErrorIs(t, e.k.Hold(e.ctx, "h", addr("bob"), coin(0)), types.ErrInvalidDeposit)
+	require.ErrorIs(t, e.k.Hold(e.ctx, "h", addr("bob"), coin(101)), sdkerrors.ErrInsufficientFunds)
+	require.NoError(t, e.k.Hold(e.ctx, "h", addr("bob"), coin(60)))
+	require.ErrorIs(t, e.k.Hold(e.ctx, "h", addr("bob"), coin(1)), types.ErrHoldExists)
+	e.end(1)
+	require.Equal(t, int64(40), e.balance("bob"))
+	require.NoError(t, e.k.Release(e.ctx, "h"))
+	require.ErrorIs(t, e.k.Release(e.ctx, "h"), types.ErrHoldNotFound, "INV-8: given back once")
+	e.end(1)
+	require.Equal(t, int64(100), e.balance("bob"))
+}
+
+// TestDepositAndReleaseInOneBlock: what came and went in one block passes through the pool.
+func TestDepositAndReleaseInOneBlock(t *testing.T) {
+	e := newEnv(t)
+	e.open("a", "alice", 50)
+	require.NoError(t, e.k.CloseAccount(e.ctx, id("a")))
+	e.end(1)
+	require.Equal(t, int64(1_000_000), e.balance("alice"))
+}
+
+// TestUnsendableClaimIsKept: a payee who cannot receive holds up nobody else and loses nothing.
+func TestUnsendableClaimIsKept(t *testing.T) {
+	e := newEnv(t)
+	e.open("a", "alice", 10)
+	require.NoError(t, e.k.OpenPayment(e.ctx, pid("a", "p"), addr("bob"), rate("1")))
+	e.bank.blocked[addr("bob").String()] = true
+	e.end(2)
+	require.NoError(t, e.k.CloseAccount(e.ctx, id("a")))
+	e.end(3)
+	require.Equal(t, int64(1_000_000-2), e.balance("alice"))
+	require.Zero(t, e.balance("bob"))
+	delete(e.bank.blocked, addr("bob").String())
+	e.end(1)
+	require.Equal(t, int64(2), e.balance("bob"))
+}
+
+// TestFailingHook: an account whose hook fails stays as it was and is tried again; the others go on.
+func TestFailingHook(t *testing.T) {
+	e := newEnv(t)
+	e.open("a", "alice", 10)
+	require.NoError(t, e.k.OpenPayment(e.ctx, pid("a", "p"), addr("bob"), rate("10")))
+	e.hooks.fail = errors.New("no")
+	e.end(3)
+	require.Equal(t, types.ACCOUNT_STATE_OPEN, e.account("a").State)
+	_, err := e.k.Withdraw(e.ctx, pid("a", "p"))
+	require.ErrorIs(t, err, e.hooks.fail)
+	e.hooks.fail = nil
+	e.end(1)
+	require.Equal(t, types.ACCOUNT_STATE_SUSPENDED, e.account("a").State)
+}
+
+func TestGenesisRoundTrip(t *testing.T) {
+	e := newEnv(t)
+	e.open("open", "alice", 100)
+	e.open("dry", "alice", 10)
+	e.open("gone", "alice", 10)
+	e.bank.fund(addr("bob"), coin(100))
+	for _, xid := range []string{"open", "dry", "gone"} {
+		require.NoError(t, e.k.OpenPayment(e.ctx, pid(xid, "p"), addr("bob"), rate("3.7")))
+	}
+	require.NoError(t, e.k.Hold(e.ctx, "h", addr("bob"), coin(7)))
+	require.NoError(t, e.k.CloseAccount(e.ctx, id("gone")))
+	e.end(5)
+	require.NoError(t, e.k.ClosePayment(e.ctx, pid("open", "p"))) // leaves a claim
+	e.bank.endBlock()
+
+	exported, err := e.k.ExportGenesis(e.ctx)
+	require.NoError(t, err)
+	require.NotEmpty(t, exported.Claims)
+	require.NoError(t, exported.Validate())
+
+	again := newEnv(t)
+	again.bank.balances = e.bank.balances
+	again.ctx = again.ctx.WithBlockHeight(e.ctx.BlockHeight())
+	require.NoError(t, again.k.InitGenesis(again.ctx, *exported))
+	second, err := again.k.ExportGenesis(again.ctx)
+	require.NoError(t, err)
+	require.Equal(t, exported, second)
+	again.end(30)
+	require.Equal(t, []string{"expired dry"}, again.hooks.told, "the queue goes on where it was")
+
+	poor := newEnv(t)
+	require.ErrorContains(t, poor.k.InitGenesis(poor.ctx, *exported), "INV-1")
+}
+
+func TestUpdateParams(t *testing.T) {
+	e := newEnv(t)
+	server := keeper.NewMsgServer(e.k)
+	params := types.DefaultParams()
+	_, err := server.UpdateParams(e.ctx, &types.MsgUpdateParams{Authority: "someone", Params: params})
+	require.ErrorIs(t, err, types.ErrUnauthorized)
+	params.GraceBlocks = 0
+	_, err = server.UpdateParams(e.ctx, &types.MsgUpdateParams{Authority: "authority", Params: params})
+	require.ErrorIs(t, err, types.ErrInvalidParams)
+	_, err = server.UpdateParams(e.ctx, &types.MsgUpdateParams{Authority: "authority", Params: types.DefaultParams()})
+	require.NoError(t, err)
+}
