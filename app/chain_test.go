@@ -35,6 +35,7 @@ const (
 	east
 	west
 	stranger
+	operator
 )
 
 func ubrt(amount int64) sdk.Coin { return sdk.NewInt64Coin(units.BaseDenom, amount) }
@@ -53,16 +54,20 @@ type market struct {
 // newMarket starts a chain; edit, if set, changes the escrow's parameters.
 func newMarket(t *testing.T, o chaintest.Options, edit func(*escrowtypes.Params)) *market {
 	t.Helper()
+	genesis := o.Genesis
 	o.Genesis = func(cdc codec.JSONCodec, state map[string]json.RawMessage) {
 		g := escrowtypes.DefaultGenesis()
 		if edit != nil {
 			edit(&g.Params)
 		}
 		state[escrowtypes.ModuleName] = cdc.MustMarshalJSON(g)
+		if genesis != nil {
+			genesis(cdc, state)
+		}
 	}
 	m := &market{t: t, Net: chaintest.Start(t, o)}
 	kr := m.Keyring(t)
-	for _, key := range []string{"k0", "k1", "k2", "k3"} {
+	for _, key := range []string{"k0", "k1", "k2", "k3", "operator"} {
 		// Fees are zero, so that balances change by what the market does and nothing else.
 		c, err := client.New(client.Config{Node: m.RPCAddr, Keyring: kr, Key: key, GasPrices: "0" + units.BaseDenom})
 		require.NoError(t, err)

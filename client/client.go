@@ -167,6 +167,22 @@ func (c *Client) Sign(data []byte) (sig, pubKey []byte, err error) {
 	return sig, pub.Bytes(), nil
 }
 
+// PublicKey is the 33-byte compressed public key that Sign signs with. It asks the keyring for no signature.
+func (c *Client) PublicKey() ([]byte, error) {
+	if c.cfg.Key == "" {
+		return nil, ErrReadOnly
+	}
+	record, err := c.cfg.Keyring.Key(c.cfg.Key)
+	if err != nil {
+		return nil, fmt.Errorf("find key %q in the keyring: %w", c.cfg.Key, err)
+	}
+	pub, err := record.GetPubKey()
+	if err != nil {
+		return nil, fmt.Errorf("public key of key %q: %w", c.cfg.Key, err)
+	}
+	return pub.Bytes(), nil
+}
+
 // Head is the newest block of a node.
 type Head struct {
 	ChainID    string

@@ -59,7 +59,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// ports are where a devnet listens, all on loopback.
+// ports are where a devnet listens, all on loopback. berthd puts a node's port for its peers one below its RPC, and
+// further validators ten ports higher each.
 type ports struct {
 	rpc, p2p, ingress int
 	gateway, metrics  [2]int
@@ -67,7 +68,7 @@ type ports struct {
 
 func (c Config) ports() ports {
 	if b := c.PortsBase; b != 0 {
-		return ports{rpc: b, p2p: b + 1, ingress: b + 2, gateway: [2]int{b + 3, b + 4}, metrics: [2]int{b + 5, b + 6}}
+		return ports{p2p: b, rpc: b + 1, ingress: b + 2, gateway: [2]int{b + 3, b + 4}, metrics: [2]int{b + 5, b + 6}}
 	}
 	return ports{rpc: 26657, p2p: 26656, ingress: 8080, gateway: [2]int{8443, 8444}, metrics: [2]int{9464, 9465}}
 }

@@ -28,7 +28,8 @@ func (c Config) localkubeUp(ctx context.Context, l layout, progress io.Writer) (
 	if err != nil {
 		return kube{}, err
 	}
-	out, err := output(ctx, progress, program, "up", "--state", l.kube(), "-o", "json")
+	args := append([]string{"up", "--state", l.kube(), "-o", "json"}, c.networks()...)
+	out, err := output(ctx, progress, program, args...)
 	if err != nil {
 		return kube{}, fmt.Errorf("start localkube: %w", err)
 	}
@@ -46,6 +47,18 @@ func (c Config) localkubeUp(ctx context.Context, l layout, progress io.Writer) (
 		}
 	}
 	return k, nil
+}
+
+// networks gives a devnet with its own ports its own networks too; the usual one takes localkube's defaults.
+func (c Config) networks() []string {
+	if c.PortsBase == 0 {
+		return nil
+	}
+	n := c.PortsBase % 40
+	return []string{
+		"--name", fmt.Sprintf("net%d", c.PortsBase), "--link", fmt.Sprintf("10.206.%d.0/30", n),
+		"--pods", fmt.Sprintf("10.%d.0.0/24", 120+n), "--services", fmt.Sprintf("10.%d.0.0/16", 160+n),
+	}
 }
 
 func (c Config) localkubeDown(ctx context.Context, l layout, progress io.Writer) error {

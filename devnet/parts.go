@@ -60,7 +60,7 @@ func (c Config) initChain(ctx context.Context, l layout, funds map[string]string
 	p := c.ports()
 	args := []string{
 		"devnet", "init", "--home", l.chain(), "--chain-id", chainID, "--block-time", blockTime.String(),
-		"--validators", strconv.Itoa(c.Validators), "--rpc", "tcp://" + local(p.rpc), "--p2p", "tcp://" + local(p.p2p),
+		"--validators", strconv.Itoa(c.Validators), "--rpc", "tcp://" + local(p.rpc),
 	}
 	for _, address := range order {
 		args = append(args, "--fund", address+"="+funds[address])

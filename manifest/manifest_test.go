@@ -82,7 +82,9 @@ func TestEncodeRefusesTooLarge(t *testing.T) {
 func TestRootVectors(t *testing.T) {
 	leaf := func(b byte) [32]byte { return manifest.Leaf([]byte{b}) }
 	inner := func(l, r [32]byte) [32]byte { return sha256.Sum256(slices.Concat([]byte{1}, l[:], r[:])) }
-	root := func(n byte, top [32]byte) [32]byte { return sha256.Sum256(slices.Concat([]byte{2, 0, 0, 0, n}, top[:])) }
+	root := func(n byte, top [32]byte) [32]byte {
+		return sha256.Sum256(slices.Concat([]byte{2, 0, 0, 0, n}, top[:]))
+	}
 	a, b, c := leaf(0xa), leaf(0xb), leaf(0xc)
 	if want := sha256.Sum256([]byte{0, 0xa}); a != want {
 		t.Errorf("Leaf = %x, want %x", a, want)

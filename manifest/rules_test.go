@@ -30,15 +30,17 @@ func TestCheckRefuses(t *testing.T) {
 		change func(spec)
 		says   string
 	}{
-		"name":             {func(s spec) { s.Name = "west" }, `named "east", on chain "west"`},
-		"count":            {func(s spec) { s.Units[0].Count++ }, `service "api": count is 2, on chain 3`},
-		"cpu":              {func(s spec) { s.Units[0].CpuMilli-- }, "cpu_milli is 100, on chain 99"},
-		"memory":           {func(s spec) { s.Units[0].MemoryBytes-- }, "memory_bytes"},
-		"gpu":              {func(s spec) { s.Units[0].Gpu.Count = 1 }, "gpu is 0, on chain 1"},
-		"gpu attributes":   {func(s spec) { s.Units[0].Gpu.Attributes = []providertypes.Attribute{{Key: "a", Value: "b"}} }, "gpu attributes"},
-		"volume size":      {func(s spec) { s.Units[0].Storage[0].Bytes++ }, "volume 1"},
-		"volume name":      {func(s spec) { s.Units[0].Storage[0].Name = "data" }, "volume 1"},
-		"volume class":     {func(s spec) { s.Units[0].Storage[0].Attributes = []providertypes.Attribute{{Key: "class", Value: "ssd"}} }, "volume 1"},
+		"name":           {func(s spec) { s.Name = "west" }, `named "east", on chain "west"`},
+		"count":          {func(s spec) { s.Units[0].Count++ }, `service "api": count is 2, on chain 3`},
+		"cpu":            {func(s spec) { s.Units[0].CpuMilli-- }, "cpu_milli is 100, on chain 99"},
+		"memory":         {func(s spec) { s.Units[0].MemoryBytes-- }, "memory_bytes"},
+		"gpu":            {func(s spec) { s.Units[0].Gpu.Count = 1 }, "gpu is 0, on chain 1"},
+		"gpu attributes": {func(s spec) { s.Units[0].Gpu.Attributes = []providertypes.Attribute{{Key: "a", Value: "b"}} }, "gpu attributes"},
+		"volume size":    {func(s spec) { s.Units[0].Storage[0].Bytes++ }, "volume 1"},
+		"volume name":    {func(s spec) { s.Units[0].Storage[0].Name = "data" }, "volume 1"},
+		"volume class": {func(s spec) {
+			s.Units[0].Storage[0].Attributes = []providertypes.Attribute{{Key: "class", Value: "ssd"}}
+		}, "volume 1"},
 		"volume more":      {func(s spec) { s.Units[0].Storage = append(s.Units[0].Storage, s.Units[0].Storage[0]) }, "1 volumes, on chain 2"},
 		"endpoint less":    {func(s spec) { s.Units[0].Endpoints = nil }, "endpoints"},
 		"endpoint kind":    {func(s spec) { s.Units[0].Endpoints[0].Kind = deploymenttypes.ENDPOINT_KIND_PORT }, "endpoints"},

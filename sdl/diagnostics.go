@@ -223,6 +223,9 @@ func (r *Reporter) Warn(d Diagnostic) {
 // Failed tells whether there was an error.
 func (r *Reporter) Failed() bool { return r.errors > 0 }
 
+// Full tells that further diagnostics will be dropped, so that there is no point in working out their suggestions.
+func (r *Reporter) Full() bool { return len(r.list) >= maxDiagnostics }
+
 // Errors counts the errors so far, so that a caller can tell whether what it just read had any.
 func (r *Reporter) Errors() int { return r.errors }
 

@@ -258,7 +258,11 @@ func register(ctx context.Context, cfg daemon.Config, kr keyring.Keyring, pin []
 	if err != nil {
 		return "", err
 	}
+	send, err := chain.NewSender(c, chain.SenderConfig{})
+	if err != nil {
+		return "", err
+	}
 	owner := c.Address().String()
-	did, err := daemon.Register(ctx, cfg, owner, pin, chain.NewReader(c.Conn(), owner), chain.NewSender(c, chain.SenderConfig{}))
+	did, err := daemon.Register(ctx, cfg, owner, pin, chain.NewReader(c.Conn(), owner), send)
 	return string(did), err
 }

@@ -242,7 +242,11 @@ func (a *app) withdrawCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			got, err := daemon.Withdraw(ctx, p.address, p.reader, chain.NewSender(p.client, chain.SenderConfig{}))
+			send, err := chain.NewSender(p.client, chain.SenderConfig{})
+			if err != nil {
+				return err
+			}
+			got, err := daemon.Withdraw(ctx, p.address, p.reader, send)
 			if err != nil {
 				return err
 			}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +43,7 @@ func (s *session) ask(ctx context.Context, question string) (string, error) {
 	}
 	read := make(chan line, 1)
 	go func() {
-		text, err := bufio.NewReader(s.cmd.InOrStdin()).ReadString('\n')
+		text, err := s.in.ReadString('\n')
 		read <- line{text, err}
 	}()
 	select {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ type session struct {
 	out, err io.Writer
 	style    style
 	self     string
+	in       *bufio.Reader
 }
 
 // connector opens the session of a command. Tests put another world in its place.
@@ -44,7 +46,7 @@ func openSession(cmd *cobra.Command, connect connector) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{Machine: m, cmd: cmd, format: format, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), self: self(cmd)}
+	s := &session{Machine: m, cmd: cmd, format: format, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), self: self(cmd), in: bufio.NewReader(cmd.InOrStdin())}
 	s.style = style(colours(cmd, s.err))
 	m.Observe = newProgress(s).observe
 	return s, nil

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -366,5 +368,23 @@ func TestKeysAndConfig(t *testing.T) {
 	}
 	if _, stderr, code := run("", "status", "--network", "nowhere"); code != exitUsage || !strings.Contains(stderr, "have: local") {
 		t.Errorf("with an unknown network: exit %d, %s", code, stderr)
+	}
+}
+
+func TestChooseByHand(t *testing.T) {
+	offers := []tenant.Offer{{Provider: "a"}, {Provider: "b"}, {Provider: "c"}}
+	for i := range offers {
+		offers[i].PricePerBlock.Amount, offers[i].PricePerBlock.Denom = math.LegacyNewDec(int64(i+1)), "ubrt"
+	}
+	for input, want := range map[string]int{"\n": 0, "2\n": 1, "x\n0\n4\n3\n": 2} {
+		var errs bytes.Buffer
+		s := &session{err: &errs, in: bufio.NewReader(strings.NewReader(input))}
+		if got, err := s.chooseByHand(t.Context(), tenant.GroupOffers{Name: "g", Offers: offers}); err != nil || got != want {
+			t.Errorf("chooseByHand(%q) = %d, %v, want %d\n%s", input, got, err, want, errs.String())
+		}
+	}
+	s := &session{err: io.Discard, in: bufio.NewReader(strings.NewReader(""))}
+	if _, err := s.chooseByHand(t.Context(), tenant.GroupOffers{Offers: offers}); asCodeError(err).code != exitUsage {
+		t.Errorf("at the end of the input: %v, want a usage error", err)
 	}
 }

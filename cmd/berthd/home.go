@@ -43,10 +43,20 @@ func checkFree(dir string, overwrite bool) error {
 	return fmt.Errorf("%s: %w", dir, errHomeInUse)
 }
 
+// unsigned is the memory of a validator that has signed nothing yet.
+const unsigned = `{"height":"0","round":0,"step":0}`
+
 // clearData removes the blocks and state of a chain that is to be started anew; keys and configuration stay, but for
 // the memory of what was signed, which belongs to the old chain.
 func clearData(dir string) error {
-	if err := os.RemoveAll(filepath.Join(dir, "data")); err != nil {
+	data := filepath.Join(dir, "data")
+	if err := os.RemoveAll(data); err != nil {
+		return fmt.Errorf("remove the old chain: %w", err)
+	}
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return fmt.Errorf("remove the old chain: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(data, "priv_validator_state.json"), []byte(unsigned), 0o600); err != nil {
 		return fmt.Errorf("remove the old chain: %w", err)
 	}
 	return nil

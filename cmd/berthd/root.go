@@ -51,6 +51,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:      true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return prepare(cmd, clientCtx) },
 	}
+	root.SetOut(os.Stdout) // results; cobra's default would be stderr
 	root.AddCommand(
 		initCommand(chain),
 		devnetCommand(chain),
@@ -80,7 +81,7 @@ func newRootCommand() *cobra.Command {
 // prepare reads the home's configuration into the command's contexts, and writes the default one to a home that has
 // none.
 func prepare(cmd *cobra.Command, clientCtx client.Context) error {
-	clientCtx, err := client.ReadPersistentCommandFlags(clientCtx.WithCmdContext(cmd.Context()), cmd.Flags())
+	clientCtx, err := client.ReadPersistentCommandFlags(clientCtx.WithCmdContext(cmd.Context()).WithOutput(cmd.OutOrStdout()), cmd.Flags())
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,16 @@ func prepare(cmd *cobra.Command, clientCtx client.Context) error {
 	if err := client.SetCmdClientContextHandler(clientCtx, cmd); err != nil {
 		return err
 	}
-	return server.InterceptConfigsPreRunHandler(cmd, srvcfg.DefaultConfigTemplate, appConfig(defaultGasPrice), cometConfig())
+	srv, err := server.InterceptConfigsAndCreateContext(cmd, srvcfg.DefaultConfigTemplate, appConfig(defaultGasPrice), cometConfig())
+	if err != nil {
+		return err
+	}
+	logger, err := server.CreateSDKLogger(srv, cmd.ErrOrStderr()) // stdout is for results
+	if err != nil {
+		return err
+	}
+	srv.Logger = logger.With(log.ModuleKey, "server")
+	return server.SetCmdServerContext(cmd, srv)
 }
 
 func queryCommand() *cobra.Command {

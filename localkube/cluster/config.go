@@ -54,11 +54,18 @@ func Default(state string) Config {
 // suffix that is added), a file name and a part of a path.
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]{0,11}$`)
 
+// maxState leaves room for the longest socket's name in the 107 bytes that the
+// kernel allows.
+const maxState = 70
+
 // Validate reports every reason why the configuration cannot work.
 func (c Config) Validate() error {
 	var errs []error
 	if !filepath.IsAbs(c.State) {
 		errs = append(errs, fmt.Errorf("state directory %q is not an absolute path", c.State))
+	}
+	if len(c.State) > maxState {
+		errs = append(errs, fmt.Errorf("state directory %q is longer than %d bytes: sockets below it would be too long to open", c.State, maxState))
 	}
 	if !nameForm.MatchString(c.Name) {
 		errs = append(errs, fmt.Errorf("name %q must be a letter and at most 11 letters and digits, all lower case", c.Name))
@@ -137,8 +144,10 @@ func (c Config) cgroup() string { return "/localkube-" + c.Name }
 // cniNetwork is the name of the pod network.
 func (c Config) cniNetwork() string { return "localkube-" + c.Name }
 
-// socket is containerd's socket.
-func (c Config) socket() string { return c.path("containerd.sock") }
+// socket is containerd's socket. It lies in a directory of its own: containerd
+// closes that to everyone else, and a pod in a user namespace must be able to
+// walk down to its files.
+func (c Config) socket() string { return c.path("run", "containerd.sock") }
 
 // PolicySocket is where the policy enforcer is told of pods before they start.
 func (c Config) PolicySocket() string { return c.path("policy.sock") }

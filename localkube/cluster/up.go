@@ -78,17 +78,9 @@ func (c *Cluster) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, dir := range []string{"pki", "kubeconfig", "cni", "registry-hosts/_default", "bin", "etcd", "kubelet", "pod-logs"} {
-		mode := os.FileMode(0o755)
-		if dir == "pki" || dir == "kubeconfig" || dir == "etcd" {
-			mode = 0o700
-		}
-		if err := os.MkdirAll(c.path(dir), mode); err != nil {
-			return fmt.Errorf("make the state directory: %w", err)
-		}
-	}
 	steps := []func() error{
 		c.keep,
+		c.directories,
 		c.remember,
 		func() error { return c.networkUp(ctx) },
 		c.cgroupsUp,
@@ -102,6 +94,21 @@ func (c *Cluster) prepare(ctx context.Context) error {
 		}
 	}
 	c.Progress.Say("network, keys and configuration")
+	return nil
+}
+
+// directories makes the state directory's tree. Keys are for root alone; what
+// containers run from must be passable for the users that they map to.
+func (c *Cluster) directories() error {
+	modes := map[string]os.FileMode{
+		"": 0o755, "bin": 0o755, "cni": 0o755, "registry-hosts/_default": 0o755, "kubelet": 0o755, "pod-logs": 0o755,
+		"containerd": 0o711, "run": 0o700, "pki": 0o700, "kubeconfig": 0o700, "etcd": 0o700,
+	}
+	for dir, mode := range modes {
+		if err := errors.Join(os.MkdirAll(c.path(dir), mode), os.Chmod(c.path(dir), mode)); err != nil {
+			return fmt.Errorf("make the state directory: %w", err)
+		}
+	}
 	return nil
 }
 

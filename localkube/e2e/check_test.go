@@ -22,7 +22,7 @@ func TestCluster(t *testing.T) {
 	before := machine(t)
 	f := start(t)
 	f.apply("web.yaml")
-	web, stranger := f.pod("lease1", "app=web"), f.pod("lease2", "app=stranger")
+	web, stranger := f.pod(t, "lease1", "app=web"), f.pod(t, "lease2", "app=stranger")
 	t.Run("reach", func(t *testing.T) { reach(t, f, web) })
 	t.Run("look", func(t *testing.T) { look(t, f, web) })
 	t.Run("policies", func(t *testing.T) { policies(t, f, web, stranger) })
@@ -47,7 +47,7 @@ func reach(t *testing.T, f *fixture, web *corev1.Pod) {
 	for what, url := range map[string]string{
 		"pod": "http://" + web.Status.PodIP + ":8080/", "service": "http://" + svc.Spec.ClusterIP + "/", "node port": "http://" + f.info.NodeIP + ":30080/",
 	} {
-		f.eventually("host to "+what, func() error { return answers(url, "") })
+		f.eventually(t, "host to "+what, func() error { return answers(url, "") })
 	}
 }
 
@@ -63,7 +63,7 @@ func look(t *testing.T, f *fixture, web *corev1.Pod) {
 	if err != nil || !strings.Contains(string(log), "probe serves on") {
 		t.Errorf("logs: %q, %v", log, err)
 	}
-	f.eventually("the kubelet's metrics", func() error {
+	f.eventually(t, "the kubelet's metrics", func() error {
 		data, err := f.client.CoreV1().RESTClient().Get().AbsPath("/api/v1/nodes/localkube/proxy/metrics/resource").DoRaw(context.Background())
 		if err == nil && !strings.Contains(string(data), `container_memory_working_set_bytes{container="web",namespace="lease1"`) {
 			err = fmt.Errorf("no figure for the pod")
@@ -78,7 +78,7 @@ func policies(t *testing.T, f *fixture, web, stranger *corev1.Pod) {
 		t.Fatalf("before any policy a stranger is refused: %v", err)
 	}
 	f.apply("policy.yaml")
-	f.eventually("the policy to hold", func() error {
+	f.eventually(t, "the policy to hold", func() error {
 		if out, err := f.in(stranger, "/probe", "get", pod); err == nil {
 			return fmt.Errorf("a stranger gets %q", out)
 		}
@@ -95,8 +95,8 @@ func policies(t *testing.T, f *fixture, web, stranger *corev1.Pod) {
 		{"out to a stranger", web, "http://" + stranger.Status.PodIP + ":8080/", false},
 		{"out to the node", web, "https://" + f.info.NodeIP + ":10250/", false},
 		{"out to an allowed network", web, "http://" + f.info.HostIP + ":5000/v2/", true},
-		{"a named port", stranger, "http://" + f.pod("lease1", "app=named").Status.PodIP + ":8081/", true},
-		{"another port of the same pod", stranger, "http://" + f.pod("lease1", "app=named").Status.PodIP + ":8080/", false},
+		{"a named port", stranger, "http://" + f.pod(t, "lease1", "app=named").Status.PodIP + ":8081/", true},
+		{"another port of the same pod", stranger, "http://" + f.pod(t, "lease1", "app=named").Status.PodIP + ":8080/", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			out, err := f.in(tc.from, "/probe", "get", tc.url)
@@ -110,7 +110,7 @@ func policies(t *testing.T, f *fixture, web, stranger *corev1.Pod) {
 func routes(t *testing.T, f *fixture) {
 	f.apply("routes.yaml")
 	for _, host := range []string{"ingress.test", "gateway.test"} {
-		f.eventually("HTTP for "+host, func() error { return answers("http://"+f.info.HTTP+"/", host) })
+		f.eventually(t, "HTTP for "+host, func() error { return answers("http://"+f.info.HTTP+"/", host) })
 	}
 	if code, _, err := get("http://"+f.info.HTTP+"/", "nobody.test"); err != nil || code != 404 {
 		t.Errorf("an unknown host gives %d, %v; want 404", code, err)
@@ -121,7 +121,7 @@ func routes(t *testing.T, f *fixture) {
 // namespace, where it is nobody outside.
 func userNamespace(t *testing.T, f *fixture) {
 	f.apply("userns.yaml")
-	p := f.pod("lease3", "app=root")
+	p := f.pod(t, "lease3", "app=root")
 	out, err := f.in(p, "/probe", "cat", "/proc/self/uid_map")
 	if err != nil {
 		t.Fatal(err)
@@ -137,11 +137,11 @@ func userNamespace(t *testing.T, f *fixture) {
 // does.
 func firstPacket(t *testing.T, f *fixture) {
 	f.apply("early.yaml")
-	f.pod("lease4", "app=target")
-	f.eventually("the target's service", func() error { return answers("http://10.213.0.77/", "") })
+	f.pod(t, "lease4", "app=target")
+	f.eventually(t, "the target's service", func() error { return answers("http://10.213.0.77/", "") })
 	f.apply("early-pods.yaml")
 	for label, want := range map[string]string{"app=early-allowed": `first="probe `, "app=early-refused": `first=""`} {
-		p := f.pod("lease4", label)
+		p := f.pod(t, "lease4", label)
 		code, body, err := get("http://"+p.Status.PodIP+":8080/", "")
 		if err != nil || code != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %q, %v; want %s", label, code, body, err, want)
@@ -168,7 +168,7 @@ func repair(t *testing.T, f *fixture) {
 		}
 	}
 	f.up()
-	f.eventually("HTTP after the repair", func() error { return answers("http://"+f.info.HTTP+"/", "gateway.test") })
+	f.eventually(t, "HTTP after the repair", func() error { return answers("http://"+f.info.HTTP+"/", "gateway.test") })
 }
 
 // machine lists what a cluster could leave behind.

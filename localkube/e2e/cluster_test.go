@@ -56,6 +56,9 @@ func start(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // pods in user namespaces walk through it
+		t.Fatal(err)
+	}
 	f := &fixture{t: t, program: filepath.Join(dir, "localkube"), state: filepath.Join(dir, "state")}
 	f.args = []string{"--name", "lkcheck", "--link", "10.211.0.0/30", "--pods", "10.212.0.0/24", "--services", "10.213.0.0/16"}
 	f.goBuild(f.program, "../cmd/localkube")
@@ -137,8 +140,8 @@ func (f *fixture) apply(name string) {
 }
 
 // eventually waits until try succeeds.
-func (f *fixture) eventually(what string, try func() error) {
-	f.t.Helper()
+func (f *fixture) eventually(t *testing.T, what string, try func() error) {
+	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
 		err := try()
@@ -146,17 +149,17 @@ func (f *fixture) eventually(what string, try func() error) {
 			return
 		}
 		if time.Now().After(deadline) {
-			f.t.Fatalf("wait for %s: %v", what, err)
+			t.Fatalf("wait for %s: %v", what, err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 }
 
 // pod waits for a ready pod with a label and returns it.
-func (f *fixture) pod(ns, label string) *corev1.Pod {
-	f.t.Helper()
+func (f *fixture) pod(t *testing.T, ns, label string) *corev1.Pod {
+	t.Helper()
 	var found *corev1.Pod
-	f.eventually("a ready pod "+ns+"/"+label, func() error {
+	f.eventually(t, "a ready pod "+ns+"/"+label, func() error {
 		list, err := f.client.CoreV1().Pods(ns).List(context.Background(), metav1.ListOptions{LabelSelector: label})
 		if err != nil {
 			return err
@@ -178,7 +181,7 @@ func (f *fixture) pod(ns, label string) *corev1.Pod {
 func (f *fixture) in(p *corev1.Pod, command ...string) (string, error) {
 	req := f.client.CoreV1().RESTClient().Post().Resource("pods").Namespace(p.Namespace).Name(p.Name).SubResource("exec").
 		VersionedParams(&corev1.PodExecOptions{Command: command, Stdout: true, Stderr: true}, scheme.ParameterCodec)
-	executor, err := remotecommand.NewSPDYExecutor(f.cfg, http.MethodPost, req.URL())
+	executor, err := remotecommand.NewWebSocketExecutor(f.cfg, http.MethodGet, req.URL().String())
 	if err != nil {
 		return "", err
 	}

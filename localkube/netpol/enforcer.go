@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"time"
 
 	netv1 "k8s.io/api/networking/v1"
@@ -30,8 +31,11 @@ const (
 	// retry is how long it waits after the packet filter refused a script.
 	retry = time.Second
 	// catchUp is how long a new pod may wait until we have seen what the API
-	// server holds. The kubelet tries again after a failure.
-	catchUp = 5 * time.Second
+	// server holds. The kubelet tries again after a failure, but only after
+	// ten seconds: waiting is better.
+	catchUp = 15 * time.Second
+	// ask is how often we try to read before we may.
+	ask = 50 * time.Millisecond
 )
 
 // Config configures an enforcer.
@@ -63,6 +67,8 @@ type Enforcer struct {
 	namespaces corelisters.NamespaceLister
 	policies   netlisters.NetworkPolicyLister
 
+	// ready is closed when the listers know the cluster.
+	ready       chan struct{}
 	changed     chan struct{}
 	assignments chan assignment
 	// assigned and applied belong to the loop.
@@ -71,16 +77,38 @@ type Enforcer struct {
 }
 
 // Run enforces policies until ctx ends. The rules stay in force afterwards.
+// Pods that start before it knows the cluster wait for it.
 func Run(ctx context.Context, cfg Config) error {
 	if cfg.Apply == nil {
 		cfg.Apply = nft
 	}
-	factory := informers.NewSharedInformerFactory(cfg.Client, 0)
-	pods, namespaces, policies := factory.Core().V1().Pods(), factory.Core().V1().Namespaces(), factory.Networking().V1().NetworkPolicies()
 	e := &Enforcer{
-		cfg: cfg, pods: pods.Lister(), namespaces: namespaces.Lister(), policies: policies.Lister(),
-		changed: make(chan struct{}, 1), assignments: make(chan assignment), assigned: map[types.NamespacedName]netip.Addr{},
+		cfg: cfg, changed: make(chan struct{}, 1), assignments: make(chan assignment), assigned: map[types.NamespacedName]netip.Addr{},
+		ready: make(chan struct{}),
 	}
+	listener, err := listen(ctx, cfg.Socket)
+	if err != nil {
+		return err
+	}
+	var served sync.WaitGroup
+	served.Go(func() { e.serve(ctx, listener) })
+	defer served.Wait()
+	defer listener.Close()
+
+	factory := informers.NewSharedInformerFactory(cfg.Client, 0)
+	if err := e.watch(ctx, factory); err != nil {
+		return err
+	}
+	defer factory.Shutdown()
+	close(e.ready)
+	e.loop(ctx)
+	return nil
+}
+
+// watch returns when the whole cluster is known.
+func (e *Enforcer) watch(ctx context.Context, factory informers.SharedInformerFactory) error {
+	pods, namespaces, policies := factory.Core().V1().Pods(), factory.Core().V1().Namespaces(), factory.Networking().V1().NetworkPolicies()
+	e.pods, e.namespaces, e.policies = pods.Lister(), namespaces.Lister(), policies.Lister()
 	poke := cache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { e.poke() }, UpdateFunc: func(any, any) { e.poke() }, DeleteFunc: func(any) { e.poke() },
 	}
@@ -89,23 +117,27 @@ func Run(ctx context.Context, cfg Config) error {
 			return fmt.Errorf("watch the cluster: %w", err)
 		}
 	}
+	e.awaitRights(ctx)
 	factory.Start(ctx.Done())
-	defer factory.Shutdown()
 	for kind, ok := range factory.WaitForCacheSync(ctx.Done()) {
 		if !ok {
 			return fmt.Errorf("watch the cluster: %s: %w", kind, ctx.Err())
 		}
 	}
-	listener, err := listen(ctx, cfg.Socket)
-	if err != nil {
-		return err
-	}
-	served := make(chan struct{})
-	go func() { defer close(served); e.serve(ctx, listener) }()
-	e.loop(ctx)
-	_ = listener.Close()
-	<-served
 	return nil
+}
+
+// awaitRights returns when the API server lets us read. In a new cluster our
+// rights come a moment after us, and informers that are refused once wait
+// ever longer.
+func (e *Enforcer) awaitRights(ctx context.Context) {
+	for ctx.Err() == nil {
+		_, err := e.cfg.Client.NetworkingV1().NetworkPolicies("").List(ctx, metav1.ListOptions{Limit: 1})
+		if err == nil {
+			return
+		}
+		wait(ctx, ask)
+	}
 }
 
 func listen(ctx context.Context, socket string) (net.Listener, error) {
@@ -195,6 +227,11 @@ func (e *Enforcer) sync(ctx context.Context) error {
 func (e *Enforcer) assign(ctx context.Context, r request) error {
 	ctx, cancel := context.WithTimeout(ctx, catchUp)
 	defer cancel()
+	select {
+	case <-e.ready:
+	case <-ctx.Done():
+		return errors.New("the cluster is not known yet")
+	}
 	fresh, err := e.cfg.Client.NetworkingV1().NetworkPolicies(r.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("list the policies of %s: %w", r.Namespace, err)

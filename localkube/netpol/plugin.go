@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -38,12 +39,14 @@ func (r request) pod() types.NamespacedName {
 
 // serve answers the network plugin until the listener closes.
 func (e *Enforcer) serve(ctx context.Context, l net.Listener) {
+	var requests sync.WaitGroup
+	defer requests.Wait()
 	for {
 		conn, err := l.Accept()
 		if err != nil {
 			return
 		}
-		go func() {
+		requests.Go(func() {
 			defer conn.Close()
 			_ = conn.SetDeadline(time.Now().Add(2 * catchUp))
 			reply := answer{}
@@ -52,7 +55,7 @@ func (e *Enforcer) serve(ctx context.Context, l net.Listener) {
 				reply.Error = err.Error()
 			}
 			_ = json.NewEncoder(conn).Encode(reply)
-		}()
+		})
 	}
 }
 
@@ -108,7 +111,7 @@ func plugin(ctx context.Context, env func(string) string, stdin io.Reader, stdou
 			return err
 		}
 		req.Add, req.IP = true, ip
-		if err := ask(ctx, cfg.Socket, req); err != nil {
+		if err := tellEnforcer(ctx, cfg.Socket, req); err != nil {
 			return fmt.Errorf("put the policies of %s/%s in force: %w", req.Namespace, req.Name, err)
 		}
 		_, err = stdout.Write(cfg.PrevResult)
@@ -117,7 +120,7 @@ func plugin(ctx context.Context, env func(string) string, stdin io.Reader, stdou
 		// Without an address in the result, whatever the pod holds is given
 		// up. An enforcer that is gone holds nothing.
 		req.IP, _ = firstIPv4(cfg.PrevResult)
-		_ = ask(ctx, cfg.Socket, req)
+		_ = tellEnforcer(ctx, cfg.Socket, req)
 		return nil
 	case "CHECK", "GC", "STATUS":
 		return nil
@@ -125,10 +128,9 @@ func plugin(ctx context.Context, env func(string) string, stdin io.Reader, stdou
 	return fmt.Errorf("unknown command %q", command)
 }
 
-// ask sends one request and waits for its answer.
-func ask(ctx context.Context, socket string, req request) error {
-	d := net.Dialer{Timeout: catchUp}
-	conn, err := d.DialContext(ctx, "unix", socket)
+// tellEnforcer sends one request and waits for its answer.
+func tellEnforcer(ctx context.Context, socket string, req request) error {
+	conn, err := reach(ctx, socket, req.Add)
 	if err != nil {
 		return fmt.Errorf("reach the policy enforcer: %w", err)
 	}
@@ -145,6 +147,21 @@ func ask(ctx context.Context, socket string, req request) error {
 		return errors.New(a.Error)
 	}
 	return nil
+}
+
+// reach connects to the enforcer. A pod that starts waits for one that is just
+// being started again; one that ends does not.
+func reach(ctx context.Context, socket string, patient bool) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, catchUp)
+	defer cancel()
+	for {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "unix", socket)
+		if err == nil || !patient || ctx.Err() != nil {
+			return conn, err
+		}
+		wait(ctx, ask)
+	}
 }
 
 // parseArgs reads CNI_ARGS: NAME=VALUE, separated by semicolons.

@@ -64,9 +64,9 @@ type Loop struct {
 	book    *Book
 	block   time.Duration
 	params  markettypes.Params
-	ready   bool // nodes and the chain's state are known
-	nodes   bool // the cluster's nodes are known now
-	enabled bool
+	ready   bool  // nodes and the chain's state are known
+	nodes   bool  // the cluster's nodes are known now
+	enabled int64 // no bids below this height; 0: none at all yet
 	pending []sdk.Msg
 	lastBid time.Time
 }
@@ -103,11 +103,12 @@ func (l *Loop) setTerms() error {
 	return nil
 }
 
-// Enable lets bidding begin; before, orders are only noted. It is called when the provider's record stands on chain.
-func (l *Loop) Enable() {
+// Enable lets bidding begin once this height has been followed; before, orders are only noted. It is called when the
+// provider's record stands on chain and what a former process had on its way shows at the height.
+func (l *Loop) Enable(height int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.enabled = true
+	l.enabled = max(1, height)
 }
 
 // SetNodes tells the capacity of the cluster. With ok false it could not be read: what is held stays held, and no new
@@ -143,7 +144,7 @@ func (l *Loop) Handle(u chain.Update) error {
 
 // decide puts the bids of one pass into messages for Run.
 func (l *Loop) decide() {
-	if !l.enabled || !l.ready || !l.nodes || l.block <= 0 || l.book.deposit.Denom == "" {
+	if l.enabled == 0 || l.book.height < l.enabled || !l.ready || !l.nodes || l.block <= 0 || l.book.deposit.Denom == "" {
 		return
 	}
 	items := l.book.Decide(l.observe)

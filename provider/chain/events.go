@@ -5,6 +5,7 @@ package chain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	abci "github.com/cometbft/cometbft/abci/types"
@@ -51,13 +52,21 @@ func (d decoder) decode(out []proto.Message, events []abci.Event) ([]proto.Messa
 		if want == 0 || want == ours && !d.isOurs(ev) {
 			continue
 		}
-		msg, err := sdk.ParseTypedEvent(*ev)
+		msg, err := sdk.ParseTypedEvent(abci.Event{Type: ev.Type, Attributes: own(ev.Attributes)})
 		if err != nil {
 			return nil, fmt.Errorf("decode event %s: %w", ev.Type, err)
 		}
 		out = append(out, msg)
 	}
 	return out, nil
+}
+
+// own gives the attributes that are the event's own. The SDK adds where an event comes from, "mode" without the quotes
+// that a JSON string has, which no typed event parses with.
+func own(attributes []abci.EventAttribute) []abci.EventAttribute {
+	return slices.DeleteFunc(slices.Clone(attributes), func(a abci.EventAttribute) bool {
+		return a.Key == "mode" || a.Key == "msg_index"
+	})
 }
 
 func (d decoder) isOurs(ev *abci.Event) bool {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	comettypes "github.com/cometbft/cometbft/types"
+
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
@@ -37,8 +39,9 @@ type TxClient interface {
 // is final. There is no sequence to lose step with: neither the operator's own transactions nor several in flight
 // disturb each other.
 type Sender struct {
-	c   TxClient
-	cfg SenderConfig
+	c       TxClient
+	cfg     SenderConfig
+	journal *journal
 
 	mu      sync.Mutex
 	account *uint64
@@ -47,7 +50,9 @@ type Sender struct {
 
 // SenderConfig has the sender's times; zero values mean the defaults.
 type SenderConfig struct {
-	// Lifetime is how long the chain may take a transaction; default 30 s, at most 10 minutes.
+	// Journal is a file that keeps the transactions on their way across restarts; see Recover. Empty keeps none.
+	Journal string
+	// Lifetime is how long the chain may take a transaction; default 20 s, at most 10 minutes.
 	Lifetime time.Duration
 	// Poll is how often the outcome is asked for; default 200 ms.
 	Poll time.Duration
@@ -56,10 +61,10 @@ type SenderConfig struct {
 	Log    *slog.Logger
 }
 
-// NewSender makes a sender for the client's key.
-func NewSender(c TxClient, cfg SenderConfig) *Sender {
+// NewSender makes a sender for the client's key. It fails only if the journal can't be read.
+func NewSender(c TxClient, cfg SenderConfig) (*Sender, error) {
 	if cfg.Lifetime <= 0 {
-		cfg.Lifetime = 30 * time.Second
+		cfg.Lifetime = 20 * time.Second
 	}
 	if cfg.Poll <= 0 {
 		cfg.Poll = 200 * time.Millisecond
@@ -70,7 +75,11 @@ func NewSender(c TxClient, cfg SenderConfig) *Sender {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Sender{c: c, cfg: cfg}
+	j, err := openJournal(cfg.Journal)
+	if err != nil {
+		return nil, err
+	}
+	return &Sender{c: c, cfg: cfg, journal: j}, nil
 }
 
 // unorderedGas is what the check of an unordered transaction's nonce costs above a simulation of the sequenced one.
@@ -86,20 +95,50 @@ func (s *Sender) Send(ctx context.Context, msgs ...sdk.Msg) (*client.Result, err
 	if err != nil {
 		return nil, err
 	}
-	hash, err := s.c.Broadcast(ctx, f.tx)
+	if err := s.journal.add(f.hash, f.timeout); err != nil {
+		return nil, err
+	}
+	_, err = s.c.Broadcast(ctx, f.tx)
 	var refused *client.TxError
-	if errors.As(err, &refused) {
+	if errors.As(err, &refused) { // the first try, refused before it was in any pool
 		s.forgetAccount(err)
-		return nil, err // the first try, refused before it was in any pool
+		s.landed(f)
+		return nil, err
 	}
 	if err != nil {
-		s.cfg.Log.Warn("a broadcast was not answered; asking until the outcome is known", "hash", fmt.Sprintf("%X", hash), "err", err)
+		s.cfg.Log.Warn("a broadcast was not answered; asking until the outcome is known", "hash", fmt.Sprintf("%X", f.hash), "err", err)
 	}
-	f.hash = hash
 	return s.await(ctx, f)
 }
 
-// flight is a signed transaction on its way.
+// Recover waits until the outcome of everything that a former process had on its way is known, and returns a height
+// at which all of it shows on chain. It returns ctx's error if that ends first.
+func (s *Sender) Recover(ctx context.Context) (height int64, err error) {
+	flights, err := s.journal.flights()
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range flights {
+		s.cfg.Log.Info("waiting for a transaction of the former process", "hash", fmt.Sprintf("%X", f.hash))
+		res, err := s.await(ctx, f)
+		if errors.Is(err, client.ErrUnknownOutcome) {
+			return 0, err
+		}
+		if err == nil {
+			height = max(height, res.Height)
+		}
+	}
+	return height, nil
+}
+
+// landed drops a transaction whose outcome is known from the journal.
+func (s *Sender) landed(f flight) {
+	if err := s.journal.done(f.hash); err != nil {
+		s.cfg.Log.Error("can't forget a transaction that has landed", "err", err)
+	}
+}
+
+// flight is a signed transaction on its way; one of a former process has no bytes.
 type flight struct {
 	tx      []byte
 	hash    []byte
@@ -123,6 +162,7 @@ func (s *Sender) prepare(ctx context.Context, msgs []sdk.Msg) (flight, error) {
 	f.tx, err = s.c.BuildTx(ctx, client.BuildOptions{
 		Gas: fee.Gas + unorderedGas, AccountNumber: number, Unordered: true, TimeoutTimestamp: f.timeout,
 	}, msgs...)
+	f.hash = comettypes.Tx(f.tx).Hash()
 	return f, err
 }
 
@@ -170,6 +210,14 @@ const expiryBlocks = 3
 
 // await asks for the outcome until it is known or ctx ends.
 func (s *Sender) await(ctx context.Context, f flight) (*client.Result, error) {
+	res, err := s.outcome(ctx, f)
+	if !errors.Is(err, client.ErrUnknownOutcome) {
+		s.landed(f)
+	}
+	return res, err
+}
+
+func (s *Sender) outcome(ctx context.Context, f flight) (*client.Result, error) {
 	tick := time.NewTicker(s.cfg.Poll)
 	defer tick.Stop()
 	resend := time.Now().Add(s.cfg.Resend)
@@ -187,7 +235,7 @@ func (s *Sender) await(ctx context.Context, f flight) (*client.Result, error) {
 			}
 			expired = first
 		}
-		if now := time.Now(); expired == 0 && now.After(resend) {
+		if now := time.Now(); expired == 0 && f.tx != nil && now.After(resend) {
 			resend = now.Add(s.cfg.Resend)
 			// A refusal says nothing now: the node may hold the transaction already, or have included it a moment ago.
 			_, _ = s.c.Broadcast(ctx, f.tx)

@@ -50,6 +50,7 @@ type Daemon struct {
 	cluster  cluster.Cluster
 
 	metrics  *metrics
+	txs      *chain.Sender
 	sender   Sender
 	reader   *chain.Reader
 	hints    *chain.Hints
@@ -116,7 +117,10 @@ func (d *Daemon) openChain(o Options) (err error) {
 	d.provider = d.client.Address().String()
 	d.log = d.log.With("provider", d.provider)
 	d.reader = chain.NewReader(d.client.Conn(), d.provider)
-	d.sender = sender{next: chain.NewSender(d.client, chain.SenderConfig{Log: d.log}), txs: d.metrics.txs}
+	if d.txs, err = chain.NewSender(d.client, chain.SenderConfig{Journal: o.Home.journalFile(), Log: d.log}); err != nil {
+		return err
+	}
+	d.sender = sender{next: d.txs, txs: d.metrics.txs}
 	d.hints = chain.NewHints(d.cfg.Chain.Node, d.log)
 	d.follower, err = chain.NewFollower(chain.FollowerConfig{
 		Provider: d.provider, PlaceFile: o.Home.placeFile(), Poll: o.Poll, Log: d.log,
@@ -246,9 +250,14 @@ func (d *Daemon) retry(ctx context.Context, what string, every time.Duration, tr
 	}
 }
 
-// keepRegistered brings the record on chain in line once, and then lets bidding begin.
+// keepRegistered settles what a former process left on its way, brings the record on chain in line once, and then lets
+// bidding begin.
 func (d *Daemon) keepRegistered(ctx context.Context) error {
-	err := d.retry(ctx, "registering the provider", 5*time.Second, func() error {
+	settled, err := d.txs.Recover(ctx)
+	if err != nil {
+		return errors.Join(ctx.Err(), err)
+	}
+	err = d.retry(ctx, "registering the provider", 5*time.Second, func() error {
 		if !d.cfg.AutoRegister {
 			_, found, err := d.reader.Provider(ctx)
 			if err == nil && !found {
@@ -263,7 +272,7 @@ func (d *Daemon) keepRegistered(ctx context.Context) error {
 		return err
 	})
 	if err == nil {
-		d.bids.Enable()
+		d.bids.Enable(settled)
 	}
 	return err
 }

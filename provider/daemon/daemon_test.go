@@ -524,6 +524,25 @@ func TestCapacityIsSharedByFactor(t *testing.T) {
 	w.awaitBid(third)
 }
 
+// TestLowestAuction: the chain itself makes the lease, in an end block.
+func TestLowestAuction(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	root, env := seal(t, webGroup(1, "berth.local/hello:1"))
+	w.dseq++
+	order := markettypes.OrderID{Owner: w.tenant.Address().String(), Dseq: w.dseq, Gseq: 1, Oseq: 1}
+	w.send(&deploymenttypes.MsgCreateDeployment{
+		Id: order.DeploymentID(), Groups: []deploymenttypes.GroupSpec{webSpec()}, ManifestHash: root,
+		Deposit: sdk.NewInt64Coin(units.BaseDenom, 50_000_000),
+		Auction: deploymenttypes.Auction{Mode: deploymenttypes.AUCTION_MODE_LOWEST, Window: 10},
+	})
+	id := order.BidID(w.provider())
+	w.await("the lease", func() bool { has, _ := w.daemon.leases.Has(id); return has })
+	if err := w.put(id, env); err != nil || !w.running(id) {
+		t.Fatalf("%v, running %v", err, w.running(id))
+	}
+}
+
 func TestSecondDaemonIsKeptOut(t *testing.T) {
 	w := newWorld(t)
 	w.start()

@@ -32,6 +32,7 @@ func (h Home) TLSKeyFile() string { return filepath.Join(string(h), "tls.key") }
 // placeFile keeps the last height, acceptedFile the leases that had a manifest.
 func (h Home) placeFile() string    { return filepath.Join(string(h), "state", "height.json") }
 func (h Home) acceptedFile() string { return filepath.Join(string(h), "state", "accepted.json") }
+func (h Home) journalFile() string  { return filepath.Join(string(h), "state", "inflight.json") }
 func (h Home) simulatedDir() string { return filepath.Join(string(h), "state", "simulated") }
 func (h Home) lockFile() string     { return filepath.Join(string(h), "state", "lock") }
 

@@ -180,7 +180,9 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.stop(ctx)
-	<-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("gateway: serve on %s: %w", s.Addr(), err)
+	}
 	return nil
 }
 

@@ -392,6 +392,7 @@ func (rawCodec) Marshal(v any) ([]byte, error)      { return v.([]byte), nil }
 func (rawCodec) Unmarshal(data []byte, v any) error { *v.(*[]byte) = data; return nil }
 
 func TestLogsFollow(t *testing.T) {
+	t.Parallel()
 	limits := func(c *gateway.Config) {
 		// None of these may end a stream that is only quiet.
 		c.Limits.BodyTimeout, c.Limits.CallTimeout, c.Limits.StallTimeout, c.Limits.IdleTimeout = short, short, short, short
@@ -487,13 +488,14 @@ func waitFor(t *testing.T, cond func() bool) {
 
 // A stream ends with the token that opened it.
 func TestStreamEndsWithItsToken(t *testing.T) {
+	t.Parallel()
 	var ahead atomic.Int64
 	g := gatewaytest.Start(t, gatewaytest.Obliging(), func(c *gateway.Config) {
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	})
 	v := newVisitor(t, g)
 	// The provider's clock stands just before the token's end when the streams open.
-	ahead.Store(int64(10*time.Minute - 2*time.Second))
+	ahead.Store(int64(10*time.Minute - 5*time.Second))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for name, next := range map[string]func() (string, error){"JSON": v.followJSON(ctx), "gRPC": v.followGRPC(ctx)} {
@@ -552,6 +554,7 @@ func TestStop(t *testing.T) {
 
 // A client that takes nothing is cut off, and until then costs little.
 func TestStalledReaderIsCutOff(t *testing.T) {
+	t.Parallel()
 	line := cluster.LogLine{Line: strings.Repeat("x", 32<<10)}
 	var given atomic.Int64
 	closed := make(chan struct{}, 2)
@@ -617,6 +620,7 @@ func (e endless) Close() error                   { e.closed <- struct{}{}; retur
 
 // Clients that send too slowly are dropped, whatever they leave unsent.
 func TestSlowClientsAreDropped(t *testing.T) {
+	t.Parallel()
 	g := gatewaytest.Start(t, gatewaytest.Obliging(), func(c *gateway.Config) {
 		c.Limits.HeaderTimeout, c.Limits.BodyTimeout, c.Limits.IdleTimeout = short, short, short
 	})
@@ -695,6 +699,7 @@ func TestSlowGRPCBodyIsGivenUp(t *testing.T) {
 
 // An endless gRPC body must not fill the memory while the handler is busy.
 func TestEndlessGRPCBodyIsBounded(t *testing.T) {
+	t.Parallel()
 	backend := gatewaytest.Obliging()
 	backend.PutManifestFunc = func(ctx context.Context, _ markettypes.LeaseID, _ manifesttypes.Envelope) ([]byte, error) {
 		<-ctx.Done()

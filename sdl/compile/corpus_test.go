@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/compile"
 )
 
@@ -45,5 +46,59 @@ func TestCorpus(t *testing.T) {
 				t.Errorf("Compile: no %s among %v", code, found)
 			}
 		})
+	}
+}
+
+// TestCorpusAmounts looks at what some of the documents ask for.
+func TestCorpusAmounts(t *testing.T) {
+	for name, want := range map[string]struct {
+		groups int
+		sdl.Resource
+		price string
+	}{
+		"_docs_testnet_testnet-deployment.yml-2c8ea98.yml":      {1, sdl.Resource{Service: "webapp", Count: 1, CPUMilli: 100, MemoryBytes: 512 << 20}, "200"},
+		"_run_archive_multi_deployments_global.yml-2790558.yml": {1, sdl.Resource{Service: "web", Count: 2, CPUMilli: 250, MemoryBytes: 128 << 20}, "100"},
+		"_run_kube_deployment.yml-0ccaebf.yml":                  {1, sdl.Resource{Service: "web", Count: 2, CPUMilli: 100, MemoryBytes: 512 << 20}, "2000"},
+		"_run_kube_deployment.yml-a36e6b7.yml":                  {1, sdl.Resource{Service: "web", Count: 2, CPUMilli: 100, MemoryBytes: 512 << 20}, "101000"},
+		"_run_multi_dep-test.yml-a046ee6.yml":                   {2, sdl.Resource{Service: "web", Count: 1, CPUMilli: 250, MemoryBytes: 128 << 20}, "100"},
+		"sdl__testdata_simple.yml-14ed8bf.yml":                  {1, sdl.Resource{Service: "web", Count: 2, CPUMilli: 100, MemoryBytes: 128 << 20}, "5000"},
+		"sdl__testdata_simple.yml-fd86d6c.yml":                  {1, sdl.Resource{Service: "web", Count: 2, CPUMilli: 100, MemoryBytes: 128 << 20}, "800000"},
+	} {
+		data, err := os.ReadFile(filepath.Join(corpusDir, name))
+		if err != nil {
+			t.Skip("the corpus of real documents is not there")
+		}
+		plan := mustCompile(t, data)
+		got := plan.Groups[0].Resources[0]
+		if len(plan.Groups) != want.groups || got.Service != want.Service || got.Count != want.Count || got.CPUMilli != want.CPUMilli ||
+			got.MemoryBytes != want.MemoryBytes || sdl.FormatPrice(got.Price) != want.price {
+			t.Errorf("%s: %d groups, %+v", name, len(plan.Groups), got)
+		}
+		checkFitsTheChain(t, name, plan)
+	}
+}
+
+// TestCorpusOfVersion2 holds that documents of later versions are refused with one error that says so.
+func TestCorpusOfVersion2(t *testing.T) {
+	files, err := filepath.Glob(corpusDir + "/../sdl-2/*.y*ml")
+	if err != nil || len(files) == 0 {
+		t.Skip("the corpus of real documents is not there")
+	}
+	later := 0
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, found := compile.Compile(file, data)
+		if plan != nil {
+			t.Errorf("%s: accepted", file)
+		}
+		if len(found) == 1 && found[0].Code == "E-VERSION" && found[0].Line > 0 {
+			later++
+		}
+	}
+	if later < len(files)*9/10 {
+		t.Errorf("of %d documents, %d are refused for their version", len(files), later)
 	}
 }

@@ -88,6 +88,10 @@ func (n *Node) Object(r *sdl.Reporter, shape Shape) (Object, bool) {
 // unknownKey reports a key and returns the one that it was meant to be, if that one is not there.
 func (s Shape) unknownKey(r *sdl.Reporter, v *Node, present map[string]*Node) string {
 	name := v.Name()
+	if r.Full() {
+		r.Report(v.Key().Problem("E-UNKNOWN-KEY", "%s has no such key", s.What))
+		return ""
+	}
 	d := v.Key().Problem("E-UNKNOWN-KEY", "%s has no key %q", s.What, shorten(name)).
 		WithFound(shorten(name)).WithAllowed(strings.Join(s.Keys, ", "))
 	absent := slices.DeleteFunc(slices.Clone(s.Keys), func(k string) bool { return present[k] != nil })

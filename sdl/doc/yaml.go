@@ -75,9 +75,9 @@ func checkBytes(data []byte, r *sdl.Reporter) bool {
 		case c == '\n':
 			line, start = line+1, i+1
 			marks++
-		case c == ',' || c == '[' || c == '{' || c == ':' || c == '-' || c == '?':
+		case strings.IndexByte(",[{:-?", c) >= 0:
 			marks++
-		case c < ' ' && c != '\t' && c != '\r' || c == 0x7f:
+		case isControl(c):
 			r.Report(at(line, column(data[start:i]), "E-CHARACTER", "control character %q", rune(c)))
 			return false
 		case c >= utf8.RuneSelf:
@@ -95,6 +95,8 @@ func checkBytes(data []byte, r *sdl.Reporter) bool {
 	}
 	return true
 }
+
+func isControl(c byte) bool { return c < ' ' && c != '\t' && c != '\r' || c == 0x7f }
 
 // column is the place after the characters of a line's beginning.
 func column(before []byte) int { return utf8.RuneCount(before) + 1 }

@@ -42,7 +42,7 @@ func (v *resolver) client(s *Service, t To) {
 		return
 	}
 	if v.services[t.Service.Name] == nil {
-		v.unknown("E-UNKNOWN-SERVICE", "service", t.Service.At, t.Service.Name, v.serviceNames())
+		v.unknown("E-UNKNOWN-SERVICE", "service", t.Service.At, t.Service.Name, v.serviceNames)
 		return
 	}
 	here, there := v.where[s.Name], v.where[t.Service.Name]
@@ -97,7 +97,7 @@ func (v *resolver) dependencies() {
 		for _, d := range s.DependsOn {
 			switch target := v.services[d.Name]; {
 			case target == nil:
-				v.unknown("E-UNKNOWN-SERVICE", "service", d.At, d.Name, v.serviceNames())
+				v.unknown("E-UNKNOWN-SERVICE", "service", d.At, d.Name, v.serviceNames)
 			case len(v.where[d.Name]) == 0 && len(v.where[s.Name]) > 0:
 				v.Report(d.At.Problem("E-DEPENDS-UNDEPLOYED", "service %q depends on %q, which is not deployed", s.Name, d.Name).
 					WithHint("add " + d.Name + " to deployment"))

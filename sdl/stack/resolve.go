@@ -40,6 +40,8 @@ type resolver struct {
 	placements map[string]*Placement
 	// where lists the placements of each service, sorted.
 	where map[string][]string
+
+	serviceNames, computeNames, placementNames []string
 }
 
 func newResolver(r *sdl.Reporter, s *Stack) *resolver {
@@ -50,6 +52,9 @@ func newResolver(r *sdl.Reporter, s *Stack) *resolver {
 		placements: make(map[string]*Placement, len(s.Placements)),
 		where:      make(map[string][]string, len(s.Services)),
 	}
+	v.serviceNames = names(s.Services, func(s Service) string { return s.Name })
+	v.computeNames = names(s.Compute, func(c Compute) string { return c.Name })
+	v.placementNames = names(s.Placements, func(p Placement) string { return p.Name })
 	for i := range s.Services {
 		v.services[s.Services[i].Name] = &s.Services[i]
 	}
@@ -71,7 +76,10 @@ func (v *resolver) unknown(code, what string, at *doc.Node, name string, have []
 	if len(have) == 0 && v.Failed() {
 		return
 	}
-	d := at.Problem(code, "there is no %s %s", what, at.Show()).WithAllowed(list(have)).WithSuggestion(suggest.Nearest(name, have))
+	d := at.Problem(code, "there is no %s %s", what, at.Show())
+	if !v.Full() {
+		d = d.WithAllowed(list(have)).WithSuggestion(suggest.Nearest(name, have))
+	}
 	v.Report(d)
 }
 
@@ -85,16 +93,6 @@ func list(names []string) string {
 		return strings.Join(names[:most], ", ") + ", ..."
 	}
 	return strings.Join(names, ", ")
-}
-
-func (v *resolver) serviceNames() []string {
-	return names(v.Services, func(s Service) string { return s.Name })
-}
-func (v *resolver) computeNames() []string {
-	return names(v.Compute, func(c Compute) string { return c.Name })
-}
-func (v *resolver) placementNames() []string {
-	return names(v.Placements, func(p Placement) string { return p.Name })
 }
 
 func names[T any](in []T, name func(T) string) []string {
@@ -113,12 +111,12 @@ func (v *resolver) deployments() {
 		if d.Service.Name != service {
 			service = d.Service.Name
 			if v.services[service] == nil {
-				v.unknown("E-UNKNOWN-SERVICE", "service", d.Service.At.Key(), service, v.serviceNames())
+				v.unknown("E-UNKNOWN-SERVICE", "service", d.Service.At.Key(), service, v.serviceNames)
 			}
 		}
 		place := v.placements[d.Placement.Name]
 		if place == nil {
-			v.unknown("E-UNKNOWN-PLACEMENT", "placement", d.Placement.At.Key(), d.Placement.Name, v.placementNames())
+			v.unknown("E-UNKNOWN-PLACEMENT", "placement", d.Placement.At.Key(), d.Placement.Name, v.placementNames)
 		}
 		v.profile(d, place)
 		perGroup[d.Placement.Name]++
@@ -138,7 +136,7 @@ func (v *resolver) profile(d Deployment, place *Placement) {
 		return
 	}
 	if v.compute[d.Profile.Name] == nil {
-		v.unknown("E-UNKNOWN-PROFILE", "compute profile", d.Profile.At, d.Profile.Name, v.computeNames())
+		v.unknown("E-UNKNOWN-PROFILE", "compute profile", d.Profile.At, d.Profile.Name, v.computeNames)
 		return
 	}
 	if place == nil || place.price(d.Profile.Name) != nil {
@@ -163,13 +161,12 @@ func (v *resolver) pricing() {
 			if v.compute[price.Name] != nil {
 				continue
 			}
-			have := v.computeNames()
-			d := price.At.Key().Problem("E-UNKNOWN-PROFILE", "there is no compute profile %s", price.At.Key().Show()).
-				WithAllowed(list(have)).WithSuggestion(suggest.Nearest(price.Name, have))
-			if v.services[price.Name] != nil {
-				d = d.WithSuggestion("").WithHint("prices are given for compute profiles, not for services")
+			if v.services[price.Name] == nil {
+				v.unknown("E-UNKNOWN-PROFILE", "compute profile", price.At.Key(), price.Name, v.computeNames)
+				continue
 			}
-			v.Report(d)
+			v.Report(price.At.Key().Problem("E-UNKNOWN-PROFILE", "there is no compute profile %s", price.At.Key().Show()).
+				WithAllowed(list(v.computeNames)).WithHint("prices are given for compute profiles, not for services"))
 		}
 	}
 }

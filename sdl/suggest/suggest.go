@@ -3,18 +3,20 @@ package suggest
 
 import "strings"
 
+// longest is the most bytes of a word that is compared.
+const longest = 64
+
 // Nearest returns the candidate that is nearest to word, or "" when none is near: the letters of the candidate differ
 // from word's, upper and lower case alike, by at most one edit in three letters. An edit inserts, deletes or replaces
 // a letter or swaps two neighbours. The first of equally near candidates wins.
 func Nearest(word string, candidates []string) string {
-	const longest = 64
 	if word == "" || len(word) > longest {
 		return ""
 	}
 	lower := strings.ToLower(word)
 	best, most := "", max(1, len(word)/3)
 	for _, c := range candidates {
-		if c == word || len(c) > longest {
+		if c == word || len(c) > longest || len(c) > len(word)+most || len(word) > len(c)+most {
 			continue
 		}
 		if d := distance(lower, strings.ToLower(c)); d <= most {
@@ -24,14 +26,14 @@ func Nearest(word string, candidates []string) string {
 	return best
 }
 
-// distance counts the edits between two words (optimal string alignment).
+// distance counts the edits between two words of at most longest bytes (optimal string alignment). Lower case can be
+// longer than upper case, hence the room.
 func distance(a, b string) int {
-	var before, last, row []int
-	last = make([]int, len(b)+1)
-	for j := range last {
+	var rows [3][4*longest + 1]int
+	before, last, row := &rows[0], &rows[1], &rows[2]
+	for j := range len(b) + 1 {
 		last[j] = j
 	}
-	before, row = make([]int, len(b)+1), make([]int, len(b)+1)
 	for i := 1; i <= len(a); i++ {
 		row[0] = i
 		for j := 1; j <= len(b); j++ {

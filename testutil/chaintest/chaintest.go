@@ -83,6 +83,8 @@ type Net struct {
 	Client *local.Local
 	// Keys are the funded accounts' keys.
 	Keys []*secp256k1.PrivKey
+	// Operator is the key of the validator's operator, who holds the stake and can vote, but has no coins besides.
+	Operator *secp256k1.PrivKey
 
 	stop     sync.Once
 	listener net.Listener
@@ -116,7 +118,7 @@ func (b *brokenLog) take() []string {
 func Start(t testing.TB, o Options) *Net {
 	t.Helper()
 	o = o.withDefaults()
-	n := &Net{ChainID: o.ChainID}
+	n := &Net{ChainID: o.ChainID, Operator: secp256k1.GenPrivKeyFromSecret([]byte("chaintest operator"))}
 	for i := range o.Accounts {
 		n.Keys = append(n.Keys, secp256k1.GenPrivKeyFromSecret(fmt.Appendf(nil, "chaintest account %d", i)))
 	}
@@ -178,7 +180,7 @@ func (n *Net) genesis(t testing.TB, o Options, validator *privval.FilePV) *cmtty
 	if err != nil {
 		t.Fatalf("validator key: %v", err)
 	}
-	operator := sdk.AccAddress(secp256k1.GenPrivKeyFromSecret([]byte("chaintest operator")).PubKey().Address())
+	operator := sdk.AccAddress(n.Operator.PubKey().Address())
 	spec := app.Genesis{
 		ChainID:    o.ChainID,
 		Time:       time.Now(),
@@ -271,16 +273,22 @@ func (n *Net) serveRPC(t testing.TB, logger cmtlog.Logger) {
 // Addr is the address of funded account i.
 func (n *Net) Addr(i int) sdk.AccAddress { return sdk.AccAddress(n.Keys[i].PubKey().Address()) }
 
-// Keyring holds the funded accounts' keys, named k0, k1 and so on.
+// Keyring holds the funded accounts' keys, named k0, k1 and so on, and the validator's, named operator.
 func (n *Net) Keyring(t testing.TB) keyring.Keyring {
 	t.Helper()
 	kr := keyring.NewInMemory(n.App.AppCodec())
 	for i, key := range n.Keys {
-		if err := kr.ImportPrivKeyHex(fmt.Sprintf("k%d", i), fmt.Sprintf("%x", key.Key), string(hd.Secp256k1Type)); err != nil {
-			t.Fatalf("import key %d: %v", i, err)
-		}
+		importKey(t, kr, fmt.Sprintf("k%d", i), key)
 	}
+	importKey(t, kr, "operator", n.Operator)
 	return kr
+}
+
+func importKey(t testing.TB, kr keyring.Keyring, name string, key *secp256k1.PrivKey) {
+	t.Helper()
+	if err := kr.ImportPrivKeyHex(name, fmt.Sprintf("%x", key.Key), string(hd.Secp256k1Type)); err != nil {
+		t.Fatalf("import key %s: %v", name, err)
+	}
 }
 
 // Height is that of the last committed block.

@@ -7,7 +7,6 @@ import (
 // AutoCLIOptions describes the module's commands.
 func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 	id := []*autocliv1.PositionalArgDescriptor{{ProtoField: "owner"}, {ProtoField: "dseq"}}
-	nested := []*autocliv1.PositionalArgDescriptor{{ProtoField: "id.owner"}, {ProtoField: "id.dseq"}}
 	return &autocliv1.ModuleOptions{
 		Query: &autocliv1.ServiceCommandDescriptor{
 			Service: "berth.deployment.v1.Query",
@@ -17,14 +16,6 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 				{RpcMethod: "Params", Use: "params", Short: "Show the parameters"},
 			},
 		},
-		Tx: &autocliv1.ServiceCommandDescriptor{
-			Service: "berth.deployment.v1.Msg",
-			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
-				{RpcMethod: "CreateDeployment", Use: "create-raw OWNER DSEQ", Short: "Open a deployment from groups and a manifest hash given as flags", PositionalArgs: nested},
-				{RpcMethod: "UpdateDeployment", Use: "update-raw OWNER DSEQ MANIFEST_HASH", Short: "Replace the manifest hash of a deployment", PositionalArgs: append(nested[:2:2], &autocliv1.PositionalArgDescriptor{ProtoField: "manifest_hash"})},
-				{RpcMethod: "CloseDeployment", Use: "close OWNER DSEQ", Short: "Close a deployment, its leases and bids, and get the rest of the deposit back", PositionalArgs: nested},
-				{RpcMethod: "UpdateParams", Skip: true},
-			},
-		},
+		// Messages have commands in package client/cli and, as they take documents, in the program berthd.
 	}
 }

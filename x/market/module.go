@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	gwruntime "github.com/grpc-ecosystem/grpc-gateway/runtime"
+	"github.com/spf13/cobra"
 
 	"cosmossdk.io/core/appmodule"
 
@@ -17,6 +18,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/module"
 
+	"berth.dev/berth/x/market/client/cli"
 	"berth.dev/berth/x/market/keeper"
 	"berth.dev/berth/x/market/types"
 )
@@ -63,6 +65,9 @@ func (AppModule) RegisterGRPCGatewayRoutes(c client.Context, mux *gwruntime.Serv
 		panic(fmt.Errorf("register the %s routes: %w", types.ModuleName, err))
 	}
 }
+
+// GetTxCmd returns the module's transaction commands.
+func (AppModule) GetTxCmd() *cobra.Command { return cli.NewTxCmd() }
 
 // RegisterServices registers messages and queries.
 func (am AppModule) RegisterServices(cfg module.Configurator) {

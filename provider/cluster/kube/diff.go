@@ -68,7 +68,7 @@ func number(o *unstructured.Unstructured, path ...string) int64 {
 }
 
 // covers tells whether everything in want stands in have: maps may hold more, lists and values must be equal. Something
-// empty in want may be missing in have, as the API server leaves empty fields out.
+// empty in want may be missing in have, as the API server leaves empty maps and lists out; but false is not nothing.
 func covers(have, want any) bool {
 	switch want := want.(type) {
 	case map[string]any:
@@ -94,7 +94,7 @@ func covers(have, want any) bool {
 		}
 		return true
 	default:
-		return reflect.DeepEqual(have, want) || have == nil && reflect.ValueOf(want).IsZero()
+		return reflect.DeepEqual(have, want)
 	}
 }
 

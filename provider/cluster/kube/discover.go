@@ -77,10 +77,8 @@ func (c *Cluster) discover(ctx context.Context) (settings, error) {
 	}
 	s.UserNamespaces = cfg.UserNamespaces == UserNamespacesOn ||
 		cfg.UserNamespaces == UserNamespacesAuto && haveUserNamespaces(nodes.Items)
-	if s.DenyCIDRs, err = c.clusterRanges(ctx, nodes.Items); err != nil {
-		return s, err
-	}
-	return s, nil
+	s.DenyCIDRs, s.IPv6, err = c.clusterRanges(ctx, nodes.Items)
+	return s, err
 }
 
 // haveUserNamespaces tells whether the container runtimes of all nodes that take workloads say that they can map users.
@@ -180,58 +178,67 @@ func hasHTTPListener(gw *unstructured.Unstructured) bool {
 }
 
 // clusterRanges are the addresses of nodes, pods, services and the API server, and the configured ones: workloads may
-// not reach any of them as "the internet".
-func (c *Cluster) clusterRanges(ctx context.Context, nodes []corev1.Node) ([]string, error) {
-	found := map[string]bool{}
-	for _, cidr := range c.cfg.DenyCIDRs {
-		found[cidr] = true
+// not reach any of them as "the internet". ipv6 tells whether pods or services have IPv6 addresses.
+func (c *Cluster) clusterRanges(ctx context.Context, nodes []corev1.Node) (ranges []string, ipv6 bool, err error) {
+	services, err := c.serviceRanges(ctx)
+	if err != nil {
+		return nil, false, err
 	}
+	inside := services
+	out := slices.Clone(c.cfg.DenyCIDRs)
 	for _, n := range nodes {
-		for _, cidr := range n.Spec.PodCIDRs {
-			found[cidr] = true
-		}
+		inside = append(inside, n.Spec.PodCIDRs...)
 		for _, a := range n.Status.Addresses {
 			if a.Type == corev1.NodeInternalIP || a.Type == corev1.NodeExternalIP {
-				addHost(found, a.Address)
+				out = appendHost(out, a.Address)
 			}
 		}
 	}
-	slicesOf, err := c.typed.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{
+	endpoints, err := c.typed.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{
 		LabelSelector: discoveryv1.LabelServiceName + "=kubernetes",
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list the addresses of the API server: %w", err)
+		return nil, false, fmt.Errorf("list the addresses of the API server: %w", err)
 	}
-	for _, es := range slicesOf.Items {
+	for _, es := range endpoints.Items {
 		for _, e := range es.Endpoints {
 			for _, a := range e.Addresses {
-				addHost(found, a)
+				out = appendHost(out, a)
 			}
 		}
 	}
-	services, err := c.typed.NetworkingV1().ServiceCIDRs().List(ctx, metav1.ListOptions{})
-	// A cluster that does not serve them is older than the API: its service range has to be configured if it is public.
-	if err != nil && !apierrors.IsNotFound(err) {
+	out = append(out, inside...)
+	slices.Sort(out)
+	return slices.Compact(out), slices.ContainsFunc(inside, isIPv6), nil
+}
+
+// serviceRanges are the ranges of Services. A cluster that does not tell them is older than the API: its range has to
+// be configured if it is not private.
+func (c *Cluster) serviceRanges(ctx context.Context) ([]string, error) {
+	all, err := c.typed.NetworkingV1().ServiceCIDRs().List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("list the ranges of services: %w", err)
 	}
-	if err == nil {
-		for _, sc := range services.Items {
-			for _, cidr := range sc.Spec.CIDRs {
-				found[cidr] = true
-			}
-		}
+	var out []string
+	for _, sc := range all.Items {
+		out = append(out, sc.Spec.CIDRs...)
 	}
-	out := make([]string, 0, len(found))
-	for cidr := range found {
-		out = append(out, cidr)
-	}
-	slices.Sort(out)
 	return out, nil
 }
 
-func addHost(found map[string]bool, address string) {
-	if a, err := netip.ParseAddr(address); err == nil {
-		a = a.Unmap()
-		found[netip.PrefixFrom(a, a.BitLen()).String()] = true
+func isIPv6(cidr string) bool {
+	p, err := netip.ParsePrefix(cidr)
+	return err == nil && p.Addr().Is6()
+}
+
+func appendHost(cidrs []string, address string) []string {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return cidrs
 	}
+	a = a.Unmap()
+	return append(cidrs, netip.PrefixFrom(a, a.BitLen()).String())
 }

@@ -207,8 +207,13 @@ func (in *instance) read(follow bool) error {
 	opts := &corev1.PodLogOptions{Container: in.service, Follow: follow, Timestamps: true}
 	if !in.last.IsZero() {
 		opts.SinceTime = new(metav1.NewTime(in.last))
-	} else if s.options.Tail > 0 {
-		opts.TailLines = &s.options.Tail
+	} else {
+		if !s.options.Since.IsZero() {
+			opts.SinceTime = new(metav1.NewTime(s.options.Since))
+		}
+		if s.options.Tail > 0 {
+			opts.TailLines = &s.options.Tail
+		}
 	}
 	body, err := s.cluster.typed.CoreV1().Pods(s.namespace).GetLogs(in.pod, opts).Stream(s.ctx)
 	if err != nil {
@@ -236,13 +241,14 @@ func (in *instance) give(line string) error {
 	at, err := time.Parse(time.RFC3339Nano, stamp)
 	if err != nil {
 		text = line // a message of the kubelet's own
-	} else if !at.After(in.last) {
+	} else if !at.After(in.last) || at.Before(in.stream.options.Since) {
+		// The kubelet looks at whole seconds only.
 		return nil
 	} else {
 		in.last = at
 	}
 	select {
-	case in.stream.lines <- cluster.LogLine{Service: in.service, Instance: in.pod, Line: strings.ToValidUTF8(text, "\uFFFD")}:
+	case in.stream.lines <- cluster.LogLine{Service: in.service, Instance: in.pod, Line: strings.ToValidUTF8(text, "\uFFFD"), Time: at}:
 		return nil
 	case <-in.stream.ctx.Done():
 		return in.stream.ctx.Err()

@@ -26,7 +26,9 @@ type settings struct {
 	DNSNamespace      string
 	DNSLabels         map[string]string
 	// DenyCIDRs are the configured ranges and those of nodes, pods and services, sorted.
-	DenyCIDRs      []string
+	DenyCIDRs []string
+	// IPv6 says that pods have IPv6 addresses as well: without, no policy mentions any, and all of it stays closed.
+	IPv6           bool
 	UserNamespaces bool
 	ImageUsers     map[string]int64
 	RuntimeClass   string

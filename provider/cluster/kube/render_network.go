@@ -78,11 +78,17 @@ func (r *rendering) allowDNS() *networkingv1.NetworkPolicy {
 // other leases.
 func (r *rendering) allowInternet() *networkingv1.NetworkPolicy {
 	p := r.policy("allow-internet", nil, networkingv1.PolicyTypeEgress)
-	p.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{To: []networkingv1.NetworkPolicyPeer{
-		{IPBlock: &networkingv1.IPBlock{CIDR: anyIPv4, Except: r.closed(true)}},
-		{IPBlock: &networkingv1.IPBlock{CIDR: anyIPv6, Except: r.closed(false)}},
-	}}}
+	p.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{To: r.everywhere(r.closed)}}
 	return p
+}
+
+// everywhere are all addresses that pods can have, except for what except gives for each address family.
+func (r *rendering) everywhere(except func(v4 bool) []string) []networkingv1.NetworkPolicyPeer {
+	out := []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: anyIPv4, Except: except(true)}}}
+	if r.IPv6 {
+		out = append(out, networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: anyIPv6, Except: except(false)}})
+	}
+	return out
 }
 
 // closed are the ranges of one address family that workloads cannot reach, each once and none inside another.
@@ -199,10 +205,7 @@ func (r *rendering) fromOutside(sv manifesttypes.Service) runtime.Object {
 	}
 	if len(direct) > 0 {
 		p.Spec.Ingress = append(p.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{
-			From: []networkingv1.NetworkPolicyPeer{
-				{IPBlock: &networkingv1.IPBlock{CIDR: anyIPv4}}, {IPBlock: &networkingv1.IPBlock{CIDR: anyIPv6}},
-			},
-			Ports: direct,
+			From: r.everywhere(func(bool) []string { return nil }), Ports: direct,
 		})
 	}
 	if len(p.Spec.Ingress) == 0 {

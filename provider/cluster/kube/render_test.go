@@ -61,7 +61,7 @@ func goldenCases() map[string]struct {
 	ingress := testSettings()
 	ingress.Routes, ingress.IngressClass, ingress.IngressCIDRs = RouteIngress, "nginx", []string{"192.0.2.1/32"}
 	restricted := testSettings()
-	restricted.UserNamespaces, restricted.ImageUsers, restricted.RuntimeClass = false, map[string]int64{"app:1": 1000}, "gvisor"
+	restricted.IPv6, restricted.UserNamespaces, restricted.ImageUsers, restricted.RuntimeClass = true, false, map[string]int64{"app:1": 1000}, "gvisor"
 
 	api := clustertest.Service("api", "api:2")
 	api.Expose = []manifesttypes.Expose{{Port: 8080, As: 80, Proto: manifesttypes.PROTO_HTTP, To: []manifesttypes.To{{Service: "web"}}}}
@@ -362,6 +362,10 @@ func FuzzHostile(f *testing.F) {
 // exception is written twice, which some enforcers refuse.
 func TestClosedRanges(t *testing.T) {
 	r := rendering{settings: testSettings()}
+	if got := r.allowInternet().Spec.Egress[0].To; len(got) != 1 || got[0].IPBlock.CIDR != anyIPv4 {
+		t.Errorf("a cluster without IPv6 opens %+v", got)
+	}
+	r.IPv6 = true
 	p := r.allowInternet()
 	blocks := p.Spec.Egress[0].To
 	for i, want := range [][]string{

@@ -220,8 +220,11 @@ func (p position) take(l LogLine) bool {
 	key := instance{l.Service, l.Instance}
 	m := p[key]
 	if m == nil {
-		m = &mark{first: l.Time}
+		m = &mark{}
 		p[key] = m
+	}
+	if l.Time.IsZero() {
+		return true // nothing is known of it, and what is known of the others stays
 	}
 	if m.behind {
 		switch {
@@ -237,6 +240,9 @@ func (p position) take(l LogLine) bool {
 	if !l.Time.Equal(m.time) {
 		m.time, m.count = l.Time, 0
 	}
+	if m.first.IsZero() {
+		m.first = l.Time
+	}
 	m.count++
 	return true
 }
@@ -251,12 +257,12 @@ const (
 // resume returns the time to ask for lines from, so that none is missing: the earliest that any instance has come to, as
 // their lines arrive in any order, less some slack for instances that have sent nothing yet; while early is true, these
 // may have as much to send as the others had, so it is the time of the earliest line. What comes twice, take leaves out.
-// It returns false if nothing is known, because there was no line or lines have no times.
+// It returns false if nothing is known, because there was no line or no line has a time.
 func (p position) resume(early bool) (time.Time, bool) {
 	var since time.Time
 	for _, m := range p {
 		if m.time.IsZero() {
-			return time.Time{}, false
+			continue
 		}
 		at := m.time.Add(-slack)
 		if early {

@@ -96,3 +96,20 @@ func TestPositionWithoutTimes(t *testing.T) {
 		}
 	}
 }
+
+// A line without time, as of the cluster itself, does not spoil what is known of the others.
+func TestPositionWithSomeTimes(t *testing.T) {
+	p := position{}
+	at := time.Unix(100, 0)
+	for _, l := range []LogLine{{Instance: "a", Time: at}, {Instance: "a"}, {Instance: "b"}} {
+		if !p.take(l) {
+			t.Errorf("line %+v is dropped", l)
+		}
+	}
+	if since, ok := p.resume(true); !ok || !since.Equal(at) {
+		t.Errorf("resume = %v, %v, want %v", since, ok, at)
+	}
+	if p.take(LogLine{Instance: "a", Time: at}) {
+		t.Error("a line is given twice")
+	}
+}

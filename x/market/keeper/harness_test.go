@@ -12,6 +12,7 @@ import (
 
 	"cosmossdk.io/collections"
 	"cosmossdk.io/core/address"
+	"cosmossdk.io/core/store"
 	"cosmossdk.io/math"
 
 	"github.com/cosmos/cosmos-sdk/codec"
@@ -102,6 +103,24 @@ func (moduleAccounts) GetModuleAddress(name string) sdk.AccAddress {
 }
 func (moduleAccounts) GetModuleAccount(context.Context, string) sdk.ModuleAccountI { return nil }
 
+// countingService counts the keys that are written to a store.
+type countingService struct {
+	store.KVStoreService
+	writes *int
+}
+
+func (s countingService) OpenKVStore(ctx context.Context) store.KVStore {
+	return countingStore{s.KVStoreService.OpenKVStore(ctx), s.writes}
+}
+
+type countingStore struct {
+	store.KVStore
+	writes *int
+}
+
+func (s countingStore) Set(key, value []byte) error { *s.writes++; return s.KVStore.Set(key, value) }
+func (s countingStore) Delete(key []byte) error     { *s.writes++; return s.KVStore.Delete(key) }
+
 // tb is what a test and a property have in common.
 type tb interface {
 	require.TestingT
@@ -118,6 +137,8 @@ type chain struct {
 	escrow      *escrowkeeper.Keeper
 	deployments *deploymentkeeper.Keeper
 	market      *keeper.Keeper
+
+	writes *int // keys that market and escrow have written or removed so far
 
 	provider   providertypes.MsgServer
 	deployment deploymenttypes.MsgServer
@@ -140,9 +161,13 @@ func newChain(t tb) *chain {
 	require.NoError(t, err)
 	authority := authtypes.NewModuleAddress("gov").String()
 	c.providers = providerkeeper.NewKeeper(cdc, runtime.NewKVStoreService(keys[providertypes.StoreKey]))
-	c.escrow = escrowkeeper.NewKeeper(cdc, runtime.NewKVStoreService(keys[escrowtypes.StoreKey]), moduleAccounts{}, c.bank, authority)
+	c.writes = new(int)
+	counted := func(name string) store.KVStoreService {
+		return countingService{runtime.NewKVStoreService(keys[name]), c.writes}
+	}
+	c.escrow = escrowkeeper.NewKeeper(cdc, counted(escrowtypes.StoreKey), moduleAccounts{}, c.bank, authority)
 	c.deployments = deploymentkeeper.NewKeeper(cdc, runtime.NewKVStoreService(keys[deploymenttypes.StoreKey]), c.escrow, authority)
-	c.market = keeper.NewKeeper(cdc, runtime.NewKVStoreService(keys[types.StoreKey]), c.escrow, c.deployments, c.providers, authority)
+	c.market = keeper.NewKeeper(cdc, counted(types.StoreKey), c.escrow, c.deployments, c.providers, authority)
 	c.escrow.SetHooks(c.deployments)
 	c.deployments.SetHooks(c.market)
 	c.provider, c.deployment = providerkeeper.NewMsgServer(c.providers), deploymentkeeper.NewMsgServer(c.deployments)

@@ -65,3 +65,16 @@ func ParseBidID(s string) (BidID, error) {
 	}
 	return BidID{Owner: parts[0], Dseq: dseq, Gseq: uint32(gseq), Oseq: uint32(oseq), Provider: parts[4]}, nil
 }
+
+// ParseOrderID reads what OrderID.String gives.
+func ParseOrderID(s string) (OrderID, error) {
+	parts := strings.Split(s, "/")
+	if len(parts) != 4 {
+		return OrderID{}, fmt.Errorf("order id %q is not OWNER/DSEQ/GSEQ/OSEQ", s)
+	}
+	id, err := ParseBidID(s + "/-")
+	if err != nil {
+		return OrderID{}, fmt.Errorf("order id %q is not OWNER/DSEQ/GSEQ/OSEQ: %w", s, err)
+	}
+	return id.OrderID(), nil
+}

@@ -54,7 +54,7 @@ func TestValidateHostURI(t *testing.T) {
 		"https:a.example":                                 false,
 		"":                                                false,
 		"\x00":                                            false,
-		"https://" + strings.Repeat("a.", 120) + "example.com": true,
+		"https://" + strings.Repeat("a.", 115) + "example.com": true,
 		"https://" + strings.Repeat("a.", 124) + "example.com": false,
 	} {
 		if err := types.ValidateHostURI(uri); (err == nil) != ok {

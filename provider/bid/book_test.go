@@ -1,0 +1,395 @@
+package bid
+
+import (
+	"testing"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/gogoproto/proto"
+	"pgregory.net/rapid"
+
+	"berth.dev/berth/provider/inventory"
+	markettypes "berth.dev/berth/x/market/types"
+)
+
+// model is a chain as our provider meets it, and a book that follows it with delays, losses and crashes.
+type model struct {
+	height int64 // the last committed block
+	orders map[uint64]*modelOrder
+	next   uint64
+	events []proto.Message   // of the block being made
+	blocks [][]proto.Message // committed, not yet followed
+	flying []flying
+
+	book    *Book
+	decides bool // false after a crash, until what was on its way has settled and was followed
+	resume  int64
+}
+
+type modelOrder struct {
+	order markettypes.Order
+	open  bool
+	bid   *markettypes.Bid // ours
+	lease bool             // ours, active
+}
+
+type flying struct {
+	items  []markettypes.BidItem
+	orphan bool // sent by a process that has crashed
+}
+
+const modelCPU = 1000
+
+func newModel() *model {
+	m := &model{orders: map[uint64]*modelOrder{}, decides: true}
+	m.newBook()
+	return m
+}
+
+func (m *model) newBook() {
+	m.book = NewBook(testPolicy(), sdk.NewInt64Coin("ubrt", 1), 5)
+	m.book.SetNodes([]inventory.Node{
+		{Name: "a", Capacity: inventory.Amounts{modelCPU / 2, 1 << 40, 1 << 40, 0}},
+		{Name: "b", Capacity: inventory.Amounts{modelCPU / 2, 1 << 40, 1 << 40, 0}},
+	})
+}
+
+func (m *model) emit(ev proto.Message) { m.events = append(m.events, ev) }
+
+// endBid ends our bid on an order.
+func (m *model) endBid(o *modelOrder) {
+	if o.bid != nil {
+		m.emit(&markettypes.EventBidClosed{Bid: *o.bid})
+		o.bid = nil
+	}
+}
+
+func (m *model) commit() {
+	m.height++
+	m.blocks = append(m.blocks, m.events)
+	m.events = nil
+}
+
+// deliver takes one transaction off the wire into the block being made; it returns the results.
+func (m *model) deliver(t *rapid.T, items []markettypes.BidItem) (results []bool) {
+	for _, item := range items {
+		o := m.orders[item.OrderId.Dseq]
+		ok := o != nil && o.open && item.ValidUntil > m.height+1
+		if ok && o.bid != nil {
+			t.Fatalf("PINV-6: a second bid on order %d", item.OrderId.Dseq)
+		}
+		if ok {
+			o.bid = &markettypes.Bid{Id: item.OrderId.BidID(us), State: markettypes.BID_STATE_OPEN, Price: item.Price, ValidUntil: item.ValidUntil}
+			m.emit(&markettypes.EventBidCreated{Provider: us, Bid: *o.bid})
+		}
+		results = append(results, ok)
+	}
+	return results
+}
+
+// settle tells the book about a batch, unless the process that sent it is gone.
+func (m *model) settle(f flying, results []bool, height int64) {
+	if f.orphan {
+		return
+	}
+	for i, item := range f.items {
+		if results != nil && results[i] {
+			m.book.Confirm(item.OrderId, height)
+		} else {
+			m.book.Fail(item.OrderId, results == nil)
+		}
+	}
+}
+
+// decide runs one pass, as Loop does after each update.
+func (m *model) decide() {
+	if !m.decides && m.book.height >= m.resume && !m.hasOrphans() {
+		m.decides = true
+	}
+	if !m.decides || len(m.blocks) > 0 && m.height-m.book.height > maxLag {
+		return
+	}
+	if items := m.book.Decide(nil); len(items) > 0 {
+		m.flying = append(m.flying, flying{items: items})
+	}
+}
+
+func (m *model) hasOrphans() bool {
+	for _, f := range m.flying {
+		if f.orphan {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *model) snapshot() Chain {
+	c := Chain{Height: m.height}
+	for n := uint64(1); n <= m.next; n++ {
+		o := m.orders[n]
+		switch {
+		case o.lease:
+			c.Leases = append(c.Leases, markettypes.Lease{Id: o.order.Id.BidID(us), State: markettypes.LEASE_STATE_ACTIVE})
+			c.Held = append(c.Held, o.order)
+		case o.bid != nil:
+			c.Bids = append(c.Bids, *o.bid)
+		}
+		if o.open {
+			c.Orders = append(c.Orders, o.order)
+		}
+	}
+	return c
+}
+
+// promised is the cpu of everything that we may have to run: leases, bids that can still become leases, and bids on
+// their way.
+func (m *model) promised() (cpu int64) {
+	counted := map[uint64]bool{}
+	add := func(n uint64) {
+		if o := m.orders[n]; o != nil && !counted[n] {
+			counted[n] = true
+			u := o.order.Spec.Units[0]
+			cpu += int64(u.CpuMilli) * int64(u.Count)
+		}
+	}
+	for n, o := range m.orders {
+		if o.lease || o.bid != nil && o.open && o.bid.ValidUntil > m.height {
+			add(n)
+		}
+	}
+	for _, f := range m.flying {
+		for _, item := range f.items {
+			if o := m.orders[item.OrderId.Dseq]; o != nil && o.open && item.ValidUntil > m.height+1 {
+				add(item.OrderId.Dseq)
+			}
+		}
+	}
+	return cpu
+}
+
+// pick draws one of the orders for which the condition holds; nil if there is none.
+func (m *model) pick(t *rapid.T, cond func(*modelOrder) bool) *modelOrder {
+	var fit []uint64
+	for n := uint64(1); n <= m.next; n++ {
+		if cond(m.orders[n]) {
+			fit = append(fit, n)
+		}
+	}
+	if len(fit) == 0 {
+		return nil
+	}
+	return m.orders[rapid.SampledFrom(fit).Draw(t, "order")]
+}
+
+// TestBookOverRandomHistories: whatever happens in whatever order, no order is bid on twice (PINV-6), and what we have
+// promised never exceeds what there is (PINV-1). When all is quiet, exactly what is promised is held.
+func TestBookOverRandomHistories(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newModel()
+		t.Repeat(map[string]func(*rapid.T){
+			"": func(t *rapid.T) {
+				if p := m.promised(); p > modelCPU {
+					t.Fatalf("PINV-1: %d of %d promised", p, modelCPU)
+				}
+				if f := m.book.inv.Free(); f[inventory.CPU] < 0 {
+					t.Fatalf("PINV-1: %d free", f[inventory.CPU])
+				}
+			},
+			"order": func(t *rapid.T) {
+				m.next++
+				o := order(m.next, rapid.Uint64Range(50, 400).Draw(t, "cpu"), rapid.Uint32Range(1, 2).Draw(t, "count"))
+				m.orders[m.next] = &modelOrder{order: o, open: true}
+				m.emit(&markettypes.EventOrderCreated{Order: o})
+			},
+			"commit": func(t *rapid.T) { m.commit() },
+			"follow": func(t *rapid.T) {
+				if len(m.blocks) == 0 {
+					t.Skip()
+				}
+				h := m.height - int64(len(m.blocks)) + 1
+				m.book.Block(h, m.blocks[0])
+				if rapid.Bool().Draw(t, "repeated") {
+					m.book.Block(h, m.blocks[0])
+				}
+				m.blocks = m.blocks[1:]
+				m.decide()
+			},
+			"land": func(t *rapid.T) {
+				if len(m.flying) == 0 {
+					t.Skip()
+				}
+				f := m.flying[0]
+				m.flying = m.flying[1:]
+				results := m.deliver(t, f.items)
+				m.commit()
+				m.resume = max(m.resume, m.height)
+				if rapid.Bool().Draw(t, "outcome before events") {
+					m.settle(f, results, m.height)
+					return
+				}
+				for len(m.blocks) > 0 {
+					m.book.Block(m.height-int64(len(m.blocks))+1, m.blocks[0])
+					m.blocks = m.blocks[1:]
+				}
+				m.settle(f, results, m.height)
+			},
+			"lose": func(t *rapid.T) {
+				if len(m.flying) == 0 {
+					t.Skip()
+				}
+				f := m.flying[0]
+				m.flying = m.flying[1:]
+				m.settle(f, nil, 0)
+			},
+			"lease": func(t *rapid.T) {
+				o := m.pick(t, func(o *modelOrder) bool { return o.open && o.bid != nil && o.bid.ValidUntil > m.height })
+				if o == nil {
+					t.Skip()
+				}
+				o.open, o.lease = false, true
+				m.emit(&markettypes.EventLeaseCreated{Provider: us, Lease: markettypes.Lease{Id: o.order.Id.BidID(us)}})
+			},
+			"lose to others": func(t *rapid.T) {
+				o := m.pick(t, func(o *modelOrder) bool { return o.open })
+				if o == nil {
+					t.Skip()
+				}
+				o.open = false
+				m.endBid(o)
+				m.emit(&markettypes.EventLeaseCreated{Provider: them, Lease: markettypes.Lease{Id: o.order.Id.BidID(them)}})
+			},
+			"close": func(t *rapid.T) {
+				o := m.pick(t, func(o *modelOrder) bool { return o.open || o.lease })
+				if o == nil {
+					t.Skip()
+				}
+				if o.lease {
+					m.emit(&markettypes.EventLeaseClosed{Provider: us, Lease: markettypes.Lease{Id: o.order.Id.BidID(us), State: markettypes.LEASE_STATE_CLOSED}})
+				}
+				o.open, o.lease = false, false
+				m.endBid(o)
+				m.emit(&markettypes.EventOrderClosed{Order: o.order})
+			},
+			"evict": func(t *rapid.T) {
+				o := m.pick(t, func(o *modelOrder) bool { return o.open && o.bid != nil })
+				if o == nil {
+					t.Skip()
+				}
+				m.endBid(o)
+			},
+			"resync": func(t *rapid.T) {
+				m.commit()
+				m.blocks = nil
+				m.book.Reset(m.snapshot())
+				m.decide()
+			},
+			"crash": func(t *rapid.T) {
+				m.commit()
+				m.blocks = nil
+				for i := range m.flying {
+					m.flying[i].orphan = true
+				}
+				m.newBook()
+				m.decides = false
+				m.book.Reset(m.snapshot())
+				m.decide()
+			},
+		})
+		m.calm(t)
+	})
+}
+
+// calm lets everything settle and compares the book with the chain.
+func (m *model) calm(t *rapid.T) {
+	for range 3 {
+		for _, f := range m.flying {
+			results := m.deliver(t, f.items)
+			m.commit()
+			m.settle(f, results, m.height)
+		}
+		m.flying = nil
+		m.commit()
+		for len(m.blocks) > 0 {
+			m.book.Block(m.height-int64(len(m.blocks))+1, m.blocks[0])
+			m.blocks = m.blocks[1:]
+		}
+	}
+	if free, want := m.book.inv.Free()[inventory.CPU], modelCPU-m.promised(); free != want {
+		t.Fatalf("%d free, want %d", free, want)
+	}
+	c := m.book.Counts()
+	if c.Sending != 0 {
+		t.Fatalf("%d bids are still on their way", c.Sending)
+	}
+}
+
+func TestExpiredBidsAreClosedOnce(t *testing.T) {
+	b := NewBook(testPolicy(), sdk.NewInt64Coin("ubrt", 1), 5)
+	b.SetNodes([]inventory.Node{{Name: "a", Capacity: inventory.Amounts{1000, 1 << 40, 0, 0}}})
+	o := order(1, 1000, 1)
+	b.Block(10, []proto.Message{&markettypes.EventOrderCreated{Order: o}})
+	items := b.Decide(nil)
+	if len(items) != 1 || items[0].ValidUntil != 15 {
+		t.Fatalf("items %+v, want one bid until 15", items)
+	}
+	b.Confirm(o.Id, 11)
+	b.Block(14, nil)
+	if got := b.Counts(); got.Open != 1 || got.Free[inventory.CPU] != 0 {
+		t.Fatalf("at 14: %+v", got)
+	}
+	b.Block(15, nil)
+	if got := b.Counts(); got.Expired != 1 || got.Free[inventory.CPU] != 1000 {
+		t.Fatalf("at 15: %+v", got)
+	}
+	if ids := b.TakeExpired(10); len(ids) != 1 || ids[0] != o.Id {
+		t.Fatalf("to close: %v", ids)
+	}
+	if ids := b.TakeExpired(10); len(ids) != 0 {
+		t.Fatalf("to close again at once: %v", ids)
+	}
+	b.Block(15+closeAgain, nil)
+	if ids := b.TakeExpired(10); len(ids) != 1 {
+		t.Fatalf("to close again later: %v", ids)
+	}
+	b.Block(80, []proto.Message{&markettypes.EventBidClosed{Bid: markettypes.Bid{Id: o.Id.BidID(us)}}})
+	if got := b.Counts(); got.Expired != 0 || b.TakeExpired(10) != nil {
+		t.Fatalf("after the close: %+v", got)
+	}
+}
+
+func TestRefusedOrdersAreTriedAgain(t *testing.T) {
+	b := NewBook(testPolicy(), sdk.NewInt64Coin("ubrt", 1), 0)
+	b.SetNodes([]inventory.Node{{Name: "a", Capacity: inventory.Amounts{1000, 1 << 40, 0, 0}}})
+	first, second := order(1, 800, 1), order(2, 800, 1)
+	b.Block(1, []proto.Message{&markettypes.EventOrderCreated{Order: first}, &markettypes.EventOrderCreated{Order: second}})
+	var codes []Code
+	observe := func(_ *Order, d Decision) { codes = append(codes, d.Reason.Code) }
+	if items := b.Decide(observe); len(items) != 1 || items[0].OrderId != first.Id {
+		t.Fatalf("items %+v, want a bid on the first", items)
+	}
+	if len(codes) != 2 || codes[1] != Capacity {
+		t.Fatalf("decisions %q", codes)
+	}
+	if items := b.Decide(observe); len(items) != 0 || len(codes) != 2 {
+		t.Fatalf("nothing has changed, yet %+v, %q", items, codes)
+	}
+	b.Block(2, []proto.Message{&markettypes.EventBidClosed{Bid: markettypes.Bid{Id: first.Id.BidID(us)}}})
+	if items := b.Decide(observe); len(items) != 1 || items[0].OrderId != second.Id {
+		t.Fatalf("items %+v, want a bid on the second", items)
+	}
+	b.Fail(second.Id, true)
+	for h := int64(3); h < 10; h++ {
+		b.Block(h, nil)
+		if items := b.Decide(nil); len(items) != 0 {
+			t.Fatalf("tried again at once, at height %d", h)
+		}
+	}
+	b.Block(10, nil)
+	if items := b.Decide(nil); len(items) != 1 {
+		t.Fatal("not tried again after eight blocks")
+	}
+	b.Fail(second.Id, false)
+	b.Block(10_000, nil)
+	if items := b.Decide(nil); len(items) != 0 {
+		t.Fatal("tried again after a final refusal")
+	}
+}

@@ -1,0 +1,189 @@
+package bid
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/gogoproto/proto"
+
+	"berth.dev/berth/client"
+	"berth.dev/berth/provider/chain"
+	"berth.dev/berth/provider/inventory"
+	markettypes "berth.dev/berth/x/market/types"
+)
+
+// recorder answers transactions and counts what it is told.
+type recorder struct {
+	mu      sync.Mutex
+	msgs    []sdk.Msg
+	err     error
+	results func(n int) []markettypes.ItemResult
+
+	codes                map[Code]int
+	taken, refused, lost int
+}
+
+func (r *recorder) Send(_ context.Context, msgs ...sdk.Msg) (*client.Result, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.msgs = append(r.msgs, msgs...)
+	m, ok := msgs[0].(*markettypes.MsgCreateBids)
+	if r.err != nil || !ok {
+		return &client.Result{}, r.err
+	}
+	out := markettypes.MsgCreateBidsResponse{Results: make([]markettypes.ItemResult, len(m.Bids))}
+	if r.results != nil {
+		out.Results = r.results(len(m.Bids))
+	}
+	value, err := proto.Marshal(&out)
+	return &client.Result{Height: 3, Responses: []*codectypes.Any{{Value: value}}}, err
+}
+
+func (r *recorder) Decided(c Code) { r.codes[c]++ }
+
+func (r *recorder) BidsSent(taken, refused, lost int) {
+	r.taken, r.refused, r.lost = r.taken+taken, r.refused+refused, r.lost+lost
+}
+
+func newLoop(t *testing.T, r *recorder) *Loop {
+	t.Helper()
+	r.codes = map[Code]int{}
+	l := NewLoop(testPolicy(), r, LoopConfig{
+		Provider: us, Prices: testPolicy().Prices, ValidFor: time.Minute, Observer: r, Log: slog.New(slog.DiscardHandler),
+	})
+	if err := l.SetBlockTime(500 * time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	l.SetNodes([]inventory.Node{{Name: "a", Capacity: inventory.Amounts{1 << 40, 1 << 50, 0, 0}}}, true)
+	return l
+}
+
+func snapshotOf(n int) chain.Update {
+	s := &chain.Snapshot{Height: 2, Params: markettypes.Params{BidMinDeposits: []sdk.Coin{sdk.NewInt64Coin("ubrt", 7)}}}
+	for i := range n {
+		s.Orders = append(s.Orders, order(uint64(i+1), 1000, 1))
+	}
+	return chain.Update{Height: 2, Head: 2, Snapshot: s}
+}
+
+// run lets the loop send everything it has decided.
+func run(t *testing.T, l *Loop) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx) }()
+	synctest.Wait()
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+}
+
+func TestLoopBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{}
+		l := newLoop(t, r)
+		l.Enable(0)
+		if err := l.Handle(snapshotOf(250)); err != nil {
+			t.Fatal(err)
+		}
+		run(t, l)
+		sizes, seen := map[int]int{}, map[markettypes.OrderID]bool{}
+		for _, m := range r.msgs {
+			bids := m.(*markettypes.MsgCreateBids).Bids
+			sizes[len(bids)]++
+			for _, b := range bids {
+				seen[b.OrderId] = true
+				if b.Deposit.String() != "7ubrt" || b.ValidUntil != 2+120 || b.Price.String() != "100.000000000000000000ubrt" {
+					t.Fatalf("bid %+v", b)
+				}
+			}
+		}
+		if sizes[100] != 2 || sizes[50] != 1 || len(seen) != 250 || r.taken != 250 || r.codes[Accepted] != 250 {
+			t.Errorf("sizes %v, %d orders, %d taken, decided %v", sizes, len(seen), r.taken, r.codes)
+		}
+		if c, last := l.Counts(); c.Open != 250 || c.Sending != 0 || last.IsZero() {
+			t.Errorf("counts %+v, last bid %v", c, last)
+		}
+	})
+}
+
+func TestLoopWaitsUntilItMay(t *testing.T) {
+	for name, hold := range map[string]func(*Loop){
+		"not registered":       func(*Loop) {},
+		"former txs not shown": func(l *Loop) { l.Enable(3) },
+		"cluster away":         func(l *Loop) { l.Enable(0); l.SetNodes(nil, false) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := &recorder{}
+			l := newLoop(t, r)
+			hold(l)
+			if err := l.Handle(snapshotOf(1)); err != nil {
+				t.Fatal(err)
+			}
+			run(t, l)
+			if len(r.msgs) != 0 {
+				t.Errorf("%s: sent %v", name, r.msgs)
+			}
+			l.Enable(0)
+			l.SetNodes([]inventory.Node{{Name: "a", Capacity: inventory.Amounts{4000, 1 << 40, 0, 0}}}, true)
+			if err := l.Handle(chain.Update{Height: 3, Head: 3}); err != nil {
+				t.Fatal(err)
+			}
+			run(t, l)
+			if len(r.msgs) != 1 {
+				t.Errorf("%s: sent %v afterwards, want the bid", name, r.msgs)
+			}
+		})
+	}
+}
+
+func TestLoopSettles(t *testing.T) {
+	one := func(codespace string, code uint32) func(int) []markettypes.ItemResult {
+		return func(int) []markettypes.ItemResult {
+			return []markettypes.ItemResult{{Codespace: codespace, Code: code}}
+		}
+	}
+	for name, tc := range map[string]struct {
+		err                    error
+		results                func(int) []markettypes.ItemResult
+		open, sending, waiting int
+		again                  bool
+	}{
+		"taken":           {open: 1},
+		"refused":         {results: one("market", 5), waiting: 1},
+		"no funds":        {results: one("sdk", 5), waiting: 1, again: true},
+		"not included":    {err: chain.ErrNotIncluded, waiting: 1, again: true},
+		"tx failed":       {err: &client.TxError{Code: 11}, waiting: 1, again: true},
+		"unknown":         {err: client.ErrUnknownOutcome, sending: 1},
+		"too few results": {results: func(int) []markettypes.ItemResult { return nil }, sending: 1},
+		"anything else":   {err: errors.New("no route"), waiting: 1, again: true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := &recorder{err: tc.err, results: tc.results}
+			l := newLoop(t, r)
+			l.Enable(0)
+			if err := l.Handle(snapshotOf(1)); err != nil {
+				t.Fatal(err)
+			}
+			run(t, l)
+			if c, _ := l.Counts(); c.Open != tc.open || c.Sending != tc.sending || c.Waiting != tc.waiting {
+				t.Errorf("%s: %+v", name, c)
+			}
+			if err := l.Handle(chain.Update{Height: 10, Head: 10}); err != nil {
+				t.Fatal(err)
+			}
+			run(t, l)
+			if again := len(r.msgs) == 2; again != tc.again {
+				t.Errorf("%s: tried again %v, want %v", name, again, tc.again)
+			}
+		})
+	}
+}

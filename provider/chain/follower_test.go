@@ -1,0 +1,353 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+	ctypes "github.com/cometbft/cometbft/rpc/core/types"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	grpctypes "github.com/cosmos/cosmos-sdk/types/grpc"
+	"github.com/cosmos/cosmos-sdk/types/query"
+	"github.com/cosmos/gogoproto/proto"
+
+	"berth.dev/berth/client"
+	deploymenttypes "berth.dev/berth/x/deployment/types"
+	markettypes "berth.dev/berth/x/market/types"
+)
+
+const us, them = "berth1us", "berth1them"
+
+// fakeNode is a node whose height, blocks and faults a test sets.
+type fakeNode struct {
+	chainID  string
+	height   int64
+	state    int64 // height of the committed state; 0: height
+	catching bool
+	err      error
+	pruned   int64 // blocks up to this one can't be had
+	events   map[int64][]abci.Event
+	reads    int
+
+	orders      []markettypes.Order
+	leases      map[markettypes.LeaseID]markettypes.Lease
+	deployments map[deploymenttypes.DeploymentID]deploymenttypes.DeploymentState
+}
+
+func (n *fakeNode) committed() int64 {
+	if n.state > 0 {
+		return n.state
+	}
+	return n.height
+}
+
+func (n *fakeNode) head(context.Context) (client.Head, error) {
+	return client.Head{ChainID: n.chainID, Height: n.height, CatchingUp: n.catching}, n.err
+}
+
+func (n *fakeNode) ABCIInfo(context.Context) (*ctypes.ResultABCIInfo, error) {
+	return &ctypes.ResultABCIInfo{Response: abci.ResponseInfo{LastBlockHeight: n.committed()}}, n.err
+}
+
+func (n *fakeNode) BlockResults(_ context.Context, height *int64) (*ctypes.ResultBlockResults, error) {
+	n.reads++
+	if n.err != nil || *height > n.committed() || *height <= n.pruned {
+		return nil, errors.New("could not find results for height")
+	}
+	return &ctypes.ResultBlockResults{Height: *height, FinalizeBlockEvents: n.events[*height]}, nil
+}
+
+// Invoke answers the queries that a Reader asks.
+func (n *fakeNode) Invoke(_ context.Context, _ string, req, reply any, opts ...grpc.CallOption) error {
+	if n.err != nil {
+		return status.Error(codes.Unavailable, n.err.Error())
+	}
+	for _, o := range opts {
+		if h, ok := o.(grpc.HeaderCallOption); ok {
+			*h.HeaderAddr = metadata.Pairs(grpctypes.GRPCBlockHeightHeader, strconv.FormatInt(n.committed(), 10))
+		}
+	}
+	switch q := req.(type) {
+	case *markettypes.QueryLeaseRequest:
+		l, ok := n.leases[q.Id]
+		if !ok {
+			return status.Error(codes.NotFound, "no lease")
+		}
+		reply.(*markettypes.QueryLeaseResponse).Lease = l
+	case *deploymenttypes.QueryDeploymentRequest:
+		state, ok := n.deployments[deploymenttypes.DeploymentID{Owner: q.Owner, Dseq: q.Dseq}]
+		if !ok {
+			return status.Error(codes.NotFound, "no deployment")
+		}
+		reply.(*deploymenttypes.QueryDeploymentResponse).Deployment.State = state
+	case *markettypes.QueryOrdersRequest:
+		return n.page(q.Pagination, reply.(*markettypes.QueryOrdersResponse))
+	case *markettypes.QueryLeasesRequest:
+		for _, l := range n.leases {
+			if l.State == q.State && l.Id.Provider == q.Provider {
+				out := reply.(*markettypes.QueryLeasesResponse)
+				out.Leases = append(out.Leases, markettypes.QueryLeaseResponse{Lease: l})
+			}
+		}
+	case *markettypes.QueryOrderRequest:
+		reply.(*markettypes.QueryOrderResponse).Order.Id = q.Id
+	}
+	return nil
+}
+
+// page gives two orders at a time.
+func (n *fakeNode) page(p *query.PageRequest, out *markettypes.QueryOrdersResponse) error {
+	from, _ := strconv.Atoi(string(p.Key))
+	to := min(from+2, len(n.orders))
+	out.Orders = n.orders[from:to]
+	out.Pagination = &query.PageResponse{}
+	if to < len(n.orders) {
+		out.Pagination.NextKey = []byte(strconv.Itoa(to))
+	}
+	return nil
+}
+
+func (n *fakeNode) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return nil, errors.New("no streams")
+}
+
+func event(t *testing.T, msg proto.Message) abci.Event {
+	t.Helper()
+	ev, err := sdk.TypedEventToEvent(msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev = ev.AppendAttributes(sdk.NewAttribute("mode", "EndBlock")) // as baseapp does, unquoted
+	return abci.Event(ev)
+}
+
+func lease(dseq uint64, provider string) markettypes.Lease {
+	return markettypes.Lease{
+		Id:    markettypes.LeaseID{Owner: "o", Dseq: dseq, Gseq: 1, Oseq: 1, Provider: provider},
+		State: markettypes.LEASE_STATE_ACTIVE,
+	}
+}
+
+// following is a follower over a fake node, and what it gave.
+type following struct {
+	*Follower
+	got []Update
+}
+
+func follow(t *testing.T, n *fakeNode, file string) *following {
+	t.Helper()
+	f, err := NewFollower(FollowerConfig{Provider: us, PlaceFile: file, MaxReplay: 10}, n.head, n, NewReader(n, us), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &following{Follower: f}
+}
+
+func (f *following) step(t *testing.T) error {
+	t.Helper()
+	return f.advance(t.Context(), func(_ context.Context, u Update) error {
+		if len(f.got) > 0 && u.Height < f.got[len(f.got)-1].Height {
+			t.Errorf("PINV-5: height %d after %d", u.Height, f.got[len(f.got)-1].Height)
+		}
+		f.got = append(f.got, u)
+		return nil
+	})
+}
+
+func newNode() *fakeNode {
+	return &fakeNode{
+		chainID: "c", height: 5, events: map[int64][]abci.Event{}, leases: map[markettypes.LeaseID]markettypes.Lease{},
+		deployments: map[deploymenttypes.DeploymentID]deploymenttypes.DeploymentState{},
+	}
+}
+
+func TestFollowerGivesSnapshotThenBlocks(t *testing.T) {
+	n, file := newNode(), filepath.Join(t.TempDir(), "height.json")
+	for i := range uint64(5) {
+		n.orders = append(n.orders, markettypes.Order{Id: markettypes.OrderID{Owner: "o", Dseq: i + 1}})
+	}
+	n.leases[lease(7, us).Id] = lease(7, us)
+	f := follow(t, n, file)
+	if err := f.step(t); err != nil {
+		t.Fatal(err)
+	}
+	if len(f.got) != 1 || f.got[0].Snapshot == nil || f.got[0].Height != 5 {
+		t.Fatalf("got %+v, want a snapshot at 5", f.got)
+	}
+	if s := f.got[0].Snapshot; len(s.Orders) != 5 || len(s.Leases) != 1 || len(s.Held) != 1 || s.Held[0].Id.Dseq != 7 {
+		t.Fatalf("snapshot %+v", s)
+	}
+	n.events[6] = []abci.Event{
+		{Type: "transfer", Attributes: []abci.EventAttribute{{Key: "amount", Value: "1ubrt"}}},
+		event(t, &markettypes.EventOrderCreated{Owner: "o", Order: markettypes.Order{Id: markettypes.OrderID{Owner: "o", Dseq: 9}}}),
+		event(t, &markettypes.EventBidCreated{Provider: them, Bid: markettypes.Bid{}}),
+		event(t, &markettypes.EventLeaseCreated{Provider: them, Lease: lease(1, them)}),
+		event(t, &markettypes.EventLeaseClosed{Provider: us, Lease: lease(7, us)}),
+		event(t, &markettypes.EventLeaseClosed{Provider: them, Lease: lease(8, them)}),
+	}
+	n.height = 7
+	if err := f.step(t); err != nil {
+		t.Fatal(err)
+	}
+	if len(f.got) != 3 || len(f.got[1].Events) != 3 || len(f.got[2].Events) != 0 || f.got[2].Height != 7 {
+		t.Fatalf("got %+v, want block 6 with three events and block 7 without any", f.got[1:])
+	}
+	if e, ok := f.got[1].Events[2].(*markettypes.EventLeaseClosed); !ok || e.Lease.Id.Dseq != 7 {
+		t.Errorf("last event %v", f.got[1].Events[2])
+	}
+	if p, err := LoadPlace(file); err != nil || p.Height < 6 || p.ChainID != "c" {
+		t.Errorf("place %+v, %v: events at 6 must be durable", p, err)
+	}
+	reads := n.reads
+	if err := f.step(t); err != nil || n.reads != reads || len(f.got) != 3 {
+		t.Errorf("without a new block: %v, %d reads, %d updates", err, n.reads-reads, len(f.got))
+	}
+}
+
+func TestFollowerWaitsOutFaults(t *testing.T) {
+	n, file := newNode(), filepath.Join(t.TempDir(), "height.json")
+	f := follow(t, n, file)
+	if err := f.step(t); err != nil {
+		t.Fatal(err)
+	}
+	for name, fault := range map[string]func(){
+		"no answer":   func() { n.err = errors.New("connection refused") },
+		"catching up": func() { n.catching = true },
+		"behind":      func() { n.height = 4 },
+	} {
+		before := *n
+		fault()
+		if err := f.step(t); err == nil || len(f.got) != 1 {
+			t.Errorf("%s: %v, %d updates, want an error and none", name, err, len(f.got)-1)
+		}
+		*n = before
+	}
+	n.height, n.state = 6, 5 // stored, not yet executed
+	if err := f.step(t); err != nil || len(f.got) != 1 {
+		t.Errorf("a block without results: %v, %d updates, want none yet", err, len(f.got)-1)
+	}
+	n.state = 6
+	if err := f.step(t); err != nil || len(f.got) != 2 {
+		t.Errorf("and with them: %v, %d updates", err, len(f.got)-1)
+	}
+	n.chainID = "other"
+	var fatal *fatalError
+	if err := f.step(t); !errors.As(err, &fatal) {
+		t.Errorf("another chain: %v, want the end", err)
+	}
+}
+
+func TestFollowerReadsAnewAfterAGap(t *testing.T) {
+	for name, tc := range map[string]struct {
+		height, pruned int64
+		blocks         int
+	}{
+		"short gap": {15, 0, 10},
+		"long gap":  {16, 0, 0},
+		"pruned":    {12, 9, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode()
+			f := follow(t, n, filepath.Join(t.TempDir(), "height.json"))
+			if err := f.step(t); err != nil {
+				t.Fatal(err)
+			}
+			n.height, n.pruned = tc.height, tc.pruned
+			for range 3 {
+				_ = f.step(t) // a pruned block fails once, then everything is read anew
+			}
+			last := f.got[len(f.got)-1]
+			if last.Height != tc.height || (last.Snapshot == nil) != (tc.blocks > 0) || tc.blocks > 0 && len(f.got) != 1+tc.blocks {
+				t.Errorf("%d updates, the last %+v", len(f.got), last)
+			}
+		})
+	}
+}
+
+func TestFollowerNeverGoesBackAcrossRestarts(t *testing.T) {
+	n, file := newNode(), filepath.Join(t.TempDir(), "height.json")
+	f := follow(t, n, file)
+	if err := f.step(t); err != nil {
+		t.Fatal(err)
+	}
+	n.height = 3
+	f = follow(t, n, file)
+	if err := f.step(t); err == nil || len(f.got) != 0 {
+		t.Errorf("a node that lost blocks: %v, %d updates, want an error and none", err, len(f.got))
+	}
+	n.height, n.state = 6, 4 // a node that answers queries from below
+	f = follow(t, n, file)
+	if err := f.step(t); !errors.Is(err, ErrStale) || len(f.got) != 0 {
+		t.Errorf("stale answers: %v, %d updates, want ErrStale and none", err, len(f.got))
+	}
+	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewFollower(FollowerConfig{PlaceFile: file}, n.head, n, NewReader(n, us), nil); err == nil {
+		t.Error("a damaged place was taken for a cold start")
+	}
+}
+
+func TestFollowerRunStops(t *testing.T) {
+	n := newNode()
+	f := follow(t, n, filepath.Join(t.TempDir(), "height.json"))
+	ctx, cancel := context.WithCancel(t.Context())
+	f.cfg.Poll = time.Millisecond
+	err := f.Run(ctx, func(context.Context, Update) error { cancel(); return nil })
+	if err != nil {
+		t.Errorf("Run = %v, want nil after a stop", err)
+	}
+	boom := errors.New("boom")
+	f = follow(t, n, filepath.Join(t.TempDir(), "height.json"))
+	if err := f.Run(t.Context(), func(context.Context, Update) error { return boom }); !errors.Is(err, boom) {
+		t.Errorf("Run = %v, want the sink's error", err)
+	}
+}
+
+func TestLeasePresence(t *testing.T) {
+	id := lease(1, us).Id
+	closed := lease(1, us)
+	closed.State = markettypes.LEASE_STATE_CLOSED
+	suspended := lease(1, us)
+	suspended.State = markettypes.LEASE_STATE_SUSPENDED
+	for name, tc := range map[string]struct {
+		node func(*fakeNode)
+		want Presence
+		err  string
+	}{
+		"active":                       {func(n *fakeNode) { n.leases[id] = lease(1, us) }, Present, ""},
+		"suspended":                    {func(n *fakeNode) { n.leases[id] = suspended }, Present, ""},
+		"closed":                       {func(n *fakeNode) { n.leases[id] = closed }, Absent, ""},
+		"closed, from an older height": {func(n *fakeNode) { n.leases[id] = closed; n.height = 4 }, Unknown, "older height"},
+		"closed, no height told":       {func(n *fakeNode) { n.leases[id] = closed; n.height = 0 }, Unknown, "older height"},
+		"no answer":                    {func(n *fakeNode) { n.err = errors.New("away") }, Unknown, "away"},
+		"neither lease nor deployment": {func(*fakeNode) {}, Unknown, ""},
+		"no lease, deployment active":  {func(n *fakeNode) { n.deployments[id.DeploymentID()] = deploymenttypes.DEPLOYMENT_STATE_ACTIVE }, Unknown, ""},
+		"no lease, deployment closed":  {func(n *fakeNode) { n.deployments[id.DeploymentID()] = deploymenttypes.DEPLOYMENT_STATE_CLOSED }, Absent, ""},
+		"no lease, closed but from old": {func(n *fakeNode) {
+			n.deployments[id.DeploymentID()] = deploymenttypes.DEPLOYMENT_STATE_CLOSED
+			n.height = 4
+		}, Unknown, "older height"},
+		"a state from the future": {func(n *fakeNode) { l := lease(1, us); l.State = 9; n.leases[id] = l }, Unknown, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode()
+			tc.node(n)
+			got, err := NewReader(n, us).LeasePresence(t.Context(), id, 5)
+			if got != tc.want || (err == nil) != (tc.err == "") || err != nil && !strings.Contains(err.Error(), tc.err) {
+				t.Errorf("LeasePresence = %s, %v, want %s, %q", got, err, tc.want, tc.err)
+			}
+		})
+	}
+}

@@ -1,0 +1,85 @@
+package chain
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+)
+
+// journal keeps on disk which transactions are on their way, so that the next process can wait for their outcome
+// before it promises the same capacity again. An empty path keeps them in memory only.
+type journal struct {
+	path string
+
+	mu      sync.Mutex
+	entries map[string]time.Time // hash in hex -> timeout by the chain's clock
+}
+
+func openJournal(path string) (*journal, error) {
+	j := &journal{path: path, entries: make(map[string]time.Time)}
+	if path == "" {
+		return j, nil
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return j, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the transactions on their way: %w", err)
+	}
+	if err := json.Unmarshal(data, &j.entries); err != nil {
+		return nil, fmt.Errorf("read the transactions on their way from %s: %w", path, err)
+	}
+	return j, nil
+}
+
+// add notes a transaction, durably, before it is handed to a node.
+func (j *journal) add(hash []byte, timeout time.Time) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.entries[hex.EncodeToString(hash)] = timeout
+	return j.save()
+}
+
+// done drops a transaction whose outcome is known. Should the file keep it, the next start looks for it in vain and
+// waits for its timeout: slow, but safe.
+func (j *journal) done(hash []byte) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.entries, hex.EncodeToString(hash))
+	return j.save()
+}
+
+// flights lists what was on its way.
+func (j *journal) flights() ([]flight, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var out []flight
+	for s, timeout := range j.entries {
+		hash, err := hex.DecodeString(s)
+		if err != nil {
+			return nil, fmt.Errorf("transaction %q on its way: %w", s, err)
+		}
+		out = append(out, flight{hash: hash, timeout: timeout})
+	}
+	return out, nil
+}
+
+func (j *journal) save() error {
+	if j.path == "" {
+		return nil
+	}
+	data, err := json.Marshal(j.entries)
+	if err != nil {
+		return fmt.Errorf("encode the transactions on their way: %w", err)
+	}
+	if err := WriteFile(j.path, append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("note a transaction on its way: %w", err)
+	}
+	return nil
+}
