@@ -2,9 +2,7 @@ package app_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"testing"
 	"time"
 
@@ -324,31 +322,3 @@ func requireSameModules(t *testing.T, a, b []byte) {
 type options map[string]any
 
 func (o options) Get(name string) any { return o[name] }
-
-// TestExecutorsAgree: both executors, given the same transactions, come to the same state.
-func TestExecutorsAgree(t *testing.T) {
-	var balances [][]int64
-	for _, executor := range []string{"sequential", "block-stm"} {
-		m := newMarket(t, chaintest.Options{Executor: executor}, nil)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		errs := make(chan error, 4)
-		for i := range 4 {
-			go func() {
-				_, err := m.clients[i].Send(ctx, transfer(m, i, (i+1)%4, int64(10+i)))
-				errs <- err
-			}()
-		}
-		var all error
-		for range 4 {
-			all = errors.Join(all, <-errs)
-		}
-		cancel()
-		require.NoError(t, all)
-		m.create(1, 5_000_000, deploymenttypes.Auction{})
-		require.Zero(t, m.bid(east, 1, 1, "1").Code)
-		got := []int64{m.balance(0), m.balance(1), m.balance(2), m.balance(3)}
-		balances = append(balances, got)
-		m.Stop()
-	}
-	require.Equal(t, balances[0], balances[1])
-}

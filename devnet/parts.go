@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -77,13 +78,16 @@ func (c Config) chainProcesses(l layout) ([]process, error) {
 	if err != nil {
 		return nil, err
 	}
+	start := func(name, home string) process {
+		return process{Name: name, Args: []string{berthd, "start", "--home", home, "--log_level", "warn", "--log_no_color"}}
+	}
 	if c.Validators == 1 {
-		return []process{{Name: "chain", Args: []string{berthd, "start", "--home", l.chain()}}}, nil
+		return []process{start("chain", l.chain())}, nil
 	}
 	var all []process
 	for i := range c.Validators {
 		name := fmt.Sprintf("node%d", i)
-		all = append(all, process{Name: "chain-" + name, Args: []string{berthd, "start", "--home", l.chain() + "/" + name}})
+		all = append(all, start("chain-"+name, filepath.Join(l.chain(), name)))
 	}
 	return all, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"berth.dev/berth/localkube/progress"
 )
@@ -161,5 +162,30 @@ func TestSetsDescribeThisTree(t *testing.T) {
 			t.Errorf("two sets named %s", s.Name)
 		}
 		seen[s.Name] = true
+	}
+}
+
+func TestForgetUnused(t *testing.T) {
+	b := &Builder{Cache: t.TempDir()}
+	now := time.Now()
+	for name, age := range map[string]time.Duration{"old": unusedFor + time.Hour, "young": unusedFor - time.Hour} {
+		write(t, filepath.Join(b.Cache, name), map[string]string{complete: "", "program": "x"})
+		then := now.Add(-age)
+		if err := os.Chtimes(filepath.Join(b.Cache, name, complete), then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.forgetUnused(now)
+	for name, want := range map[string]bool{"old": false, "young": true} {
+		if _, err := os.Stat(filepath.Join(b.Cache, name)); (err == nil) != want {
+			t.Errorf("%s is kept = %v, want %v", name, err == nil, want)
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !running(filepath.Dir(self)) || running(b.Cache) {
+		t.Error("running cannot tell a program that runs from one that does not")
 	}
 }

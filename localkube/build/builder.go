@@ -266,14 +266,27 @@ func (b *Builder) goOutput(ctx context.Context, dir string, args ...string) ([]b
 	return out, nil
 }
 
-// forgetUnused removes the entries that nobody has used for a long time.
+// forgetUnused removes the entries that nobody has asked for in a long time
+// and nobody runs.
 func (b *Builder) forgetUnused(now time.Time) {
 	marks, _ := filepath.Glob(filepath.Join(b.Cache, "*", complete))
 	for _, mark := range marks {
-		if info, err := os.Stat(mark); err == nil && now.Sub(info.ModTime()) > unusedFor {
+		info, err := os.Stat(mark)
+		if err == nil && now.Sub(info.ModTime()) > unusedFor && !running(filepath.Dir(mark)) {
 			_ = os.RemoveAll(filepath.Dir(mark))
 		}
 	}
+}
+
+// running says whether a process runs a program of dir.
+func running(dir string) bool {
+	links, _ := filepath.Glob("/proc/[0-9]*/exe")
+	for _, l := range links {
+		if exe, err := os.Readlink(l); err == nil && filepath.Dir(exe) == dir {
+			return true
+		}
+	}
+	return false
 }
 
 // used marks an entry as used just now and says whether it is there.

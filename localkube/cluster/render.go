@@ -91,8 +91,8 @@ func (c Config) proxyArgs() []string {
 
 // kubeletYAML is the kubelet's configuration. It keeps its pods in a control
 // group of this cluster, so that two clusters do not take each other's away,
-// and accepts control groups of version 1, where resolving a pod's names is
-// left to the cluster's own name server: the namespace leads nowhere else.
+// and accepts control groups of version 1. Pods get no name servers of the
+// host's: the namespace leads nowhere outside.
 func (c Config) kubeletYAML() ([]byte, error) {
 	return yaml.Marshal(map[string]any{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",

@@ -14,6 +14,19 @@ func newDir(t *testing.T) Dir {
 	return Dir{Pids: base + "/pids", Logs: base + "/logs"}
 }
 
+func awaitLog(t *testing.T, d Dir, name, want string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(poll) {
+		log, err := os.ReadFile(d.Log(name))
+		if strings.Contains(string(log), want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("log of %s = %q, %v; want %q in it", name, log, err, want)
+		}
+	}
+}
+
 func TestStartFindKill(t *testing.T) {
 	d := newDir(t)
 	spec := Spec{Name: "sleeper", Argv: []string{"/bin/sh", "-c", "echo hello; exec sleep 600"}}
@@ -29,6 +42,7 @@ func TestStartFindKill(t *testing.T) {
 	if got, ok := d.Running("sleeper"); !ok || got != first {
 		t.Errorf("Running = %+v, %v; want %+v, true", got, ok, first)
 	}
+	awaitLog(t, d, "sleeper", "hello")
 	if err := d.Kill(t.Context(), "sleeper"); err != nil {
 		t.Fatal(err)
 	}
@@ -38,10 +52,6 @@ func TestStartFindKill(t *testing.T) {
 	if err := d.Kill(t.Context(), "sleeper"); err != nil {
 		t.Errorf("Kill of an ended process = %v, want nil", err)
 	}
-	log, err := os.ReadFile(d.Log("sleeper"))
-	if err != nil || !strings.Contains(string(log), "hello") {
-		t.Errorf("log = %q, %v; want it to hold the output", log, err)
-	}
 }
 
 func TestStopKillsWhatIgnoresTheRequest(t *testing.T) {
@@ -50,15 +60,7 @@ func TestStopKillsWhatIgnoresTheRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(poll) {
-		log, _ := os.ReadFile(d.Log("stubborn"))
-		if strings.Contains(string(log), "ready") {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the child never started")
-		}
-	}
+	awaitLog(t, d, "stubborn", "ready")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := d.Stop(ctx, "stubborn"); err != nil {

@@ -1,0 +1,261 @@
+package kube
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// apiServer is a store of objects that speaks enough of the Kubernetes API for the driver: get, list, server-side apply
+// as a merge, and delete. It runs no controllers.
+type apiServer struct {
+	mu      sync.Mutex
+	objects map[objectPath]*unstructured.Unstructured
+	writes  []string
+	fail    func(method, path string) int // a status code other than 0 fails the request
+	absent  map[string]bool               // resources that are not served
+}
+
+type objectPath struct{ resource, namespace, name string }
+
+// serve starts a server and returns it with a driver that uses it.
+func serve(t *testing.T, cfg Config) (*apiServer, *Cluster) {
+	t.Helper()
+	s := &apiServer{objects: map[objectPath]*unstructured.Unstructured{}, absent: map[string]bool{}}
+	srv := httptest.NewServer(s)
+	t.Cleanup(srv.Close)
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	kubeconfig := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","clusters":[{"name":"c","cluster":{"server":%q}}],"users":[{"name":"u","user":{}}],"contexts":[{"name":"x","context":{"cluster":"c","user":"u"}}],"current-context":"x"}`, srv.URL)
+	if err := os.WriteFile(file, []byte(kubeconfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Kubeconfig, cfg.Provider, cfg.Domain = file, testLease.Provider, "east.test"
+	c, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.put("nodes", map[string]any{
+		"apiVersion": "v1", "kind": "Node", "metadata": map[string]any{"name": "n1"},
+		"spec": map[string]any{"podCIDRs": []any{"10.244.0.0/24"}},
+		"status": map[string]any{
+			"allocatable":     map[string]any{"cpu": "4", "memory": "8Gi", "ephemeral-storage": "100Gi"},
+			"conditions":      []any{map[string]any{"type": "Ready", "status": "True"}},
+			"addresses":       []any{map[string]any{"type": "InternalIP", "address": "203.0.113.9"}},
+			"runtimeHandlers": []any{map[string]any{"name": "", "features": map[string]any{"userNamespaces": true}}},
+		},
+	})
+	s.put("gateways", map[string]any{
+		"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": map[string]any{"name": "gw", "namespace": "ingress"},
+		"spec": map[string]any{"listeners": []any{map[string]any{"protocol": "HTTP"}}},
+	})
+	return s, c
+}
+
+func (s *apiServer) put(resource string, o map[string]any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := &unstructured.Unstructured{Object: o}
+	s.objects[objectPath{resource, u.GetNamespace(), u.GetName()}] = u
+}
+
+// edit changes an object behind the driver's back.
+func (s *apiServer) edit(t testing.TB, resource, namespace, name string, f func(*unstructured.Unstructured)) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, ok := s.objects[objectPath{resource, namespace, name}]
+	if !ok {
+		t.Fatalf("no %s %s/%s", resource, namespace, name)
+	}
+	f(u)
+}
+
+// paths are the objects in a namespace, in a stable order.
+func (s *apiServer) paths(namespace string) []objectPath {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := slices.Collect(maps.Keys(s.objects))
+	all = slices.DeleteFunc(all, func(p objectPath) bool { return p.namespace != namespace })
+	slices.SortFunc(all, func(a, b objectPath) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	return all
+}
+
+// takeWrites returns the writes since it was last called.
+func (s *apiServer) takeWrites() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.writes
+	s.writes = nil
+	return w
+}
+
+func parsePath(path string) objectPath {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	parts = parts[map[string]int{"api": 2, "apis": 3}[parts[0]]:]
+	var p objectPath
+	if len(parts) > 2 && parts[0] == "namespaces" {
+		p.namespace, parts = parts[1], parts[2:]
+	}
+	p.resource = parts[0]
+	if len(parts) > 1 {
+		p.name = parts[1]
+	}
+	return p
+}
+
+// ServeHTTP implements http.Handler.
+func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := parsePath(r.URL.Path)
+	if s.fail != nil {
+		if code := s.fail(r.Method, r.URL.Path); code != 0 {
+			answerStatus(w, code)
+			return
+		}
+	}
+	switch {
+	case s.absent[p.resource]:
+		answerStatus(w, http.StatusNotFound)
+	case r.Method == http.MethodPatch:
+		s.apply(w, r, p)
+	case p.name == "":
+		s.list(w, r, p)
+	case s.objects[p] == nil:
+		answerStatus(w, http.StatusNotFound)
+	case r.Method == http.MethodDelete:
+		s.writes = append(s.writes, "delete "+p.resource+"/"+p.name)
+		s.remove(p)
+		answerStatus(w, http.StatusOK)
+	default:
+		answer(w, s.objects[p].Object)
+	}
+}
+
+// remove deletes an object, and with a namespace all that is in it.
+func (s *apiServer) remove(p objectPath) {
+	delete(s.objects, p)
+	for q := range s.objects {
+		if p.resource == "namespaces" && q.namespace == p.name {
+			delete(s.objects, q)
+		}
+	}
+}
+
+func (s *apiServer) apply(w http.ResponseWriter, r *http.Request, p objectPath) {
+	body, err := io.ReadAll(r.Body)
+	var o map[string]any
+	if err == nil {
+		err = json.Unmarshal(body, &o)
+	}
+	if err != nil || r.Header.Get("Content-Type") != string(types.ApplyPatchType) {
+		answerStatus(w, http.StatusBadRequest)
+		return
+	}
+	s.writes = append(s.writes, "apply "+p.resource+"/"+p.name)
+	have, ok := s.objects[p]
+	if !ok {
+		have = &unstructured.Unstructured{Object: map[string]any{}}
+		s.objects[p] = have
+	}
+	merge(have.Object, normal(o))
+	have.SetUID(types.UID(fmt.Sprint(p)))
+	have.SetGeneration(have.GetGeneration() + 1)
+	answer(w, have.Object)
+}
+
+// normal turns whole floats, which encoding/json makes of all numbers, into integers.
+func normal(v any) map[string]any {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	u := &unstructured.Unstructured{}
+	if err := u.UnmarshalJSON(data); err != nil {
+		panic(err)
+	}
+	return u.Object
+}
+
+func merge(have, want map[string]any) {
+	for k, w := range want {
+		h, okH := have[k].(map[string]any)
+		m, okW := w.(map[string]any)
+		if okH && okW {
+			merge(h, m)
+			continue
+		}
+		have[k] = w
+	}
+}
+
+func (s *apiServer) list(w http.ResponseWriter, r *http.Request, p objectPath) {
+	selector, err := labels.Parse(r.URL.Query().Get("labelSelector"))
+	if err != nil {
+		answerStatus(w, http.StatusBadRequest)
+		return
+	}
+	items := []any{}
+	for q, u := range s.objects {
+		if q.resource == p.resource && (p.namespace == "" || p.namespace == q.namespace) && selector.Matches(labels.Set(u.GetLabels())) {
+			items = append(items, u.Object)
+		}
+	}
+	kind, version := listKind(r.URL.Path, p.resource)
+	answer(w, map[string]any{"kind": kind, "apiVersion": version, "metadata": map[string]any{}, "items": items})
+}
+
+// listKind is what a list of a resource is called.
+func listKind(path, resource string) (kind, version string) {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	version = parts[1]
+	if parts[0] == "apis" {
+		version += "/" + parts[2]
+	}
+	for kind, r := range resources {
+		if r.Resource == resource {
+			return kind + "List", version
+		}
+	}
+	return map[string]string{
+		"nodes": "NodeList", "pods": "PodList", "gateways": "GatewayList", "endpointslices": "EndpointSliceList",
+		"servicecidrs": "ServiceCIDRList", "ingressclasses": "IngressClassList",
+	}[resource], version
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		panic(err)
+	}
+}
+
+func answerStatus(w http.ResponseWriter, code int) {
+	reason := map[int]metav1.StatusReason{
+		http.StatusNotFound: metav1.StatusReasonNotFound, http.StatusUnprocessableEntity: metav1.StatusReasonInvalid,
+		http.StatusForbidden: metav1.StatusReasonForbidden,
+	}[code]
+	st := metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Code: int32(code), Reason: reason, Status: metav1.StatusFailure}
+	if code == http.StatusOK {
+		st.Status = metav1.StatusSuccess
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	if err := json.NewEncoder(w).Encode(st); err != nil {
+		panic(err)
+	}
+}
