@@ -99,7 +99,7 @@ func script(t *testing.T, a *app.App, p *people) [][][]byte {
 		var items []markettypes.BidItem
 		for i := 2; i < n; i++ {
 			items = append(items, markettypes.BidItem{
-				OrderId: bid(i, provider).OrderID(), Price: perBlock(fmt.Sprintf("%d.25", 100_000*(i+provider))), Deposit: markettypes.DefaultParams().BidMinDeposits[0],
+				OrderId: bid(i, provider).OrderID(), Price: perBlock(fmt.Sprintf("%d.25", 50_000*(i%4+provider+1))), Deposit: markettypes.DefaultParams().BidMinDeposits[0],
 			})
 		}
 		bids = append(bids, p.sign(t, a, provider, &markettypes.MsgCreateBids{Provider: p.addr(provider).String(), Bids: items}))

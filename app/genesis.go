@@ -96,7 +96,7 @@ func (app *App) BuildGenesis(g Genesis) (*genutiltypes.AppGenesis, error) {
 	}, nil
 }
 
-// addAccounts gives the accounts their coins and the validators' stake to the pool from which staking bonds it.
+// addAccounts writes the accounts with their coins, the validators' operators, and the pool from which staking bonds.
 func (app *App) addAccounts(state map[string]json.RawMessage, g Genesis) error {
 	cdc := app.encoding.Codec
 	var auth authtypes.GenesisState
@@ -104,50 +104,61 @@ func (app *App) addAccounts(state map[string]json.RawMessage, g Genesis) error {
 	var bank banktypes.GenesisState
 	cdc.MustUnmarshalJSON(state[banktypes.ModuleName], &bank)
 
+	accounts, err := baseAccounts(g)
+	if err != nil {
+		return err
+	}
+	if auth.Accounts, err = authtypes.PackAccounts(accounts); err != nil {
+		return fmt.Errorf("encode the genesis accounts: %w", err)
+	}
+	bank.Balances = banktypes.SanitizeGenesisBalances(balances(g))
+	bank.DenomMetadata = append(bank.DenomMetadata, denomMetadata())
+	state[authtypes.ModuleName] = cdc.MustMarshalJSON(&auth)
+	state[banktypes.ModuleName] = cdc.MustMarshalJSON(&bank)
+	return nil
+}
+
+// baseAccounts are the accounts of a genesis in its order, then the operators that are not among them.
+func baseAccounts(g Genesis) (authtypes.GenesisAccounts, error) {
 	known := map[string]bool{}
 	var accounts authtypes.GenesisAccounts
-	add := func(address sdk.AccAddress, coins sdk.Coins) error {
-		if known[address.String()] {
-			return fmt.Errorf("genesis account %s is named twice", address)
-		}
+	add := func(address sdk.AccAddress) {
 		known[address.String()] = true
 		accounts = append(accounts, authtypes.NewBaseAccount(address, nil, uint64(len(accounts)), 0))
-		if !coins.Empty() {
-			bank.Balances = append(bank.Balances, banktypes.Balance{Address: address.String(), Coins: coins})
-		}
-		return nil
 	}
 	for _, a := range g.Accounts {
-		if err := add(a.Address, a.Coins); err != nil {
-			return err
+		if known[a.Address.String()] {
+			return nil, fmt.Errorf("genesis account %s is named twice", a.Address)
+		}
+		add(a.Address)
+	}
+	for _, v := range g.Validators {
+		if !known[v.Operator.String()] {
+			add(v.Operator)
+		}
+	}
+	return accounts, nil
+}
+
+// balances are the accounts' coins, and the validators' stake in the pool of what is not bonded yet.
+func balances(g Genesis) []banktypes.Balance {
+	var out []banktypes.Balance
+	for _, a := range g.Accounts {
+		if !a.Coins.Empty() {
+			out = append(out, banktypes.Balance{Address: a.Address.String(), Coins: a.Coins})
 		}
 	}
 	stake := math.ZeroInt()
 	for _, v := range g.Validators {
 		stake = stake.Add(v.Stake)
-		if known[v.Operator.String()] {
-			continue
-		}
-		if err := add(v.Operator, nil); err != nil {
-			return err
-		}
 	}
 	if stake.IsPositive() {
-		bank.Balances = append(bank.Balances, banktypes.Balance{
+		out = append(out, banktypes.Balance{
 			Address: authtypes.NewModuleAddress(stakingtypes.NotBondedPoolName).String(),
 			Coins:   sdk.NewCoins(sdk.NewCoin(units.BaseDenom, stake)),
 		})
 	}
-	packed, err := authtypes.PackAccounts(accounts)
-	if err != nil {
-		return fmt.Errorf("encode the genesis accounts: %w", err)
-	}
-	auth.Accounts = append(auth.Accounts, packed...)
-	bank.Balances = banktypes.SanitizeGenesisBalances(bank.Balances)
-	bank.DenomMetadata = append(bank.DenomMetadata, denomMetadata())
-	state[authtypes.ModuleName] = cdc.MustMarshalJSON(&auth)
-	state[banktypes.ModuleName] = cdc.MustMarshalJSON(&bank)
-	return nil
+	return out
 }
 
 // addValidators writes validators that are not bonded yet, each with its operator's delegation. Staking bonds them at

@@ -34,7 +34,7 @@ func (m *Machine) CloseDeployment(ctx context.Context, dseq uint64) (*Closed, er
 	f := *asFailure(err)
 	f.Dseq = dseq
 	if ctx.Err() != nil {
-		f.Kind, f.Err, f.Hints = KindInterrupted, fmt.Errorf("interrupted while closing deployment %d: %w", dseq, ctx.Err()), []Hint{HintClose}
+		f.Kind, f.Err, f.Hints = KindInterrupted, interruption{fmt.Sprintf("while closing deployment %d", dseq), ctx.Err()}, []Hint{HintClose}
 	}
 	return nil, &f
 }
@@ -114,7 +114,7 @@ func (m *Machine) TopUp(ctx context.Context, dseq uint64, amount sdk.Coin) (*Top
 	f := *asFailure(err)
 	f.Dseq = dseq
 	if ctx.Err() != nil {
-		f.Kind, f.Err, f.Hints = KindInterrupted, fmt.Errorf("interrupted while depositing; look at the status before trying again: %w", ctx.Err()), []Hint{HintStatus}
+		f.Kind, f.Err, f.Hints = KindInterrupted, interruption{"while depositing; look at the status before trying again", ctx.Err()}, []Hint{HintStatus}
 	}
 	return nil, &f
 }

@@ -82,6 +82,15 @@ func asFailure(err error) *Failure {
 	return &Failure{Kind: KindOther, Err: err}
 }
 
+// interruption is the end of a context, told to people without its cause.
+type interruption struct {
+	when string
+	err  error
+}
+
+func (i interruption) Error() string { return "interrupted " + i.when }
+func (i interruption) Unwrap() error { return i.err }
+
 // AsFailure gives every error a kind: KindOther if it is not a Failure. It returns nil for nil.
 func AsFailure(err error) *Failure {
 	if err == nil {

@@ -151,7 +151,7 @@ func (m *Machine) failed(ctx context.Context, s *State, err error) error {
 	f := *asFailure(err)
 	f.Step, f.Dseq = s.Step, s.Dseq
 	if ctx.Err() != nil {
-		f.Kind, f.Err, f.Hints = KindInterrupted, fmt.Errorf("interrupted during step %q: %w", s.Step, ctx.Err()), []Hint{HintResume, HintClose}
+		f.Kind, f.Err, f.Hints = KindInterrupted, interruption{fmt.Sprintf("in step %q", s.Step), ctx.Err()}, []Hint{HintResume, HintClose}
 	}
 	if len(f.Hints) == 0 {
 		f.Hints = []Hint{HintResume, HintStatus, HintClose}

@@ -70,7 +70,7 @@ func (m *market) startProvider(key, region string) {
 	cfg.Attributes = map[string]string{"region": region}
 	cfg.Pricing = daemon.PricingConfig{Denom: units.BaseDenom, PerBlock: &daemon.RatesConfig{CPU: "10", Memory: "10"}}
 	cfg.Metrics.Listen = ""
-	var out io.Writer = io.Discard
+	out := io.Discard
 	if testing.Verbose() {
 		out = os.Stderr
 	}

@@ -62,7 +62,7 @@ func (m *Machine) Quote(ctx context.Context, r Request) (*Quote, error) {
 	}
 	f := asFailure(err)
 	if ctx.Err() != nil {
-		return nil, &Failure{Kind: KindInterrupted, Err: ctx.Err()}
+		return nil, &Failure{Kind: KindInterrupted, Err: interruption{"while reading the chain; nothing was sent", ctx.Err()}}
 	}
 	return nil, f
 }

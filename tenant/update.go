@@ -41,7 +41,7 @@ func (m *Machine) PrepareUpdate(ctx context.Context, dseq uint64, plan *sdl.Plan
 	f := *asFailure(err)
 	f.Dseq = dseq
 	if ctx.Err() != nil {
-		f = Failure{Kind: KindInterrupted, Dseq: dseq, Err: ctx.Err()}
+		f = Failure{Kind: KindInterrupted, Dseq: dseq, Err: interruption{"while comparing the document; nothing was sent", ctx.Err()}}
 	}
 	return nil, &f
 }

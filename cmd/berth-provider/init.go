@@ -121,14 +121,13 @@ func (a *app) init(ctx context.Context, given *pflag.FlagSet, f *initFlags) erro
 			return err
 		}
 	}
-	return a.print(res, func(w io.Writer) error {
-		fmt.Fprintf(w, "provider\t%s\n", res.Provider)
-		fmt.Fprintf(w, "config\t%s\n", res.Config)
+	return a.print(res, func(p *page) {
+		p.linef("provider\t%s", res.Provider)
+		p.linef("config\t%s", res.Config)
 		if res.Record != "" {
-			fmt.Fprintf(w, "record\t%s\n", res.Record)
+			p.linef("record\t%s", res.Record)
 		}
-		_, err := fmt.Fprintf(w, "next\tsend funds to the provider's address, then: berth-provider run --home %s\n", a.home)
-		return err
+		p.linef("next\tsend funds to the provider's address, then: berth-provider run --home %s", a.home)
 	})
 }
 
@@ -223,7 +222,7 @@ func (a *app) ensureKey(kr keyring.Keyring, name string, recover bool) (sdk.AccA
 		var mnemonic string
 		record, mnemonic, err = kr.NewMnemonic(name, keyring.English, sdk.FullFundraiserPath, keyring.DefaultBIP39Passphrase, hd.Secp256k1)
 		if err == nil {
-			fmt.Fprintf(a.err, "Key %q was made. Write down these words, they are shown only now:\n\n  %s\n\n", name, mnemonic)
+			_, _ = fmt.Fprintf(a.err, "Key %q was made. Write down these words, they are shown only now:\n\n  %s\n\n", name, mnemonic)
 		}
 	}
 	if err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -126,26 +125,25 @@ func (p *provider) status(ctx context.Context) (statusResult, error) {
 	return out, nil
 }
 
-func (s statusResult) text(w io.Writer) error {
-	fmt.Fprintf(w, "provider\t%s\n", s.Provider)
-	fmt.Fprintf(w, "chain\t%s at height %d\n", s.ChainID, s.Height)
-	fmt.Fprintf(w, "balance\t%s\n", s.Balance)
+func (s statusResult) text(p *page) {
+	p.linef("provider\t%s", s.Provider)
+	p.linef("chain\t%s at height %d", s.ChainID, s.Height)
+	p.linef("balance\t%s", s.Balance)
 	if s.Registered {
-		fmt.Fprintf(w, "record\t%s %v\n", s.HostURI, s.Attributes)
+		p.linef("record\t%s %v", s.HostURI, s.Attributes)
 	} else {
-		fmt.Fprintf(w, "record\tnone: `berth-provider run` writes it, or `init --register`\n")
+		p.linef("record\tnone: `berth-provider run` writes it, or `init --register`")
 	}
-	fmt.Fprintf(w, "leases\t%d active, %d suspended\n", s.Active, s.Suspended)
-	fmt.Fprintf(w, "open bids\t%d\n", s.OpenBids)
+	p.linef("leases\t%d active, %d suspended", s.Active, s.Suspended)
+	p.linef("open bids\t%d", s.OpenBids)
 	switch d := s.Daemon; {
 	case !d.Running:
-		fmt.Fprintf(w, "daemon\tdoes not answer: %s\n", d.Error)
+		p.linef("daemon\tdoes not answer: %s", d.Error)
 	case !d.ClusterReachable:
-		fmt.Fprintf(w, "daemon\truns, at height %d; its cluster can't be reached\n", d.Height)
+		p.linef("daemon\truns, at height %d; its cluster can't be reached", d.Height)
 	default:
-		fmt.Fprintf(w, "daemon\truns, at height %d\n", d.Height)
+		p.linef("daemon\truns, at height %d", d.Height)
 	}
-	return nil
 }
 
 // leaseResult is one lease as leases reports it.
@@ -175,7 +173,7 @@ func (a *app) leasesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(leases, func(w io.Writer) error { return printLeases(w, leases) })
+			return a.print(leases, func(p *page) { printLeases(p, leases) })
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "closed leases too")
@@ -220,16 +218,15 @@ func describe(l *markettypes.QueryLeaseResponse) leaseResult {
 	}
 }
 
-func printLeases(w io.Writer, leases []leaseResult) error {
+func printLeases(p *page, leases []leaseResult) {
 	if len(leases) == 0 {
-		_, err := fmt.Fprintln(w, "no leases")
-		return err
+		p.linef("no leases")
+		return
 	}
-	fmt.Fprintln(w, "LEASE\tSTATE\tPRICE/BLOCK\tEARNED\tWITHDRAWN\tSINCE\tREASON")
+	p.linef("LEASE\tSTATE\tPRICE/BLOCK\tEARNED\tWITHDRAWN\tSINCE\tREASON")
 	for _, l := range leases {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", l.Lease, l.State, l.Price, l.Earned, l.Withdrawn, l.CreatedAt, l.Reason)
+		p.linef("%s\t%s\t%s\t%s\t%s\t%d\t%s", l.Lease, l.State, l.Price, l.Earned, l.Withdrawn, l.CreatedAt, l.Reason)
 	}
-	return nil
 }
 
 func (a *app) withdrawCommand() *cobra.Command {
@@ -250,13 +247,12 @@ func (a *app) withdrawCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(map[string]string{"withdrawn": got.String()}, func(w io.Writer) error {
+			return a.print(map[string]string{"withdrawn": got.String()}, func(p *page) {
 				if got.IsZero() {
-					_, err := fmt.Fprintln(w, "nothing to withdraw")
-					return err
+					p.linef("nothing to withdraw")
+					return
 				}
-				_, err := fmt.Fprintf(w, "withdrawn\t%s\n", got)
-				return err
+				p.linef("withdrawn\t%s", got)
 			})
 		},
 	}

@@ -52,7 +52,7 @@ func execute(ctx context.Context, args []string, s stdio) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(s.err, "Error:", err)
+	_, _ = fmt.Fprintln(s.err, "Error:", err)
 	var usage *usageError
 	if errors.As(err, &usage) {
 		return exitUsage
@@ -114,18 +114,24 @@ func (a *app) config() (daemon.Home, daemon.Config, error) {
 	return home, cfg, nil
 }
 
+// page is text for people in columns, which tabs part.
+type page struct{ w *tabwriter.Writer }
+
+// linef adds a line. What can't be written shows when the page is flushed.
+func (p *page) linef(format string, args ...any) {
+	_, _ = fmt.Fprintf(p.w, format+"\n", args...)
+}
+
 // print writes a result: as JSON, or as text gives it.
-func (a *app) print(v any, text func(io.Writer) error) error {
+func (a *app) print(v any, text func(*page)) error {
 	if a.output == "json" {
 		enc := json.NewEncoder(a.out)
 		enc.SetIndent("", "  ")
 		return enc.Encode(v)
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	if err := text(w); err != nil {
-		return err
-	}
-	return w.Flush()
+	p := &page{tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)}
+	text(p)
+	return p.w.Flush()
 }
 
 func version() string {
@@ -140,9 +146,8 @@ func (a *app) versionCommand() *cobra.Command {
 		Use: "version", Short: "Print the version", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			v := map[string]string{"version": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
-			return a.print(v, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "berth-provider %s (%s, %s)\n", v["version"], v["go"], v["platform"])
-				return err
+			return a.print(v, func(p *page) {
+				p.linef("berth-provider %s (%s, %s)", v["version"], v["go"], v["platform"])
 			})
 		},
 	}

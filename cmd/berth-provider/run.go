@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +27,7 @@ start finds it, the chain's leases and this provider's open bids again.`,
 			if err != nil {
 				return err
 			}
+			debug.FreeOSMemory() // unlocking the key takes a hundred times the memory that running does
 			return d.Run(cmd.Context())
 		},
 	}

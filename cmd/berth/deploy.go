@@ -156,7 +156,7 @@ func (s *session) deployNew(ctx context.Context, r tenant.Request, f deployFlags
 // tooLittle adds the command with a smaller deposit to a failure for want of funds.
 func (s *session) tooLittle(err error, r tenant.Request) error {
 	f := tenant.AsFailure(err)
-	if f.Kind != tenant.KindFunds {
+	if f.Kind != tenant.KindFunds || len(f.Hints) == 0 || f.Hints[0] != tenant.HintFund {
 		return err
 	}
 	next := nextCommands(s.self, &tenant.Failure{Hints: []tenant.Hint{tenant.HintFund}})

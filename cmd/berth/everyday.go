@@ -157,7 +157,7 @@ func newTopUpCommand(connect connector) *cobra.Command {
 					if t.Resumed {
 						fmt.Fprintln(w, "Its leases, which were suspended, go on.")
 					}
-					_, err := fmt.Fprintf(w, "Escrow        %s left\nFunded until  %s\n", rounded(t.Escrow.Spendable.DecCoin), momentText(t.FundedUntil, s.Clock.Now()))
+					_, err := fmt.Fprintf(w, "Escrow        %s left\nFunded until  %s\n", wholeUnits(t.Escrow.Spendable), momentText(t.FundedUntil, s.Clock.Now()))
 					return err
 				})
 			})(cmd, args[:len(args)-1])

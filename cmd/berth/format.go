@@ -42,6 +42,14 @@ func rounded(c sdk.DecCoin) string {
 	return tenant.TrimDecimal(text) + " " + units.DisplayDenom
 }
 
+// wholeUnits writes what is left of an amount, cut to whole units.
+func wholeUnits(p tenant.Price) string {
+	if p.Amount.IsNil() {
+		return tenant.FormatDec(p.DecCoin)
+	}
+	return tenant.FormatDec(sdk.DecCoin{Denom: p.Denom, Amount: math.LegacyNewDecFromInt(p.Amount.TruncateInt())})
+}
+
 // costText is a price per block and per month.
 func costText(block tenant.Price, month *tenant.Price) string {
 	if block.Amount.IsNil() || block.Amount.IsZero() {

@@ -60,7 +60,7 @@ func (s *session) statusText(st *tenant.Status) string {
 		b.WriteString(groupText(paint, g))
 	}
 	fmt.Fprintf(&b, "Costs         %s\n", costText(st.PricePerBlock, st.PricePerMonth))
-	fmt.Fprintf(&b, "Escrow        %s of %s left\n", rounded(st.Escrow.Spendable.DecCoin), tenant.FormatCoin(st.Escrow.Deposited))
+	fmt.Fprintf(&b, "Escrow        %s of %s left\n", wholeUnits(st.Escrow.Spendable), tenant.FormatCoin(st.Escrow.Deposited))
 	if st.Escrow.State == "suspended" {
 		fmt.Fprintf(&b, "              %s: the deposit is used up; top it up or the leases will end\n", paint.red("suspended"))
 	}

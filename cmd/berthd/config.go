@@ -15,6 +15,8 @@ const (
 	defaultBlockTime = 500 * time.Millisecond
 	// defaultGasPrice is the least that a validator takes for a unit of gas.
 	defaultGasPrice = "0.0025" + units.BaseDenom
+	// queryGasLimit bounds one query, so that no stranger can keep a public node busy with it.
+	queryGasLimit = 100_000_000
 )
 
 // indexedEvents are the event attributes that a node indexes: ids and addresses only. Everything else can be read from
@@ -68,6 +70,7 @@ func appConfig(gasPrice string) *srvcfg.Config {
 	cfg := srvcfg.DefaultConfig()
 	cfg.MinGasPrices = gasPrice
 	cfg.IndexEvents = indexedEvents
+	cfg.QueryGasLimit = queryGasLimit
 	return cfg
 }
 

@@ -102,9 +102,13 @@ func (c Config) restore(sockets []string) error {
 
 // removeOwn removes this cluster's files from places that others use too.
 func (c Config) removeOwn() {
-	results, _ := filepath.Glob("/var/lib/cni/results/" + c.cniNetwork() + "-*")
-	for _, f := range results {
+	const results = "/var/lib/cni/results/"
+	prefix := results + c.cniNetwork() + "-"
+	own, _ := filepath.Glob(prefix + "*-eth0")
+	for _, f := range own {
+		pod := strings.TrimSuffix(strings.TrimPrefix(f, prefix), "-eth0")
 		_ = os.Remove(f)
+		_ = os.Remove(results + "cni-loopback-" + pod + "-lo") // bears no network's name
 	}
 	links, _ := filepath.Glob("/var/log/containers/*")
 	for _, l := range links {
@@ -258,7 +262,8 @@ func (c Config) shims() []int {
 			continue
 		}
 		args := strings.Split(string(data), "\x00")
-		if strings.HasSuffix(args[0], "containerd-shim-runc-v2") && slices.Contains(args, c.socket()) {
+		ours := slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, c.State+"/") })
+		if strings.HasSuffix(args[0], "containerd-shim-runc-v2") && ours {
 			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f))); err == nil {
 				pids = append(pids, pid)
 			}

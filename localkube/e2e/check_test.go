@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,7 +32,14 @@ func TestCluster(t *testing.T) {
 	t.Run("first packet", func(t *testing.T) { firstPacket(t, f) })
 	t.Run("registry", func(t *testing.T) { registryRefusesPods(t, f, stranger) })
 	t.Run("repair", func(t *testing.T) { repair(t, f) })
+	pods := sandboxes(f)
 	f.localkube("down", "--state", f.state)
+	results, _ := filepath.Glob("/var/lib/cni/results/*")
+	for _, id := range pods {
+		if i := slices.IndexFunc(results, func(r string) bool { return strings.Contains(r, id) }); i >= 0 {
+			t.Errorf("left behind: %s", results[i])
+		}
+	}
 	for what, list := range machine(t) {
 		if list != before[what] {
 			t.Errorf("%s before:\n%s\nafter:\n%s", what, before[what], list)
@@ -171,12 +179,21 @@ func repair(t *testing.T, f *fixture) {
 	f.eventually(t, "HTTP after the repair", func() error { return answers("http://"+f.info.HTTP+"/", "gateway.test") })
 }
 
+// sandboxes lists the ids of the pods that run.
+func sandboxes(f *fixture) (ids []string) {
+	dirs, _ := filepath.Glob(filepath.Join(f.state, "containerd/state/io.containerd.runtime.v2.task/k8s.io/*"))
+	for _, d := range dirs {
+		ids = append(ids, filepath.Base(d))
+	}
+	return ids
+}
+
 // machine lists what a cluster could leave behind.
 func machine(t *testing.T) map[string]string {
 	t.Helper()
 	m := map[string]string{}
 	for what, command := range map[string]string{
-		"routes": "ip -4 route", "links": "ip -o link | grep lkcheck; true", "mounts": "grep localkube-e2e /proc/mounts; true",
+		"routes": "ip -4 route | grep lkcheck; true", "links": "ip -o link | grep lkcheck; true", "mounts": "grep localkube-e2e /proc/mounts; true",
 		"processes":  "ps -eo args | grep localkube-e2e | grep -v grep; true",
 		"parameters": "cat /proc/sys/vm/overcommit_memory /proc/sys/kernel/panic /proc/sys/kernel/panic_on_oops /proc/sys/kernel/keys/root_maxkeys",
 		"namespaces": "ls /run/netns 2>/dev/null | grep lkcheck; true",
@@ -195,12 +212,14 @@ func machine(t *testing.T) map[string]string {
 		return nil
 	})
 	m["control groups"] = strings.Join(groups, "\n")
-	for _, dir := range []string{"/var/lib/kubelet", "/var/lib/cni/results", "/var/log/containers", "/run/containerd/s", "/run/containerd"} {
-		entries, _ := os.ReadDir(dir)
-		for _, e := range entries {
-			if !strings.Contains(e.Name(), "klab") { // of another cluster
-				m[dir] += e.Name() + "\n"
-			}
+	for _, pattern := range []string{"/var/lib/cni/results/*lkcheck*", "/run/netns/*lkcheck*"} {
+		found, _ := filepath.Glob(pattern)
+		m[pattern] = strings.Join(found, "\n")
+	}
+	links, _ := filepath.Glob("/var/log/containers/*")
+	for _, l := range links {
+		if to, err := os.Readlink(l); err == nil && strings.Contains(to, "localkube-e2e") {
+			m["links to logs"] += l + "\n"
 		}
 	}
 	return m

@@ -151,7 +151,7 @@ func (f *fixture) eventually(t *testing.T, what string, try func() error) {
 		if time.Now().After(deadline) {
 			t.Fatalf("wait for %s: %v", what, err)
 		}
-		time.Sleep(50 * time.Millisecond)
+		<-time.After(50 * time.Millisecond)
 	}
 }
 
@@ -187,9 +187,9 @@ func (f *fixture) in(p *corev1.Pod, command ...string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
-	var out bytes.Buffer
-	err = executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: &out, Stderr: &out})
-	return out.String(), err
+	var out, messages bytes.Buffer // not one: the streams are read at the same time
+	err = executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: &out, Stderr: &messages})
+	return out.String() + messages.String(), err
 }
 
 // get fetches a URL from the host, asking for a host name if one is given.

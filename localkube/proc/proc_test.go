@@ -16,7 +16,7 @@ func newDir(t *testing.T) Dir {
 
 func awaitLog(t *testing.T, d Dir, name, want string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(poll) {
+	for deadline := time.Now().Add(20 * time.Second); ; <-time.After(poll) {
 		log, err := os.ReadFile(d.Log(name))
 		if strings.Contains(string(log), want) {
 			return

@@ -73,20 +73,9 @@ func Compile(o *markettypes.Order) (Order, error) {
 }
 
 func (o *Order) addUnit(i int, u *deploymenttypes.ResourceUnit) error {
-	storage := uint64(0)
-	for _, v := range u.Storage {
-		if storage += min(v.Bytes, maxQuantity+1); storage > maxQuantity {
-			break
-		}
-		o.Volumes = append(o.Volumes, v.Attributes...)
-	}
-	switch {
-	case u.Count == 0 || u.Count > maxCount || len(u.Endpoints) > maxSmall || u.Gpu.Count > maxSmall:
-		return fmt.Errorf("count %d, %d endpoints, %d gpus: %w", u.Count, len(u.Endpoints), u.Gpu.Count, ErrMalformed)
-	case u.CpuMilli > maxQuantity || u.MemoryBytes > maxQuantity || storage > maxQuantity:
-		return fmt.Errorf("cpu %dm, memory %d, storage %d are beyond any node: %w", u.CpuMilli, u.MemoryBytes, storage, ErrMalformed)
-	case u.Price.Amount.IsNil() || u.Price.Amount.IsNegative() || u.Price.Amount.BigInt().BitLen() > 200:
-		return fmt.Errorf("price %s: %w", u.Price, ErrMalformed)
+	storage := o.addVolumes(u.Storage)
+	if err := checkUnit(u, storage); err != nil {
+		return err
 	}
 	if i == 0 {
 		o.Denom = u.Price.Denom
@@ -110,5 +99,29 @@ func (o *Order) addUnit(i int, u *deploymenttypes.ResourceUnit) error {
 	o.Totals.StorageBytes += storage * count
 	o.Totals.GPUs += uint64(u.Gpu.Count) * count
 	o.Totals.Endpoints += uint64(len(u.Endpoints))
+	return nil
+}
+
+// addVolumes notes what the volumes must be and returns their size in all, or something above maxQuantity.
+func (o *Order) addVolumes(volumes []deploymenttypes.Volume) (bytes uint64) {
+	for _, v := range volumes {
+		if bytes += min(v.Bytes, maxQuantity+1); bytes > maxQuantity {
+			return bytes
+		}
+		o.Volumes = append(o.Volumes, v.Attributes...)
+	}
+	return bytes
+}
+
+// checkUnit refuses numbers that the chain should not have let through.
+func checkUnit(u *deploymenttypes.ResourceUnit, storage uint64) error {
+	switch {
+	case u.Count == 0 || u.Count > maxCount || len(u.Endpoints) > maxSmall || u.Gpu.Count > maxSmall:
+		return fmt.Errorf("count %d, %d endpoints, %d gpus: %w", u.Count, len(u.Endpoints), u.Gpu.Count, ErrMalformed)
+	case u.CpuMilli > maxQuantity || u.MemoryBytes > maxQuantity || storage > maxQuantity:
+		return fmt.Errorf("cpu %dm, memory %d, storage %d are beyond any node: %w", u.CpuMilli, u.MemoryBytes, storage, ErrMalformed)
+	case u.Price.Amount.IsNil() || u.Price.Amount.IsNegative() || u.Price.Amount.BigInt().BitLen() > 200:
+		return fmt.Errorf("price %s: %w", u.Price, ErrMalformed)
+	}
 	return nil
 }

@@ -105,13 +105,7 @@ func New(cfg Config, o Options) (_ *Daemon, err error) {
 
 // openChain sets up the key, the reader, the sender and the follower.
 func (d *Daemon) openChain(o Options) (err error) {
-	kr := o.Keyring
-	if kr == nil {
-		if kr, err = o.Home.Keyring(d.cfg.Chain.KeyringBackend, o.Input); err != nil {
-			return err
-		}
-	}
-	if d.client, err = holdKey(d.cfg.Chain, kr, d.log); err != nil {
+	if d.client, err = d.openClient(o); err != nil {
 		return err
 	}
 	d.provider = d.client.Address().String()
@@ -126,6 +120,18 @@ func (d *Daemon) openChain(o Options) (err error) {
 		Provider: d.provider, PlaceFile: o.Home.placeFile(), Poll: o.Poll, Log: d.log,
 	}, d.client.Head, d.client.RPC(), d.reader, d.hints.C())
 	return err
+}
+
+// openClient opens the keyring and connects with the key.
+func (d *Daemon) openClient(o Options) (*client.Client, error) {
+	if o.Keyring != nil {
+		return d.cfg.Chain.Client(o.Keyring)
+	}
+	kr, err := o.Home.Keyring(d.cfg.Chain.KeyringBackend, o.Input)
+	if err != nil {
+		return nil, err
+	}
+	return holdKey(d.cfg.Chain, kr, d.log)
 }
 
 // openLoops sets up bidding, leases and the gateway.
@@ -175,7 +181,7 @@ const stopWithin = 9 * time.Second
 func (d *Daemon) Run(ctx context.Context) error {
 	defer d.unlock()
 	g, ctx := errgroup.WithContext(ctx)
-	for name, part := range map[string]func(context.Context) error{
+	parts := map[string]func(context.Context) error{
 		"block hints":    d.hints.Run,
 		"chain follower": func(ctx context.Context) error { return d.follower.Run(ctx, d.sink) },
 		"bid loop":       d.bids.Run,
@@ -186,7 +192,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 		"block time":     d.keepBlockTime,
 		"capacity":       d.keepNodes,
 		"earnings":       d.keepWithdrawing,
-	} {
+	}
+	// A cluster that has to watch and repair what it runs, for depends_on and drift, does so as one more part.
+	if c, ok := d.cluster.(interface{ Run(context.Context) error }); ok {
+		parts["cluster"] = c.Run
+	}
+	for name, part := range parts {
 		g.Go(func() error {
 			if err := part(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				return fmt.Errorf("%s: %w", name, err)

@@ -15,7 +15,6 @@ import (
 	"cosmossdk.io/math"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
-	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
 	"berth.dev/berth/client"
 	"berth.dev/berth/manifest"
@@ -208,16 +207,6 @@ func (w *world) leaseState(id markettypes.LeaseID) markettypes.QueryLeaseRespons
 		w.t.Fatal(err)
 	}
 	return *res
-}
-
-func (w *world) balance() math.Int {
-	w.t.Helper()
-	res, err := banktypes.NewQueryClient(w.tenant.Conn()).Balance(context.Background(),
-		&banktypes.QueryBalanceRequest{Address: w.provider(), Denom: units.BaseDenom})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return res.Balance.Amount
 }
 
 // bidsMade counts the bids of the provider on an order in all blocks so far, and those that the chain refused.

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"errors"
 	"math"
 	"testing"
 
@@ -62,7 +63,7 @@ func TestReserveTwiceIsRefused(t *testing.T) {
 	if _, ok, err := v.Reserve(key(1), []Unit{unit(1, 1, 1)}); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	if _, _, err := v.Reserve(key(1), []Unit{unit(1, 1, 1)}); err != ErrReserved {
+	if _, _, err := v.Reserve(key(1), []Unit{unit(1, 1, 1)}); !errors.Is(err, ErrReserved) {
 		t.Fatalf("err = %v, want ErrReserved", err)
 	}
 }
@@ -133,7 +134,7 @@ func TestNeverOvercommitted(t *testing.T) {
 				_, fits := v.Fits(units)
 				_, ok, err := v.Reserve(key(k), units)
 				if _, dup := live[k]; dup {
-					if err != ErrReserved {
+					if !errors.Is(err, ErrReserved) {
 						t.Fatalf("second reservation of %d: %v", k, err)
 					}
 					return

@@ -86,7 +86,7 @@ func TestSaveLoad(t *testing.T) {
 
 func TestBadConfig(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"unknown key":     {"default_netwrok: x\n", "default_netwrok"},
+		"unknown key":     {"default_networks: x\n", "default_networks"},
 		"bad backend":     {"keyring_backend: memory\n", "memory"},
 		"no such network": {"default_network: a\nnetworks: {b: {node: x}}\n", "have: b"},
 		"no node":         {"networks: {b: {chain_id: x}}\n", "networks.b.node"},

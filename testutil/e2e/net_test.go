@@ -54,6 +54,10 @@ func runTests(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
+	// Containers run in user namespaces and must be able to reach what lies below.
+	if err := os.Chmod(state, 0o755); err != nil {
+		return 1, err
+	}
 	start := time.Now()
 	out, err := program(context.Background(), "berth", "devnet", "up", "--state", state, "--ports-base", strconv.Itoa(portsBase), "-o", "json")
 	defer func() {

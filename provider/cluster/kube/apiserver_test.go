@@ -44,7 +44,7 @@ func serve(t *testing.T, cfg Config) (*apiServer, *Cluster) {
 		t.Fatal(err)
 	}
 	cfg.Kubeconfig, cfg.Provider, cfg.Domain = file, testLease.Provider, "east.test"
-	c, err := New(cfg)
+	c, err := connect(cfg, -1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

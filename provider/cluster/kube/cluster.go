@@ -51,7 +51,10 @@ var _ cluster.Cluster = (*Cluster)(nil)
 
 // New returns the driver of a cluster, or an error if the configuration or the kubeconfig cannot be used. It makes no
 // request.
-func New(cfg Config) (*Cluster, error) {
+func New(cfg Config) (*Cluster, error) { return connect(cfg, qps, burst) }
+
+// connect is New with a limit of requests per second; a negative one is none.
+func connect(cfg Config, qps float32, burst int) (*Cluster, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}

@@ -416,8 +416,6 @@ func TestConfigValidate(t *testing.T) {
 		"half a gateway":     func(c *Config) { c.GatewayName = "gw" },
 		"range":              func(c *Config) { c.DenyCIDRs = []string{"10.0.0.1"} },
 		"mapped range":       func(c *Config) { c.DenyCIDRs = []string{"::ffff:10.0.0.0/104"} },
-		"factor above 1":     func(c *Config) { c.CPUFactor = 1.1 },
-		"negative factor":    func(c *Config) { c.MemoryFactor = -1 },
 		"drain too long":     func(c *Config) { c.DrainSeconds = maxDrainSeconds + 1 },
 		"root as a user":     func(c *Config) { c.ImageUsers = map[string]int64{"a": 0} },
 		"missing kubeconfig": func(c *Config) { c.Kubeconfig = "/nonexistent" },

@@ -75,10 +75,7 @@ type Config struct {
 	// in time; 5 if 0.
 	DrainSeconds int64
 
-	// CPUFactor, MemoryFactor and StorageFactor are the parts of the nodes that this provider may sell, in (0, 1]; 0
-	// means 1.
-	CPUFactor, MemoryFactor, StorageFactor float64
-	// Shared says that other Berth providers sell the rest of the same nodes: their pods are not counted as foreign.
+	// Shared says that other Berth providers sell a part of the same nodes: their pods are not counted as foreign.
 	Shared bool
 
 	// Logger gets what the reconcile loop does; discarded if nil.
@@ -96,7 +93,6 @@ func (c Config) withDefaults() Config {
 	}
 	c.GPUResource = or(c.GPUResource, "nvidia.com/gpu")
 	c.DrainSeconds = or(c.DrainSeconds, 5)
-	c.CPUFactor, c.MemoryFactor, c.StorageFactor = or(c.CPUFactor, 1), or(c.MemoryFactor, 1), or(c.StorageFactor, 1)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -137,11 +133,6 @@ func (c Config) Validate() error {
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("kube: address range: %w", err))
-		}
-	}
-	for _, f := range []float64{c.CPUFactor, c.MemoryFactor, c.StorageFactor} {
-		if !(f > 0 && f <= 1) {
-			errs = append(errs, fmt.Errorf("kube: capacity factor %v is not in (0, 1]", f))
 		}
 	}
 	if c.DrainSeconds < 0 || c.DrainSeconds > maxDrainSeconds {

@@ -32,7 +32,7 @@ func diff(rendered []*unstructured.Unstructured, l live) changes {
 		}
 	}
 	for k, have := range l {
-		if !wanted[k] && k.kind != kindNamespace && have.GetDeletionTimestamp() == nil && !inUse(have, l) {
+		if !wanted[k] && k.kind != kindNamespace && have.GetDeletionTimestamp() == nil && !inUse(have, l, wanted) {
 			c.remove = append(c.remove, k)
 		}
 	}
@@ -45,13 +45,15 @@ func diff(rendered []*unstructured.Unstructured, l live) changes {
 	return c
 }
 
-// inUse tells whether instances of a former manifest may still need an object: the values of their env.
-func inUse(o *unstructured.Unstructured, l live) bool {
+// inUse tells whether instances of a former manifest of a service that goes on may still need an object: the values of
+// their env.
+func inUse(o *unstructured.Unstructured, l live, wanted map[key]bool) bool {
 	if o.GetLabels()[labelRole] != roleEnv {
 		return false
 	}
-	d, ok := l[key{kindDeployment, o.GetLabels()[labelService]}]
-	return ok && !rolledOut(d)
+	k := key{kindDeployment, o.GetLabels()[labelService]}
+	d, ok := l[k]
+	return ok && wanted[k] && !rolledOut(d)
 }
 
 // rolledOut tells whether all instances of a Deployment are of its present template.

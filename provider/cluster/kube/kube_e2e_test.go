@@ -33,13 +33,16 @@ func setting(name, otherwise string) string {
 	return otherwise
 }
 
+// run sets the leases of this run apart from those of an earlier one, which may still be being removed.
+var run = time.Now().String()
+
 func config(t *testing.T) Config {
 	kubeconfig := os.Getenv("BERTH_E2E_KUBECONFIG")
 	if kubeconfig == "" {
 		t.Skip("BERTH_E2E_KUBECONFIG names no cluster")
 	}
 	return Config{
-		Kubeconfig: kubeconfig, Provider: "berth1e2eprovider" + digest([]byte(t.Name()), 4), Domain: "e2e.localhost",
+		Kubeconfig: kubeconfig, Provider: "berth1e2e" + digest([]byte(t.Name()+run), 6), Domain: "e2e.localhost",
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 }
@@ -69,6 +72,7 @@ func image() string { return setting("BERTH_E2E_IMAGE", "berth.local/hello:1") }
 
 func TestConformance(t *testing.T) {
 	clustertest.Run(t, func(t *testing.T) clustertest.Harness {
+		t.Parallel() // most of the time is spent waiting for the cluster
 		cfg := config(t)
 		c, stop := start(t, cfg)
 		return clustertest.Harness{
@@ -200,55 +204,53 @@ func TestEdges(t *testing.T) {
 	}
 }
 
-// TestIngress asks for a service by its host names through the ingress.
+// TestIngress asks for a service by its host names through the ingress, led there by HTTPRoutes and by Ingress objects.
 func TestIngress(t *testing.T) {
 	ingress := os.Getenv("BERTH_E2E_INGRESS")
 	if ingress == "" {
 		t.Skip("BERTH_E2E_INGRESS names no ingress")
 	}
-	c, _ := start(t, config(t))
-	web := clustertest.Service("web", image())
-	web.Expose[0].Accept = []string{"accepted.e2e.localhost"}
-	_, status := deploy(t, c, 1, web)
-	if len(status[0].URLs) != 2 {
-		t.Fatalf("urls %v, want the generated and the accepted one", status[0].URLs)
-	}
-	for _, u := range status[0].URLs {
-		host := strings.TrimPrefix(u, "http://")
-		await(t, host, func() (bool, string) {
-			code, body := get("http://"+ingress+"/", host)
-			return code == http.StatusOK, fmt.Sprint(code, " ", body)
+	for _, mode := range []RouteMode{RouteGateway, RouteIngress} {
+		t.Run(string(mode), func(t *testing.T) {
+			cfg := config(t)
+			cfg.RouteMode, cfg.IngressNamespaces = mode, []string{setting("BERTH_E2E_INGRESS_NAMESPACE", "ingress")}
+			if mode == RouteIngress {
+				cfg.IngressClass = setting("BERTH_E2E_INGRESS_CLASS", "traefik")
+			}
+			c, _ := start(t, cfg)
+			web := clustertest.Service("web", image())
+			web.Expose[0].Accept = []string{string(mode) + ".accepted.example"}
+			_, status := deploy(t, c, 1, web)
+			if len(status[0].URLs) != 2 {
+				t.Fatalf("urls %v, want the generated and the accepted one", status[0].URLs)
+			}
+			for _, u := range status[0].URLs {
+				host := strings.TrimPrefix(u, "http://")
+				await(t, host, func() (bool, string) {
+					code, body := get("http://"+ingress+"/", host)
+					return code == http.StatusOK, fmt.Sprint(code, " ", body)
+				})
+			}
+			if code, _ := get("http://"+ingress+"/", "nobody.e2e.localhost"); code == http.StatusOK {
+				t.Error("an unknown host is answered")
+			}
 		})
-	}
-	if code, _ := get("http://"+ingress+"/", "nobody.e2e.localhost"); code == http.StatusOK {
-		t.Error("an unknown host is answered")
 	}
 }
 
-// TestUpdateLosesNoRequest rolls a service while it is asked all the time.
+// TestUpdateLosesNoRequest rolls a service while it is asked all the time, by its port and by its host.
 func TestUpdateLosesNoRequest(t *testing.T) {
 	c, _ := start(t, config(t))
 	web := clustertest.Service("web", image())
-	web.Expose = []manifesttypes.Expose{exposed(9000, manifesttypes.PROTO_TCP, manifesttypes.To{Global: true})}
+	web.Expose = append(web.Expose, exposed(9000, manifesttypes.PROTO_TCP, manifesttypes.To{Global: true}))
 	id, status := deploy(t, c, 1, web)
-	address := fmt.Sprintf("http://%s:%d/", nodeAddress(t, c), status[0].Ports[0].ExternalPort)
 
 	ctx, cancel := context.WithCancel(t.Context())
-	type result struct {
-		asked, lost int
-		last        string
+	port := fmt.Sprintf("http://%s:%d/", nodeAddress(t, c), status[0].Ports[0].ExternalPort)
+	results := []<-chan requests{ask(ctx, t, port, "")}
+	if ingress := os.Getenv("BERTH_E2E_INGRESS"); ingress != "" {
+		results = append(results, ask(ctx, t, "http://"+ingress+"/", strings.TrimPrefix(status[0].URLs[0], "http://")))
 	}
-	results := make(chan result)
-	go func() {
-		var r result
-		for ctx.Err() == nil {
-			r.asked++
-			if code, body := get(address, ""); code != http.StatusOK {
-				r.lost, r.last = r.lost+1, body
-			}
-		}
-		results <- r
-	}()
 	web.Image = setting("BERTH_E2E_IMAGE_NEXT", "berth.local/hello:2")
 	if err := c.Apply(t.Context(), clustertest.Workload(id, web)); err != nil {
 		t.Fatal(err)
@@ -266,11 +268,42 @@ func TestUpdateLosesNoRequest(t *testing.T) {
 		return ok && len(pods.Items) == 1, what
 	})
 	cancel()
-	r := <-results
-	t.Logf("%d requests during the update, %d lost", r.asked, r.lost)
-	if r.lost > 0 {
-		t.Errorf("%d of %d requests were lost, the last one with: %s", r.lost, r.asked, r.last)
+	for _, result := range results {
+		r := <-result
+		t.Logf("%s: %d requests during the update, %d lost", r.address, r.asked, r.lost)
+		if r.lost > 0 {
+			t.Errorf("%s: %d of %d requests were lost, the last one with: %s", r.address, r.lost, r.asked, r.last)
+		}
 	}
+}
+
+// requests counts requests to an address and how many were not answered with 200.
+type requests struct {
+	address     string
+	asked, lost int
+	last        string
+}
+
+// ask waits for a first answer, as a node learns of a ready instance a moment later, and then asks one request after the
+// other until ctx ends.
+func ask(ctx context.Context, t *testing.T, address, host string) <-chan requests {
+	t.Helper()
+	await(t, "an answer of "+address+" "+host, func() (bool, string) {
+		code, body := get(address, host)
+		return code == http.StatusOK, body
+	})
+	out := make(chan requests, 1)
+	go func() {
+		r := requests{address: address + " " + host}
+		for ctx.Err() == nil {
+			r.asked++
+			if code, body := get(address, host); code != http.StatusOK {
+				r.lost, r.last = r.lost+1, body
+			}
+		}
+		out <- r
+	}()
+	return out
 }
 
 // TestDriftIsRepaired changes and deletes objects behind the driver's back; a pass brings them back, and the next one

@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"math"
 	"slices"
 	"strings"
 
@@ -14,10 +13,9 @@ import (
 
 // accounting says how nodes and pods are counted.
 type accounting struct {
-	provider           string // value of labelProvider of our pods
-	shared             bool
-	gpu                corev1.ResourceName
-	cpu, memory, store float64 // the parts of a node that we may sell
+	provider string // value of labelProvider of our pods
+	shared   bool
+	gpu      corev1.ResourceName
 }
 
 // usage is an amount of each resource.
@@ -65,20 +63,16 @@ func (a accounting) node(n *corev1.Node, foreign usage) cluster.Node {
 	all := a.amounts(n.Status.Allocatable)
 	return cluster.Node{
 		Name:           n.Name,
-		CPU:            cluster.MilliCPU(part(all.cpu, a.cpu)),
-		Memory:         cluster.Bytes(part(all.memory, a.memory)),
-		Storage:        cluster.Bytes(part(all.storage, a.store)),
-		GPU:            part(all.gpu, a.cpu),
-		ForeignCPU:     cluster.MilliCPU(partUp(foreign.cpu, a.cpu)),
-		ForeignMemory:  cluster.Bytes(partUp(foreign.memory, a.memory)),
-		ForeignStorage: cluster.Bytes(partUp(foreign.storage, a.store)),
-		ForeignGPU:     partUp(foreign.gpu, a.cpu),
+		CPU:            cluster.MilliCPU(all.cpu),
+		Memory:         cluster.Bytes(all.memory),
+		Storage:        cluster.Bytes(all.storage),
+		GPU:            all.gpu,
+		ForeignCPU:     cluster.MilliCPU(foreign.cpu),
+		ForeignMemory:  cluster.Bytes(foreign.memory),
+		ForeignStorage: cluster.Bytes(foreign.storage),
+		ForeignGPU:     foreign.gpu,
 	}
 }
-
-// part rounds down and partUp up, so that the parts of several providers never exceed the whole.
-func part(n int64, factor float64) int64   { return int64(math.Floor(float64(n) * factor)) }
-func partUp(n int64, factor float64) int64 { return int64(math.Ceil(float64(n) * factor)) }
 
 func (a accounting) amounts(l corev1.ResourceList) usage {
 	value := func(name corev1.ResourceName) resource.Quantity { return l[name] }

@@ -266,7 +266,6 @@ func (c *Cluster) Nodes(ctx context.Context) ([]cluster.Node, error) {
 	}
 	a := accounting{
 		provider: labelValue(c.cfg.Provider), shared: c.cfg.Shared, gpu: corev1.ResourceName(c.cfg.GPUResource),
-		cpu: c.cfg.CPUFactor, memory: c.cfg.MemoryFactor, store: c.cfg.StorageFactor,
 	}
 	return a.capacity(nodes, pods), nil
 }

@@ -161,13 +161,13 @@ func TestCapacity(t *testing.T) {
 		acc  accounting
 		want []cluster.Node
 	}{
-		"alone": {accounting{provider: "me", gpu: "nvidia.com/gpu", cpu: 1, memory: 1, store: 1}, []cluster.Node{
+		"alone": {accounting{provider: "me", gpu: "nvidia.com/gpu"}, []cluster.Node{
 			{Name: "a", CPU: 4000, Memory: 8 << 30, Storage: 101, GPU: 2, ForeignCPU: 2000, ForeignMemory: 2 << 30},
 			{Name: "b", CPU: 4000, Memory: 8 << 30, Storage: 101, GPU: 2, ForeignCPU: 3150, ForeignMemory: 1<<30 + 2<<20},
 		}},
-		"half of a shared node": {accounting{provider: "me", shared: true, gpu: "nvidia.com/gpu", cpu: 0.5, memory: 0.5, store: 0.5}, []cluster.Node{
-			{Name: "a", CPU: 2000, Memory: 4 << 30, Storage: 50, GPU: 1, ForeignCPU: 500, ForeignMemory: 1 << 29},
-			{Name: "b", CPU: 2000, Memory: 4 << 30, Storage: 50, GPU: 1, ForeignCPU: 1575, ForeignMemory: (1<<30 + 2<<20) / 2},
+		"on shared nodes": {accounting{provider: "me", shared: true, gpu: "nvidia.com/gpu"}, []cluster.Node{
+			{Name: "a", CPU: 4000, Memory: 8 << 30, Storage: 101, GPU: 2, ForeignCPU: 1000, ForeignMemory: 1 << 30},
+			{Name: "b", CPU: 4000, Memory: 8 << 30, Storage: 101, GPU: 2, ForeignCPU: 3150, ForeignMemory: 1<<30 + 2<<20},
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
