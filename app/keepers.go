@@ -1,6 +1,9 @@
 package app
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/cosmos/cosmos-sdk/baseapp"
 	"github.com/cosmos/cosmos-sdk/runtime"
 	authkeeper "github.com/cosmos/cosmos-sdk/x/auth/keeper"
@@ -75,7 +78,7 @@ var moduleAccounts = map[string][]string{
 // (INV-1). Governance's may: it spends what it is given.
 func blockedAddresses() map[string]bool {
 	blocked := make(map[string]bool, len(moduleAccounts))
-	for name := range moduleAccounts {
+	for _, name := range slices.Sorted(maps.Keys(moduleAccounts)) {
 		if name != govtypes.ModuleName {
 			blocked[authtypes.NewModuleAddress(name).String()] = true
 		}

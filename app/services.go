@@ -1,6 +1,9 @@
 package app
 
 import (
+	"maps"
+	"slices"
+
 	"cosmossdk.io/client/v2/autocli"
 	"cosmossdk.io/core/appmodule"
 
@@ -16,8 +19,8 @@ import (
 // AutoCLI describes the commands that are derived from the modules' services.
 func (app *App) AutoCLI() autocli.AppOptions {
 	modules := map[string]appmodule.AppModule{}
-	for name, m := range app.manager.Modules {
-		if am, ok := m.(appmodule.AppModule); ok {
+	for _, name := range slices.Sorted(maps.Keys(app.manager.Modules)) {
+		if am, ok := app.manager.Modules[name].(appmodule.AppModule); ok {
 			modules[name] = am
 		}
 	}

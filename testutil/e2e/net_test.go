@@ -136,7 +136,7 @@ type deployed struct {
 func deploy(t *testing.T, document string, flags ...string) deployed {
 	t.Helper()
 	var d deployed
-	berth(t, &d, append([]string{"deploy", "--yes", document}, flags...)...)
+	berth(t, &d, append([]string{"deploy", "--yes", "--ready-wait", "90s", document}, flags...)...)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

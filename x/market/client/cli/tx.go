@@ -4,6 +4,7 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -146,11 +147,7 @@ func newCreateLeaseCmd() *cobra.Command {
 }
 
 func newCloseLeaseCmd() *cobra.Command {
-	var names []string
-	for name := range reasons {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(reasons))
 	cmd := command(&cobra.Command{
 		Use:     "close-lease LEASE_ID",
 		Short:   "End a lease, as its tenant or its provider",
