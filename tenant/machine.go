@@ -20,6 +20,8 @@ type Timing struct {
 	ManifestWait time.Duration
 	// ReadyWait is how long services may take to become ready.
 	ReadyWait time.Duration
+	// AnswerWait is how long URLs may take to answer once all services are ready.
+	AnswerWait time.Duration
 	// Poll is how often the chain is looked at, PollProvider how often a provider.
 	Poll, PollProvider time.Duration
 	// LeaseCheck is how often it is checked that leases still stand while services start.
@@ -29,7 +31,7 @@ type Timing struct {
 // DefaultTiming suits blocks between half a second and some seconds.
 func DefaultTiming() Timing {
 	return Timing{
-		BidWait: 30 * time.Second, QuietBlocks: 2, ManifestWait: time.Minute, ReadyWait: 10 * time.Minute,
+		BidWait: 30 * time.Second, QuietBlocks: 2, ManifestWait: time.Minute, ReadyWait: 10 * time.Minute, AnswerWait: 5 * time.Second,
 		Poll: 150 * time.Millisecond, PollProvider: 250 * time.Millisecond, LeaseCheck: 3 * time.Second,
 	}
 }
@@ -46,6 +48,8 @@ type Machine struct {
 	// Rand gives salts; it must be cryptographically secure.
 	Rand   io.Reader
 	Timing Timing
+	// Reach asks the URLs before a deployment counts as done; nil leaves that out.
+	Reach Reach
 
 	mu       sync.Mutex // guards gateways
 	gateways map[string]Gateway

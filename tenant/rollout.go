@@ -88,7 +88,7 @@ func awaitRollout(ctx context.Context, m *Machine, s *State) (Step, error) {
 			return "", err
 		}
 		if rolledOut(views, expected) {
-			return StepDone, nil
+			return StepDone, m.awaitAnswers(ctx, views)
 		}
 		now := m.Clock.Now()
 		if now.Sub(start) >= m.Timing.ReadyWait {

@@ -158,7 +158,9 @@ func connectNetwork(cmd *cobra.Command) (*tenant.Machine, error) {
 		}
 		chainID = head.ChainID
 	}
-	return tenant.New(chain, tenant.Dialer(chainID, c), tenant.NewFileStore(dir, name), name), nil
+	m := tenant.New(chain, tenant.Dialer(chainID, c), tenant.NewFileStore(dir, name), name)
+	m.Reach = tenant.HTTPReach()
+	return m, nil
 }
 
 // chooseNetwork is the network of the configuration, or a nameless one for a node that is given alone.

@@ -38,7 +38,7 @@ func TestRefusals(t *testing.T) {
 // When nobody bids, the deployment stays open for a resume, and closing it gives everything back.
 func TestNoBidCanBeClosedWithItsRefund(t *testing.T) {
 	greedy := edited(t, example("hello"), "anywhere:\n      pricing", "anywhere:\n      attributes:\n        region: nowhere\n      pricing")
-	refused(t, 4, "berth close", "deploy", "--yes", "--bid-wait", "3s", greedy)
+	refused(t, 4, "get back what is left of the deposit", "deploy", "--yes", "--bid-wait", "3s", greedy)
 	var open []struct {
 		Dseq uint64 `json:"dseq"`
 	}
