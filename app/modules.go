@@ -99,6 +99,7 @@ func (app *App) setModules() {
 	autocliv1.RegisterQueryServer(app.GRPCQueryRouter(), runtimeservices.NewAutoCLIQueryService(app.manager.Modules))
 }
 
+//nolint:staticcheck // the SDK's own modules still have this type, and its manager takes it
 func (app *App) sdkModules() []module.AppModule {
 	cdc, registry := app.encoding.Codec, app.encoding.Registry
 	return []module.AppModule{

@@ -207,7 +207,7 @@ func startSupervisor(ctx context.Context, l layout, self string) error {
 	return await(ctx, 20*time.Second, "the supervisor to start", func(context.Context) error {
 		select {
 		case err := <-ended:
-			return fatal{fmt.Errorf("the supervisor ended at once (%v); see %s", err, l.log(supervisorName))}
+			return fatal{fmt.Errorf("the supervisor ended at once (%w); see %s", err, l.log(supervisorName))}
 		default:
 		}
 		if readPid(l.pid(supervisorName)) == 0 {

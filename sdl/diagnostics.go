@@ -151,7 +151,7 @@ func (l sourceLines) excerpt(line, column int) (string, bool) {
 
 // printable keeps control characters, which could drive a terminal, out of it.
 func printable(r rune) rune {
-	if r == '\t' || r >= ' ' && r != 0x7f && !(r >= 0x80 && r < 0xa0) {
+	if r == '\t' || r >= ' ' && r != 0x7f && (r < 0x80 || r >= 0xa0) {
 		return r
 	}
 	return '?'

@@ -94,7 +94,7 @@ func writeSecret(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // a file left behind does no harm
+	defer os.Remove(tmp.Name()) // a file left behind does no harm
 	_, err = tmp.Write(data)
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", tmp.Name(), err)

@@ -136,16 +136,8 @@ func adviseExpose(r *sdl.Reporter, o doc.Object, as *doc.Node, e *stack.Expose) 
 		public = public || t.Global && t.Service.At == nil
 	}
 	byHost := e.Proto == manifesttypes.PROTO_HTTP || e.Proto == manifesttypes.PROTO_HTTPS
-	if accept := o.Get("accept"); accept != nil && len(e.To) > 0 && (!public || !byHost) {
-		d := accept.Key().Problem("W-ACCEPT-IGNORED", "accept has no effect: the port is not open to anyone").
-			WithHint("add to: [{global: true}]")
-		if !byHost {
-			d = accept.Key().Problem("W-ACCEPT-IGNORED", "accept has no effect: a tcp port is not routed by host").
-				WithHint("add proto: http or proto: https")
-		}
-		r.Warn(d)
-	}
 	if !public || !byHost {
+		adviseAccept(r, o, e, byHost)
 		e.Accept = nil
 	}
 	outside := map[manifesttypes.Proto]uint32{manifesttypes.PROTO_HTTP: httpPort, manifesttypes.PROTO_HTTPS: httpsPort}[e.Proto]
@@ -153,6 +145,21 @@ func adviseExpose(r *sdl.Reporter, o doc.Object, as *doc.Node, e *stack.Expose) 
 		r.Warn(as.Problem("W-AS-INSIDE", "as is the port for other services; from outside, the port is that of the provider's %s, usually %d",
 			sdl.ProtoName(e.Proto), outside))
 	}
+}
+
+// adviseAccept warns of hosts on a port that is not routed by host, or not open to anyone.
+func adviseAccept(r *sdl.Reporter, o doc.Object, e *stack.Expose, byHost bool) {
+	accept := o.Get("accept")
+	if accept == nil || len(e.To) == 0 {
+		return
+	}
+	if byHost {
+		r.Warn(accept.Key().Problem("W-ACCEPT-IGNORED", "accept has no effect: the port is not open to anyone").
+			WithHint("add to: [{global: true}]"))
+		return
+	}
+	r.Warn(accept.Key().Problem("W-ACCEPT-IGNORED", "accept has no effect: a tcp port is not routed by host").
+		WithHint("add proto: http or proto: https"))
 }
 
 // readEnv reads environment variables: a list of NAME=VALUE in which the order counts, or a mapping. Values are never

@@ -11,7 +11,7 @@ func TestNearest(t *testing.T) {
 	keys := []string{"image", "depends-on", "args", "env", "expose"}
 	for word, want := range map[string]string{
 		"imagge": "image", "IMAGE": "image", "depend-on": "depends-on", "depends_on": "depends-on", "exposes": "expose", "agrs": "args",
-		"envs": "env", "enviroment": "", "": "", "x": "", "image": "", "ports": "", strings.Repeat("image", 20): "",
+		"envs": "env", "environs": "", "": "", "x": "", "image": "", "ports": "", strings.Repeat("image", 20): "",
 	} {
 		if got := suggest.Nearest(word, keys); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)

@@ -305,6 +305,8 @@ func (n *Net) WaitHeight(t testing.TB, height int64) {
 func (n *Net) WaitFor(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
 	for !holds() {
 		if lines := n.broken.take(); len(lines) > 0 {
 			t.Fatalf("broken invariants:\n%s", strings.Join(lines, "\n"))
@@ -312,7 +314,7 @@ func (n *Net) WaitFor(t testing.TB, what string, holds func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the chain did not come to %s within %s; it is at height %d", what, patience, n.Height())
 		}
-		time.Sleep(2 * time.Millisecond) // between two looks at the condition
+		<-look.C
 	}
 }
 

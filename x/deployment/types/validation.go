@@ -12,7 +12,7 @@ import (
 	providertypes "berth.dev/berth/x/provider/types"
 )
 
-// Validate checks that every group may be asked for: each by GroupSpec.Validate, with different names, all priced in
+// ValidateGroups checks that every group may be asked for: each by GroupSpec.Validate, with different names, all priced in
 // denom, no unit above maxUnitPrice.
 func ValidateGroups(groups []GroupSpec, denom string, maxUnitPrice math.Int) error {
 	if len(groups) < 1 || len(groups) > MaxGroups {

@@ -63,15 +63,15 @@ func (k *Keeper) openLease(ctx context.Context, o types.Order, b types.Bid) erro
 
 // closeLease ends one lease, pays it out, and asks for bids on its group again.
 func (k *Keeper) closeLease(ctx context.Context, id types.LeaseID, reason types.CloseReason) error {
-	l, err := k.liveLease(ctx, id)
-	if err != nil {
+	if _, err := k.liveLease(ctx, id); err != nil {
 		return err
 	}
 	if err := k.escrow.ClosePayment(ctx, id.PaymentID()); err != nil {
 		return errorsmod.Wrapf(err, "close the payment of lease %s", id)
 	}
 	// The escrow may have found the account dry and suspended the lease meanwhile.
-	if l, err = k.liveLease(ctx, id); err != nil {
+	l, err := k.liveLease(ctx, id)
+	if err != nil {
 		return err
 	}
 	o, err := k.Order(ctx, id.OrderID())

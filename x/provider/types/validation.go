@@ -17,8 +17,9 @@ const (
 	MaxTLSPins = 3
 	// TLSPinSize is the size of a pin: a SHA-256 digest.
 	TLSPinSize = 32
-	// MaxEmail and MaxWebsite are the longest contact texts, in bytes.
-	MaxEmail   = 254
+	// MaxEmail is the longest email address, in bytes.
+	MaxEmail = 254
+	// MaxWebsite is the longest address of a website, in bytes.
 	MaxWebsite = 256
 )
 
