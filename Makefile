@@ -57,8 +57,7 @@ race: ## The race detector on the concurrent packages
 
 .PHONY: e2e
 e2e: deps build ## The whole marketplace on a real Kubernetes (localkube); needs root
-	$(BIN)/localkube build
-	BERTH_BIN=$(BIN) go test -tags e2e -count=1 -timeout $(E2E_TIMEOUT) -v ./testutil/e2e/...
+	E2E_TIMEOUT=$(E2E_TIMEOUT) scripts/e2e.sh
 
 .PHONY: bench
 bench: ## Benchmarks; the figures of docs/benchmarks.md

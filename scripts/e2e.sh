@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# The end-to-end tests: localkube's own, the cluster conformance suite on a real Kubernetes, and the whole marketplace.
+# Needs root and the programs in bin/ (`make build`). Everything runs beside a user's devnet and is removed at the end.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=$PWD/bin
+state=$(mktemp -d)
+chmod 755 "$state" # containers run in user namespaces and must reach what lies below
+
+step() { printf '\n--- %s (%ss)\n' "$1" "$SECONDS"; }
+cleanup() {
+  "$bin/localkube" down --state "$state/kube" >/dev/null 2>&1 || true
+  rm -rf "$state"
+}
+trap cleanup EXIT
+
+step "build localkube's components"
+"$bin/localkube" build
+
+step "localkube"
+(cd localkube && CGO_ENABLED=0 go test -trimpath -tags e2e -count=1 -timeout 10m ./e2e)
+
+step "the conformance suite on a real cluster"
+"$bin/localkube" up --state "$state/kube" --name conform --link 10.207.0.0/30 --pods 10.251.0.0/24 --services 10.102.0.0/16 -o json >"$state/cluster.json"
+field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" "$state/cluster.json"; }
+for version in 1 2; do
+  "$bin/localkube" push --state "$state/kube" "berth.local/hello:$version" "$bin/hello" --env "HELLO_VERSION=$version"
+done
+BERTH_E2E_KUBECONFIG=$(field kubeconfig) BERTH_E2E_INGRESS=$(field http) BERTH_E2E_INGRESS_CLASS=$(field ingress_class) \
+  BERTH_E2E_INGRESS_NAMESPACE=$(field ingress_namespace) \
+  go test -tags e2e -count=1 -timeout 15m ./provider/cluster/kube
+"$bin/localkube" down --state "$state/kube"
+
+step "the marketplace"
+BERTH_BIN=$bin go test -tags e2e -count=1 -timeout "${E2E_TIMEOUT:-25m}" -v ./testutil/e2e/...
+step "end-to-end tests are done"
