@@ -34,6 +34,7 @@ release: ## Build the three programs for release: reproducible paths, signatures
 devnet: deps build ## From a clean clone to a URL: chain, Kubernetes, two providers, examples/hello deployed
 	$(BIN)/berth devnet up
 	$(BIN)/berth deploy --yes examples/hello/deploy.yaml
+	@printf '\nStop everything and remove it:\n  %s devnet down\n' bin/berth
 
 .PHONY: devnet-down
 devnet-down: build ## Stop the devnet and remove everything that it made

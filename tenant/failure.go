@@ -38,6 +38,7 @@ const (
 	HintFund      Hint = "fund"      // put funds into the account
 	HintTopUp     Hint = "topup"     // deposit more for the deployment
 	HintLogs      Hint = "logs"      // read the logs
+	HintFollow    Hint = "follow"    // follow the logs
 	HintStatus    Hint = "status"    // look at the deployment
 	HintUpdate    Hint = "update"    // send a corrected document
 	HintDeploy    Hint = "deploy"    // deploy anew

@@ -208,7 +208,7 @@ func (s *session) deployed(ctx context.Context, st *tenant.State) error {
 
 // nextText lists the commands of everyday use.
 func (s *session) nextText(st *tenant.Status) string {
-	f := &tenant.Failure{Dseq: st.Dseq, Hints: []tenant.Hint{tenant.HintStatus, tenant.HintLogs, tenant.HintUpdate, tenant.HintTopUp, tenant.HintClose}}
+	f := &tenant.Failure{Dseq: st.Dseq, Hints: []tenant.Hint{tenant.HintStatus, tenant.HintFollow, tenant.HintUpdate, tenant.HintTopUp, tenant.HintClose}}
 	next := nextCommands(s.self, f)
 	return "\nNext:\n  " + strings.Join(next, "\n  ") + "\n"
 }
