@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	manifesttypes "berth.dev/berth/manifest/types"
+	markettypes "berth.dev/berth/x/market/types"
 )
 
 const (
@@ -41,14 +44,18 @@ func sendManifests(ctx context.Context, m *Machine, s *State) (Step, error) {
 	return StepRollout, nil
 }
 
-// sendManifest tries until the provider takes the manifest of group i, refuses it, or time is up.
+// sendManifest gives the provider of group i its manifest.
 func (m *Machine) sendManifest(ctx context.Context, s *State, i int) error {
 	g := s.Groups[i]
 	env, err := g.envelope()
 	if err != nil {
 		return err
 	}
-	lease := s.BidID(i)
+	return m.putManifest(ctx, s.BidID(i), g.Name, env)
+}
+
+// putManifest tries until the provider takes the manifest of a group, refuses it, or time is up.
+func (m *Machine) putManifest(ctx context.Context, lease markettypes.LeaseID, group string, env manifesttypes.Envelope) error {
 	start, warned := m.Clock.Now(), false
 	for pause := m.Timing.Poll; ; pause = min(2*pause, 2*time.Second) {
 		err := m.call(ctx, lease.Provider, putTimeout, func(ctx context.Context, gw Gateway) error { return gw.PutManifest(ctx, lease, env) })
@@ -60,11 +67,11 @@ func (m *Machine) sendManifest(ctx context.Context, s *State, i int) error {
 		}
 		waited := m.Clock.Now().Sub(start)
 		if errors.Is(err, ErrRefused) && waited >= refusalGrace || waited >= m.Timing.ManifestWait {
-			return failf(KindLease, []Hint{HintResume, HintStatus, HintClose}, "send the manifest of group %q to %s: %w", g.Name, lease.Provider, err)
+			return failf(KindLease, []Hint{HintResume, HintStatus, HintClose}, "send the manifest of group %q to %s: %w", group, lease.Provider, err)
 		}
 		if !warned && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrNotHere) { // those two pass when it is up to date
 			warned = true
-			m.tell(Warned{fmt.Sprintf("group %q: %s; trying again for up to %s", g.Name, err, m.Timing.ManifestWait)})
+			m.tell(Warned{fmt.Sprintf("group %q: %s; trying again for up to %s", group, err, m.Timing.ManifestWait)})
 		}
 		if err := m.Clock.Sleep(ctx, pause); err != nil {
 			return err

@@ -105,6 +105,7 @@ func newRoot(connect connector) *cobra.Command {
 		newLogsCommand(connect),
 		newUpdateCommand(connect),
 		newTopUpCommand(connect),
+		newManifestCommand(connect),
 		newCloseCommand(connect),
 		newListCommand(connect),
 		newBidsCommand(connect),

@@ -185,11 +185,11 @@ func TestBadDocument(t *testing.T) {
 	require.Contains(t, stderr, "imag")
 }
 
-func readSealed(t *testing.T, name string) sealedManifest {
+func readSealed(t *testing.T, name string) manifest.Sealed {
 	t.Helper()
 	bz, err := os.ReadFile(name)
 	require.NoError(t, err)
-	var s sealedManifest
+	var s manifest.Sealed
 	require.NoError(t, json.Unmarshal(bz, &s))
 	return s
 }

@@ -20,7 +20,6 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"berth.dev/berth/manifest"
-	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/chainspec"
 	"berth.dev/berth/sdl/compile"
@@ -40,19 +39,6 @@ const (
 
 // errBadDocument means that a document has errors, which have been written to stderr.
 var errBadDocument = errors.New("the document has errors")
-
-// sealedManifest is the file that keeps what must be sent to the providers once there are leases. It holds the
-// manifests with their secrets and salts.
-type sealedManifest struct {
-	Owner string `json:"owner"`
-	Dseq  uint64 `json:"dseq"`
-	// Root is the manifest hash on chain, in hexadecimal digits.
-	Root string `json:"root"`
-	// Salts are the groups' salts by name, so that an update of an unchanged group keeps its leaf.
-	Salts map[string]string `json:"salts"`
-	// Envelopes are what each group's provider is sent; bytes are in base64.
-	Envelopes []manifesttypes.Envelope `json:"envelopes"`
-}
 
 // addDocumentCommands adds the commands that take a document to those of the deployment module.
 func addDocumentCommands(root *cobra.Command) {
@@ -272,8 +258,8 @@ func sealTo(cmd *cobra.Command, document string, id deploymenttypes.DeploymentID
 }
 
 // seal binds the plan's manifests with the salts of before, and new random ones for groups that had none.
-func seal(id deploymenttypes.DeploymentID, plan *sdl.Plan, known map[string]string) (sealedManifest, []byte, error) {
-	sealed := sealedManifest{Owner: id.Owner, Dseq: id.Dseq, Salts: map[string]string{}}
+func seal(id deploymenttypes.DeploymentID, plan *sdl.Plan, known map[string]string) (manifest.Sealed, []byte, error) {
+	sealed := manifest.Sealed{Owner: id.Owner, Dseq: id.Dseq, Salts: map[string]string{}}
 	salts := make([][]byte, len(plan.Manifests))
 	for i, m := range plan.Manifests {
 		if text, ok := known[m.Name]; ok {
@@ -304,7 +290,7 @@ func readSalts(name string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var before sealedManifest
+	var before manifest.Sealed
 	if err := json.Unmarshal(data, &before); err != nil {
 		return nil, fmt.Errorf("%s is not a sealed manifest: %w", name, err)
 	}
