@@ -100,6 +100,9 @@ func (c Config) check() error {
 		if os.Geteuid() != 0 {
 			return &MissingError{"localkube needs root for network namespaces and containers"}
 		}
+		if err := reachable(c.State); err != nil {
+			return err
+		}
 	}
 	for _, port := range c.ports().all() {
 		l, err := net.Listen("tcp", local(port))
@@ -109,6 +112,25 @@ func (c Config) check() error {
 		_ = l.Close()
 	}
 	return nil
+}
+
+// reachable refuses a directory that other users cannot come to: containers run in user namespaces, as nobody that the
+// machine knows, and their file systems lie below it.
+func reachable(dir string) error {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("find the state directory: %w", err)
+	}
+	for ; ; abs = filepath.Dir(abs) {
+		st, err := os.Stat(abs)
+		if err == nil && st.Mode().Perm()&0o001 == 0 {
+			return fmt.Errorf("%s cannot be entered by others (mode %#o), and containers run as others: choose another --state, or chmod o+x it",
+				abs, st.Mode().Perm())
+		}
+		if abs == filepath.Dir(abs) {
+			return nil
+		}
+	}
 }
 
 // program finds one of Berth's programs.

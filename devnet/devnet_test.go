@@ -52,6 +52,26 @@ func TestATakenPortIsNamed(t *testing.T) {
 	}
 }
 
+func TestReachableRefusesWhatContainersCannotEnter(t *testing.T) {
+	open := filepath.Join(t.TempDir(), "open")
+	closed := filepath.Join(open, "closed")
+	if err := os.MkdirAll(filepath.Join(closed, "state"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// Directories of tests are closed to others themselves, so the walk is looked at from one that is named.
+	if err := os.Chmod(closed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{closed, filepath.Join(closed, "state"), filepath.Join(closed, "absent")} {
+		if err := reachable(dir); err == nil || !strings.Contains(err.Error(), closed+" cannot be entered") {
+			t.Errorf("reachable(%s) = %v, want %s to be named", dir, err, closed)
+		}
+	}
+	if err := reachable("/"); err != nil {
+		t.Errorf("reachable(/) = %v", err)
+	}
+}
+
 func TestUpWithoutProgramsLeavesNoProcess(t *testing.T) {
 	c := valid(t)
 	c.Programs = t.TempDir()
