@@ -33,6 +33,9 @@ type Config struct {
 	Cluster string
 	// Kubeconfig names a cluster to use instead of localkube.
 	Kubeconfig string
+	// HTTP is the address of that cluster's http entry, to which the devnet's URLs lead; empty means that they lead
+	// nowhere from here.
+	HTTP string
 	// Validators is how many nodes make blocks; at least 1.
 	Validators int
 	// PortsBase moves all ports, so that several devnets can run side by side; 0 means the usual ports.

@@ -27,6 +27,9 @@ func Down(ctx context.Context, c Config, say Progress, out io.Writer) error {
 		return err
 	}
 	say("chain and providers are stopped")
+	if info, err := Load(c.State); err == nil && info.Cluster == ClusterKubeconfig {
+		say("what ran on your cluster is still there; remove it with: kubectl --kubeconfig %s delete namespace -l berth.dev/lease", info.Kubeconfig)
+	}
 	if err := c.localkubeDown(ctx, l, out); err != nil {
 		return err
 	}

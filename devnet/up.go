@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
@@ -157,7 +158,14 @@ func (c Config) startCluster(ctx context.Context, l layout, say Progress, out io
 	case ClusterSimulated:
 		return kube{}, nil
 	case ClusterKubeconfig:
-		return kube{Kubeconfig: c.Kubeconfig}, nil
+		path, err := filepath.Abs(c.Kubeconfig)
+		if err != nil {
+			return kube{}, fmt.Errorf("find the kubeconfig: %w", err)
+		}
+		if !isFile(path) {
+			return kube{}, fmt.Errorf("there is no kubeconfig at %s", path)
+		}
+		return kube{Kubeconfig: path, HTTP: c.HTTP}, nil
 	}
 	k, err := c.localkubeUp(ctx, l, out)
 	if err != nil {

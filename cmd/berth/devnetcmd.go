@@ -40,6 +40,7 @@ func newDevnetCommand() *cobra.Command {
 	for _, start := range []*cobra.Command{up, reset} {
 		start.Flags().StringVar(&c.Cluster, "cluster", devnet.ClusterLocalkube, "what runs workloads: localkube or simulated")
 		start.Flags().StringVar(&c.Kubeconfig, "kubeconfig", "", "use the cluster of this kubeconfig instead of localkube")
+		start.Flags().StringVar(&c.HTTP, "http", "", "HOST:PORT of that cluster's http entry, to which the devnet's URLs lead")
 		start.Flags().IntVar(&c.Validators, "validators", 1, "number of nodes that make blocks")
 		start.Flags().IntVar(&c.PortsBase, "ports-base", 0, "first of the ports to use, instead of the usual ones")
 	}
