@@ -71,3 +71,8 @@ func (q queryServer) withGroups(ctx context.Context, d types.Deployment) (types.
 	gs, err := q.k.Groups(ctx, d.Id)
 	return types.QueryDeploymentResponse{Deployment: d, Groups: gs}, err
 }
+
+// PruneFloor returns an owner's prune floor.
+func (q queryServer) PruneFloor(context.Context, *types.QueryPruneFloorRequest) (*types.QueryPruneFloorResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "not built yet")
+}

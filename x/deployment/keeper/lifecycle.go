@@ -23,7 +23,7 @@ func (k *Keeper) create(ctx context.Context, msg *types.MsgCreateDeployment) err
 	if err != nil {
 		return err
 	}
-	if err := k.escrow.OpenAccount(ctx, d.Id.EscrowID(), owner, msg.Deposit); err != nil {
+	if err := k.escrow.OpenAccount(ctx, d.Id.EscrowID(), owner, msg.Deposit, msg.DepositSources); err != nil {
 		return errorsmod.Wrapf(err, "open the escrow account of %s", d.Id)
 	}
 	if err := k.setDeployment(ctx, d); err != nil {

@@ -7,6 +7,7 @@ import (
 	errorsmod "cosmossdk.io/errors"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
 	"berth.dev/berth/x/deployment/types"
 )
@@ -96,4 +97,19 @@ func (m msgServer) UpdateParams(ctx context.Context, msg *types.MsgUpdateParams)
 		return nil, types.ErrUnauthorized.Wrapf("parameters are changed by %s, not by %s", m.authority, msg.Authority)
 	}
 	return &types.MsgUpdateParamsResponse{}, m.params.Set(ctx, msg.Params)
+}
+
+// PauseGroup ends a group's lease and order until it is started again.
+func (m msgServer) PauseGroup(context.Context, *types.MsgPauseGroup) (*types.MsgPauseGroupResponse, error) {
+	return nil, errorsmod.Wrap(sdkerrors.ErrNotSupported, "not built yet")
+}
+
+// StartGroup asks for bids on a paused group again.
+func (m msgServer) StartGroup(context.Context, *types.MsgStartGroup) (*types.MsgStartGroupResponse, error) {
+	return nil, errorsmod.Wrap(sdkerrors.ErrNotSupported, "not built yet")
+}
+
+// CloseGroup ends a group for good.
+func (m msgServer) CloseGroup(context.Context, *types.MsgCloseGroup) (*types.MsgCloseGroupResponse, error) {
+	return nil, errorsmod.Wrap(sdkerrors.ErrNotSupported, "not built yet")
 }

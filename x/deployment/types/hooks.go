@@ -26,4 +26,12 @@ type DeploymentHooks interface {
 	AfterDeploymentSuspended(ctx context.Context, d Deployment) error
 	// AfterDeploymentResumed runs when a deposit has filled the escrow account again.
 	AfterDeploymentResumed(ctx context.Context, d Deployment) error
+	// BeforeGroupStopped runs while the group is still open, before it is paused or closed. The hook ends the group's lease,
+	// with its payment, and its order.
+	BeforeGroupStopped(ctx context.Context, d Deployment, g Group) error
+	// AfterGroupStarted runs when a paused group is open again: the hook opens its next order.
+	AfterGroupStarted(ctx context.Context, d Deployment, g Group) error
+	// PruneDeployment removes what belonged to a closed deployment, at most limit records at a time; done says that nothing
+	// is left. The deployment itself goes after it.
+	PruneDeployment(ctx context.Context, d Deployment, limit int) (removed int, done bool, err error)
 }

@@ -4,6 +4,7 @@
 package types
 
 import (
+	types1 "berth.dev/berth/x/escrow/types"
 	context "context"
 	fmt "fmt"
 	_ "github.com/cosmos/cosmos-proto"
@@ -39,6 +40,9 @@ type MsgCreateDeployment struct {
 	ManifestHash []byte       `protobuf:"bytes,3,opt,name=manifest_hash,json=manifestHash,proto3" json:"manifest_hash,omitempty"`
 	Deposit      types.Coin   `protobuf:"bytes,4,opt,name=deposit,proto3" json:"deposit"`
 	Auction      Auction      `protobuf:"bytes,5,opt,name=auction,proto3" json:"auction"`
+	// deposit_sources are drawn in their order; none means the owner's balance.
+	DepositSources []types1.DepositSource `protobuf:"bytes,6,rep,name=deposit_sources,json=depositSources,proto3" json:"deposit_sources"`
+	Reclamation    Reclamation            `protobuf:"bytes,7,opt,name=reclamation,proto3" json:"reclamation"`
 }
 
 func (m *MsgCreateDeployment) Reset()         { *m = MsgCreateDeployment{} }
@@ -107,6 +111,20 @@ func (m *MsgCreateDeployment) GetAuction() Auction {
 		return m.Auction
 	}
 	return Auction{}
+}
+
+func (m *MsgCreateDeployment) GetDepositSources() []types1.DepositSource {
+	if m != nil {
+		return m.DepositSources
+	}
+	return nil
+}
+
+func (m *MsgCreateDeployment) GetReclamation() Reclamation {
+	if m != nil {
+		return m.Reclamation
+	}
+	return Reclamation{}
 }
 
 // MsgCreateDeploymentResponse is empty.
@@ -318,6 +336,252 @@ func (m *MsgCloseDeploymentResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_MsgCloseDeploymentResponse proto.InternalMessageInfo
 
+// MsgPauseGroup ends a group's lease and order until it is started again.
+type MsgPauseGroup struct {
+	Id GroupID `protobuf:"bytes,1,opt,name=id,proto3" json:"id"`
+}
+
+func (m *MsgPauseGroup) Reset()         { *m = MsgPauseGroup{} }
+func (m *MsgPauseGroup) String() string { return proto.CompactTextString(m) }
+func (*MsgPauseGroup) ProtoMessage()    {}
+func (*MsgPauseGroup) Descriptor() ([]byte, []int) {
+	return fileDescriptor_939d68ff2d13d39c, []int{6}
+}
+func (m *MsgPauseGroup) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgPauseGroup) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgPauseGroup.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgPauseGroup) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgPauseGroup.Merge(m, src)
+}
+func (m *MsgPauseGroup) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgPauseGroup) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgPauseGroup.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgPauseGroup proto.InternalMessageInfo
+
+func (m *MsgPauseGroup) GetId() GroupID {
+	if m != nil {
+		return m.Id
+	}
+	return GroupID{}
+}
+
+// MsgPauseGroupResponse is empty.
+type MsgPauseGroupResponse struct {
+}
+
+func (m *MsgPauseGroupResponse) Reset()         { *m = MsgPauseGroupResponse{} }
+func (m *MsgPauseGroupResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgPauseGroupResponse) ProtoMessage()    {}
+func (*MsgPauseGroupResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_939d68ff2d13d39c, []int{7}
+}
+func (m *MsgPauseGroupResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgPauseGroupResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgPauseGroupResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgPauseGroupResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgPauseGroupResponse.Merge(m, src)
+}
+func (m *MsgPauseGroupResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgPauseGroupResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgPauseGroupResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgPauseGroupResponse proto.InternalMessageInfo
+
+// MsgStartGroup asks for bids on a paused group again.
+type MsgStartGroup struct {
+	Id GroupID `protobuf:"bytes,1,opt,name=id,proto3" json:"id"`
+}
+
+func (m *MsgStartGroup) Reset()         { *m = MsgStartGroup{} }
+func (m *MsgStartGroup) String() string { return proto.CompactTextString(m) }
+func (*MsgStartGroup) ProtoMessage()    {}
+func (*MsgStartGroup) Descriptor() ([]byte, []int) {
+	return fileDescriptor_939d68ff2d13d39c, []int{8}
+}
+func (m *MsgStartGroup) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgStartGroup) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgStartGroup.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgStartGroup) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgStartGroup.Merge(m, src)
+}
+func (m *MsgStartGroup) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgStartGroup) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgStartGroup.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgStartGroup proto.InternalMessageInfo
+
+func (m *MsgStartGroup) GetId() GroupID {
+	if m != nil {
+		return m.Id
+	}
+	return GroupID{}
+}
+
+// MsgStartGroupResponse is empty.
+type MsgStartGroupResponse struct {
+}
+
+func (m *MsgStartGroupResponse) Reset()         { *m = MsgStartGroupResponse{} }
+func (m *MsgStartGroupResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgStartGroupResponse) ProtoMessage()    {}
+func (*MsgStartGroupResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_939d68ff2d13d39c, []int{9}
+}
+func (m *MsgStartGroupResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgStartGroupResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgStartGroupResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgStartGroupResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgStartGroupResponse.Merge(m, src)
+}
+func (m *MsgStartGroupResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgStartGroupResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgStartGroupResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgStartGroupResponse proto.InternalMessageInfo
+
+// MsgCloseGroup ends a group for good.
+type MsgCloseGroup struct {
+	Id GroupID `protobuf:"bytes,1,opt,name=id,proto3" json:"id"`
+}
+
+func (m *MsgCloseGroup) Reset()         { *m = MsgCloseGroup{} }
+func (m *MsgCloseGroup) String() string { return proto.CompactTextString(m) }
+func (*MsgCloseGroup) ProtoMessage()    {}
+func (*MsgCloseGroup) Descriptor() ([]byte, []int) {
+	return fileDescriptor_939d68ff2d13d39c, []int{10}
+}
+func (m *MsgCloseGroup) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgCloseGroup) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgCloseGroup.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgCloseGroup) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgCloseGroup.Merge(m, src)
+}
+func (m *MsgCloseGroup) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgCloseGroup) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgCloseGroup.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgCloseGroup proto.InternalMessageInfo
+
+func (m *MsgCloseGroup) GetId() GroupID {
+	if m != nil {
+		return m.Id
+	}
+	return GroupID{}
+}
+
+// MsgCloseGroupResponse is empty.
+type MsgCloseGroupResponse struct {
+}
+
+func (m *MsgCloseGroupResponse) Reset()         { *m = MsgCloseGroupResponse{} }
+func (m *MsgCloseGroupResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgCloseGroupResponse) ProtoMessage()    {}
+func (*MsgCloseGroupResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_939d68ff2d13d39c, []int{11}
+}
+func (m *MsgCloseGroupResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgCloseGroupResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgCloseGroupResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgCloseGroupResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgCloseGroupResponse.Merge(m, src)
+}
+func (m *MsgCloseGroupResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgCloseGroupResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgCloseGroupResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgCloseGroupResponse proto.InternalMessageInfo
+
 // MsgUpdateParams replaces the parameters.
 type MsgUpdateParams struct {
 	Authority string `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
@@ -328,7 +592,7 @@ func (m *MsgUpdateParams) Reset()         { *m = MsgUpdateParams{} }
 func (m *MsgUpdateParams) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParams) ProtoMessage()    {}
 func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
-	return fileDescriptor_939d68ff2d13d39c, []int{6}
+	return fileDescriptor_939d68ff2d13d39c, []int{12}
 }
 func (m *MsgUpdateParams) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -379,7 +643,7 @@ func (m *MsgUpdateParamsResponse) Reset()         { *m = MsgUpdateParamsResponse
 func (m *MsgUpdateParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParamsResponse) ProtoMessage()    {}
 func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_939d68ff2d13d39c, []int{7}
+	return fileDescriptor_939d68ff2d13d39c, []int{13}
 }
 func (m *MsgUpdateParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -415,6 +679,12 @@ func init() {
 	proto.RegisterType((*MsgUpdateDeploymentResponse)(nil), "berth.deployment.v1.MsgUpdateDeploymentResponse")
 	proto.RegisterType((*MsgCloseDeployment)(nil), "berth.deployment.v1.MsgCloseDeployment")
 	proto.RegisterType((*MsgCloseDeploymentResponse)(nil), "berth.deployment.v1.MsgCloseDeploymentResponse")
+	proto.RegisterType((*MsgPauseGroup)(nil), "berth.deployment.v1.MsgPauseGroup")
+	proto.RegisterType((*MsgPauseGroupResponse)(nil), "berth.deployment.v1.MsgPauseGroupResponse")
+	proto.RegisterType((*MsgStartGroup)(nil), "berth.deployment.v1.MsgStartGroup")
+	proto.RegisterType((*MsgStartGroupResponse)(nil), "berth.deployment.v1.MsgStartGroupResponse")
+	proto.RegisterType((*MsgCloseGroup)(nil), "berth.deployment.v1.MsgCloseGroup")
+	proto.RegisterType((*MsgCloseGroupResponse)(nil), "berth.deployment.v1.MsgCloseGroupResponse")
 	proto.RegisterType((*MsgUpdateParams)(nil), "berth.deployment.v1.MsgUpdateParams")
 	proto.RegisterType((*MsgUpdateParamsResponse)(nil), "berth.deployment.v1.MsgUpdateParamsResponse")
 }
@@ -422,47 +692,57 @@ func init() {
 func init() { proto.RegisterFile("berth/deployment/v1/tx.proto", fileDescriptor_939d68ff2d13d39c) }
 
 var fileDescriptor_939d68ff2d13d39c = []byte{
-	// 630 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x55, 0xbf, 0x6f, 0xd3, 0x40,
-	0x14, 0x8e, 0x1d, 0x9a, 0x2a, 0x97, 0xa0, 0x82, 0x5b, 0xa9, 0x8e, 0x1b, 0xdc, 0x60, 0x8a, 0x88,
-	0x22, 0xb0, 0x49, 0x2a, 0x31, 0x44, 0x55, 0xa5, 0xa4, 0x95, 0x80, 0xa1, 0x12, 0x4a, 0xc5, 0xc2,
-	0x52, 0x39, 0xf1, 0xe1, 0x58, 0xd4, 0x3e, 0xcb, 0x77, 0x89, 0x92, 0x0d, 0x31, 0x32, 0xf1, 0x1f,
-	0xb0, 0x32, 0x66, 0x60, 0x85, 0xb9, 0x63, 0xc5, 0xc4, 0x84, 0x50, 0x22, 0x94, 0x7f, 0x03, 0xd9,
-	0x77, 0xce, 0x0f, 0xdb, 0xa9, 0x32, 0x74, 0x89, 0x72, 0xef, 0x7d, 0xef, 0xbd, 0xef, 0x7b, 0xf7,
-	0xe5, 0x02, 0x8a, 0x6d, 0xe8, 0x91, 0xae, 0x66, 0x40, 0xf7, 0x12, 0x0d, 0x6d, 0xe8, 0x10, 0xad,
-	0x5f, 0xd5, 0xc8, 0x40, 0x75, 0x3d, 0x44, 0x90, 0xb0, 0x1d, 0x64, 0xd5, 0x79, 0x56, 0xed, 0x57,
-	0xa5, 0xfb, 0xba, 0x6d, 0x39, 0x48, 0x0b, 0x3e, 0x29, 0x4e, 0xda, 0x4f, 0xec, 0x32, 0x74, 0x21,
-	0x66, 0x00, 0xb9, 0x83, 0xb0, 0x8d, 0xb0, 0xd6, 0xd6, 0x31, 0xd4, 0xfa, 0xd5, 0x36, 0x24, 0x7a,
-	0x55, 0xeb, 0x20, 0xcb, 0x61, 0xf9, 0x5d, 0x96, 0xb7, 0xb1, 0xe9, 0x97, 0xda, 0xd8, 0x64, 0x89,
-	0x02, 0x4d, 0x5c, 0x04, 0x27, 0x8d, 0x1e, 0x58, 0x6a, 0xc7, 0x44, 0x26, 0xa2, 0x71, 0xff, 0x1b,
-	0x8d, 0x2a, 0xff, 0x78, 0xb0, 0x7d, 0x86, 0xcd, 0x13, 0x0f, 0xea, 0x04, 0x9e, 0xce, 0x08, 0x09,
-	0x47, 0x80, 0xb7, 0x0c, 0x91, 0x2b, 0x71, 0xe5, 0x5c, 0xed, 0xa1, 0x9a, 0xa0, 0x4b, 0x9d, 0x83,
-	0x5f, 0x9f, 0x36, 0xb3, 0x57, 0x7f, 0xf6, 0x53, 0xdf, 0xa6, 0xa3, 0x0a, 0xd7, 0xe2, 0x2d, 0x43,
-	0x68, 0x80, 0x8c, 0xe9, 0xa1, 0x9e, 0x8b, 0x45, 0xbe, 0x94, 0x2e, 0xe7, 0x6a, 0x72, 0x62, 0x87,
-	0x97, 0x3e, 0xe4, 0xdc, 0x85, 0x9d, 0xc5, 0x72, 0x56, 0x28, 0x3c, 0x02, 0x77, 0x6d, 0xdd, 0xb1,
-	0xde, 0x43, 0x4c, 0x2e, 0xba, 0x3a, 0xee, 0x8a, 0xe9, 0x12, 0x57, 0xce, 0xb7, 0xf2, 0x61, 0xf0,
-	0x95, 0x8e, 0xbb, 0xc2, 0x31, 0xd8, 0x34, 0xa0, 0x8b, 0xb0, 0x45, 0xc4, 0x3b, 0x01, 0xd5, 0x82,
-	0xca, 0x34, 0xfb, 0x9b, 0x53, 0xd9, 0xe6, 0xd4, 0x13, 0x64, 0x39, 0x8b, 0x33, 0xc2, 0x22, 0xa1,
-	0x01, 0x36, 0xf5, 0x5e, 0x87, 0x58, 0xc8, 0x11, 0x37, 0x82, 0xfa, 0x62, 0x22, 0xd1, 0x06, 0xc5,
-	0x2c, 0xb5, 0x60, 0x75, 0xf5, 0xc7, 0x9f, 0xa6, 0xa3, 0x0a, 0x6f, 0x19, 0x9f, 0xa7, 0xa3, 0x4a,
-	0x81, 0xde, 0x6b, 0xc2, 0x3e, 0x95, 0x07, 0x60, 0x2f, 0x21, 0xdc, 0x82, 0xd8, 0x45, 0x0e, 0x86,
-	0xca, 0x57, 0x2e, 0xb8, 0x86, 0xb7, 0xae, 0x71, 0x9b, 0xd7, 0x10, 0xdb, 0x21, 0x1f, 0xdf, 0xe1,
-	0x0a, 0x01, 0x51, 0x26, 0x4c, 0x40, 0x34, 0x3c, 0x13, 0x30, 0x00, 0x82, 0xaf, 0xef, 0x12, 0xe1,
-	0x5b, 0xa3, 0x5f, 0x3f, 0x58, 0x60, 0x26, 0xce, 0x57, 0xbb, 0x3c, 0x43, 0x29, 0x02, 0x29, 0x1e,
-	0x9d, 0xf1, 0xfa, 0xc9, 0x81, 0xad, 0x19, 0xef, 0x37, 0xba, 0xa7, 0xdb, 0x58, 0x78, 0x01, 0xb2,
-	0x7a, 0x8f, 0x74, 0x91, 0x67, 0x91, 0x61, 0x40, 0x2e, 0xdb, 0x14, 0x7f, 0x7d, 0x7f, 0xb6, 0xc3,
-	0xac, 0xd3, 0x30, 0x0c, 0x0f, 0x62, 0x7c, 0x4e, 0x3c, 0xcb, 0x31, 0x5b, 0x73, 0xa8, 0x70, 0x0c,
-	0x32, 0x6e, 0xd0, 0x21, 0xd8, 0x63, 0xae, 0xb6, 0x97, 0xa8, 0x88, 0x0e, 0x59, 0xb2, 0x34, 0xad,
-	0xaa, 0x1f, 0xfa, 0x7a, 0xe6, 0xfd, 0x7c, 0x59, 0xa5, 0xd8, 0x4b, 0x10, 0x21, 0xab, 0x14, 0xc0,
-	0x6e, 0x24, 0x14, 0x6a, 0xab, 0xfd, 0x48, 0x83, 0xf4, 0x19, 0x36, 0x05, 0x07, 0xdc, 0x8b, 0xfd,
-	0x7e, 0xcb, 0x89, 0xdc, 0x12, 0x2c, 0x28, 0x3d, 0x5f, 0x17, 0x19, 0xce, 0xf5, 0xe7, 0xc5, 0x8c,
-	0xba, 0x72, 0x5e, 0x14, 0xb9, 0x7a, 0xde, 0x2a, 0x6f, 0x09, 0x1f, 0xc0, 0x56, 0xd4, 0x58, 0x4f,
-	0x56, 0x92, 0x5e, 0x06, 0x4a, 0xda, 0x9a, 0xc0, 0xd9, 0xb0, 0x36, 0xc8, 0x2f, 0x99, 0xe5, 0xe0,
-	0x66, 0xba, 0x14, 0x25, 0x3d, 0x5d, 0x07, 0x15, 0xce, 0x90, 0x36, 0x3e, 0xfa, 0xbe, 0x68, 0x1e,
-	0x5d, 0x8d, 0x65, 0xee, 0x7a, 0x2c, 0x73, 0x7f, 0xc7, 0x32, 0xf7, 0x65, 0x22, 0xa7, 0xae, 0x27,
-	0x72, 0xea, 0xf7, 0x44, 0x4e, 0xbd, 0x53, 0xc2, 0x6e, 0x7d, 0x8d, 0x1a, 0x64, 0xb0, 0x68, 0x91,
-	0xe0, 0x9f, 0xa2, 0x9d, 0x09, 0x1e, 0xf0, 0xc3, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff, 0x0c, 0x03,
-	0x32, 0x31, 0x93, 0x06, 0x00, 0x00,
+	// 800 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xb4, 0x56, 0xcf, 0x4f, 0xdb, 0x48,
+	0x14, 0x8e, 0x03, 0x04, 0x31, 0x81, 0x65, 0x77, 0x60, 0x85, 0x63, 0xb2, 0x26, 0xeb, 0x65, 0xd5,
+	0x28, 0x6a, 0xed, 0x26, 0x48, 0xad, 0x84, 0x10, 0x52, 0x00, 0xa9, 0xed, 0x21, 0x12, 0x4a, 0xd4,
+	0x4b, 0x55, 0x09, 0x4d, 0xe2, 0xa9, 0x63, 0x15, 0x7b, 0x2c, 0x8f, 0x93, 0xc2, 0xad, 0xea, 0xa9,
+	0xea, 0xa9, 0xff, 0x41, 0xaf, 0x3d, 0x72, 0xe8, 0xb9, 0x67, 0x8e, 0xa8, 0x97, 0xf6, 0x54, 0x55,
+	0x70, 0xe0, 0xdf, 0xa8, 0x3c, 0x9e, 0xc4, 0x8e, 0x7f, 0x00, 0x07, 0xb8, 0x44, 0xf1, 0x7b, 0xdf,
+	0xfb, 0xde, 0xf7, 0x66, 0xe6, 0x1b, 0x1b, 0x94, 0xbb, 0xd8, 0xf5, 0xfa, 0x9a, 0x8e, 0x9d, 0x43,
+	0x72, 0x6c, 0x61, 0xdb, 0xd3, 0x86, 0x75, 0xcd, 0x3b, 0x52, 0x1d, 0x97, 0x78, 0x04, 0x2e, 0xb1,
+	0xac, 0x1a, 0x66, 0xd5, 0x61, 0x5d, 0xfa, 0x0b, 0x59, 0xa6, 0x4d, 0x34, 0xf6, 0x1b, 0xe0, 0xa4,
+	0xb5, 0x54, 0x96, 0x63, 0x07, 0x53, 0x0e, 0x58, 0x0d, 0x00, 0x98, 0xf6, 0x5c, 0xf2, 0x26, 0x9e,
+	0x94, 0x7b, 0x84, 0x5a, 0x84, 0x6a, 0x5d, 0x44, 0xb1, 0x36, 0xac, 0x77, 0xb1, 0x87, 0xea, 0x5a,
+	0x8f, 0x98, 0x36, 0xcf, 0xaf, 0xf0, 0xbc, 0x45, 0x0d, 0xbf, 0xd4, 0xa2, 0x06, 0x4f, 0x94, 0x82,
+	0xc4, 0x01, 0x7b, 0xd2, 0x82, 0x07, 0x9e, 0x5a, 0x36, 0x88, 0x41, 0x82, 0xb8, 0xff, 0x2f, 0x88,
+	0x2a, 0xef, 0xa7, 0xc1, 0x52, 0x8b, 0x1a, 0xbb, 0x2e, 0x46, 0x1e, 0xde, 0x1b, 0xab, 0x85, 0x5b,
+	0x20, 0x6f, 0xea, 0xa2, 0x50, 0x11, 0xaa, 0xc5, 0xc6, 0xbf, 0x6a, 0xca, 0xd0, 0x6a, 0x08, 0x7e,
+	0xb6, 0xb7, 0x33, 0x77, 0xfa, 0x73, 0x2d, 0xf7, 0xf9, 0xf2, 0xa4, 0x26, 0xb4, 0xf3, 0xa6, 0x0e,
+	0x9b, 0xa0, 0x60, 0xb8, 0x64, 0xe0, 0x50, 0x31, 0x5f, 0x99, 0xaa, 0x16, 0x1b, 0x72, 0x2a, 0xc3,
+	0x13, 0x1f, 0xd2, 0x71, 0x70, 0x2f, 0x5a, 0xce, 0x0b, 0xe1, 0x7f, 0x60, 0xc1, 0x42, 0xb6, 0xf9,
+	0x0a, 0x53, 0xef, 0xa0, 0x8f, 0x68, 0x5f, 0x9c, 0xaa, 0x08, 0xd5, 0xf9, 0xf6, 0xfc, 0x28, 0xf8,
+	0x14, 0xd1, 0x3e, 0xdc, 0x06, 0xb3, 0x3a, 0x76, 0x08, 0x35, 0x3d, 0x71, 0x9a, 0x49, 0x2d, 0xa9,
+	0x7c, 0x66, 0x7f, 0xe5, 0x54, 0xbe, 0x72, 0xea, 0x2e, 0x31, 0xed, 0x68, 0x8f, 0x51, 0x11, 0x6c,
+	0x82, 0x59, 0x34, 0xe8, 0x79, 0x26, 0xb1, 0xc5, 0x19, 0x56, 0x5f, 0x4e, 0x15, 0xda, 0x0c, 0x30,
+	0x13, 0x14, 0xbc, 0x0e, 0xb6, 0xc1, 0x22, 0x67, 0x3b, 0xa0, 0x64, 0xe0, 0xf6, 0x30, 0x15, 0x0b,
+	0x13, 0x33, 0x07, 0x3b, 0xcc, 0x57, 0xcc, 0xc7, 0x75, 0x18, 0x2c, 0x4a, 0xf6, 0x87, 0x1e, 0xcd,
+	0x50, 0xd8, 0x02, 0x45, 0x17, 0xf7, 0x0e, 0x91, 0x85, 0x98, 0xb4, 0x59, 0x26, 0xad, 0x92, 0x2a,
+	0xad, 0x1d, 0xe2, 0xa2, 0x8c, 0xd1, 0xfa, 0xcd, 0xff, 0xdf, 0x5d, 0x9e, 0xd4, 0xf2, 0xa6, 0xfe,
+	0xe1, 0xf2, 0xa4, 0x56, 0x0a, 0x8e, 0x5d, 0xca, 0x96, 0x2b, 0xff, 0x80, 0xd5, 0x94, 0x70, 0x1b,
+	0x53, 0x87, 0xd8, 0x14, 0x2b, 0x9f, 0x04, 0x76, 0x52, 0x9e, 0x3b, 0xfa, 0x6d, 0x9e, 0x94, 0xc4,
+	0x36, 0xe7, 0x93, 0xdb, 0x9c, 0x31, 0x40, 0x5c, 0x09, 0x1f, 0x20, 0x1e, 0x1e, 0x0f, 0x70, 0x04,
+	0xa0, 0x3f, 0xdf, 0x21, 0xa1, 0xb7, 0x26, 0x7f, 0x73, 0x3d, 0xa2, 0x4c, 0x0c, 0x97, 0x76, 0xb2,
+	0x87, 0x52, 0x06, 0x52, 0x32, 0x3a, 0xd6, 0x65, 0x82, 0x85, 0x16, 0x35, 0xf6, 0xd1, 0x80, 0x62,
+	0xe6, 0x08, 0xf8, 0x38, 0x22, 0xa9, 0x9c, 0xed, 0x9c, 0xa4, 0x9a, 0xb5, 0x88, 0x9a, 0xa5, 0xb1,
+	0x9a, 0x90, 0x59, 0x59, 0x01, 0x7f, 0x4f, 0x04, 0x62, 0x1a, 0x3a, 0x1e, 0x72, 0xbd, 0x3b, 0xd1,
+	0x10, 0x32, 0x73, 0x0d, 0x61, 0x20, 0xa6, 0x81, 0xad, 0xd2, 0x9d, 0x68, 0x08, 0x99, 0xb9, 0x86,
+	0x30, 0x30, 0xd6, 0xf0, 0x55, 0x00, 0x8b, 0xe3, 0x33, 0xb4, 0x8f, 0x5c, 0x64, 0x51, 0xf8, 0x08,
+	0xcc, 0xa1, 0x81, 0xd7, 0x27, 0xae, 0xe9, 0x1d, 0x33, 0x35, 0x73, 0x3b, 0xe2, 0xb7, 0x2f, 0x0f,
+	0x96, 0xf9, 0x4d, 0xd3, 0xd4, 0x75, 0x17, 0x53, 0xda, 0xf1, 0x5c, 0xd3, 0x36, 0xda, 0x21, 0x14,
+	0x6e, 0x83, 0x82, 0xc3, 0x18, 0xd8, 0x99, 0x2e, 0x36, 0x56, 0x53, 0x47, 0x08, 0x9a, 0x4c, 0xdc,
+	0x80, 0x41, 0xd5, 0xe6, 0x86, 0x3f, 0x45, 0xc8, 0xe7, 0x0f, 0x53, 0x49, 0xbc, 0x55, 0x62, 0x62,
+	0x95, 0x12, 0x58, 0x89, 0x85, 0x46, 0xb3, 0x35, 0xbe, 0xcf, 0x80, 0xa9, 0x16, 0x35, 0xa0, 0x0d,
+	0xfe, 0x4c, 0x5c, 0xf7, 0xd5, 0x54, 0x6d, 0x29, 0xd7, 0x81, 0xf4, 0xf0, 0xa6, 0xc8, 0x51, 0x5f,
+	0xbf, 0x5f, 0xe2, 0xd2, 0xc8, 0xec, 0x17, 0x47, 0x66, 0xf7, 0xcb, 0xf2, 0x39, 0x7c, 0x0d, 0x16,
+	0xe3, 0x26, 0xbf, 0x97, 0x29, 0x7a, 0x12, 0x28, 0x69, 0x37, 0x04, 0x8e, 0x9b, 0xbd, 0x04, 0x20,
+	0xe2, 0x5c, 0x25, 0xab, 0x3c, 0xc4, 0x48, 0xb5, 0xeb, 0x31, 0x51, 0xf6, 0x88, 0x27, 0x33, 0xd9,
+	0x43, 0x4c, 0x36, 0x7b, 0xd2, 0x70, 0x3e, 0x7b, 0xc4, 0x6d, 0xca, 0x95, 0xa3, 0x5f, 0xc3, 0x9e,
+	0xb4, 0x12, 0xec, 0x82, 0xf9, 0x09, 0x1b, 0xad, 0x5f, 0xbd, 0x91, 0x01, 0x4a, 0xba, 0x7f, 0x13,
+	0xd4, 0xa8, 0x87, 0x34, 0xf3, 0xd6, 0x77, 0xcc, 0xce, 0xd6, 0xe9, 0xb9, 0x2c, 0x9c, 0x9d, 0xcb,
+	0xc2, 0xaf, 0x73, 0x59, 0xf8, 0x78, 0x21, 0xe7, 0xce, 0x2e, 0xe4, 0xdc, 0x8f, 0x0b, 0x39, 0xf7,
+	0x42, 0x19, 0xb1, 0x0d, 0xb5, 0xc0, 0x3a, 0x47, 0x51, 0xf3, 0xb0, 0x4f, 0xae, 0x6e, 0x81, 0x7d,
+	0x09, 0x6d, 0xfc, 0x0e, 0x00, 0x00, 0xff, 0xff, 0xc1, 0x9e, 0x4a, 0x31, 0xf9, 0x09, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -483,6 +763,12 @@ type MsgClient interface {
 	UpdateDeployment(ctx context.Context, in *MsgUpdateDeployment, opts ...grpc.CallOption) (*MsgUpdateDeploymentResponse, error)
 	// CloseDeployment closes everything of a deployment and refunds what is left.
 	CloseDeployment(ctx context.Context, in *MsgCloseDeployment, opts ...grpc.CallOption) (*MsgCloseDeploymentResponse, error)
+	// PauseGroup ends a group's lease and order until it is started again.
+	PauseGroup(ctx context.Context, in *MsgPauseGroup, opts ...grpc.CallOption) (*MsgPauseGroupResponse, error)
+	// StartGroup asks for bids on a paused group again.
+	StartGroup(ctx context.Context, in *MsgStartGroup, opts ...grpc.CallOption) (*MsgStartGroupResponse, error)
+	// CloseGroup ends a group for good.
+	CloseGroup(ctx context.Context, in *MsgCloseGroup, opts ...grpc.CallOption) (*MsgCloseGroupResponse, error)
 	// UpdateParams replaces the parameters; only governance may.
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
 }
@@ -522,6 +808,33 @@ func (c *msgClient) CloseDeployment(ctx context.Context, in *MsgCloseDeployment,
 	return out, nil
 }
 
+func (c *msgClient) PauseGroup(ctx context.Context, in *MsgPauseGroup, opts ...grpc.CallOption) (*MsgPauseGroupResponse, error) {
+	out := new(MsgPauseGroupResponse)
+	err := c.cc.Invoke(ctx, "/berth.deployment.v1.Msg/PauseGroup", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) StartGroup(ctx context.Context, in *MsgStartGroup, opts ...grpc.CallOption) (*MsgStartGroupResponse, error) {
+	out := new(MsgStartGroupResponse)
+	err := c.cc.Invoke(ctx, "/berth.deployment.v1.Msg/StartGroup", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) CloseGroup(ctx context.Context, in *MsgCloseGroup, opts ...grpc.CallOption) (*MsgCloseGroupResponse, error) {
+	out := new(MsgCloseGroupResponse)
+	err := c.cc.Invoke(ctx, "/berth.deployment.v1.Msg/CloseGroup", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error) {
 	out := new(MsgUpdateParamsResponse)
 	err := c.cc.Invoke(ctx, "/berth.deployment.v1.Msg/UpdateParams", in, out, opts...)
@@ -539,6 +852,12 @@ type MsgServer interface {
 	UpdateDeployment(context.Context, *MsgUpdateDeployment) (*MsgUpdateDeploymentResponse, error)
 	// CloseDeployment closes everything of a deployment and refunds what is left.
 	CloseDeployment(context.Context, *MsgCloseDeployment) (*MsgCloseDeploymentResponse, error)
+	// PauseGroup ends a group's lease and order until it is started again.
+	PauseGroup(context.Context, *MsgPauseGroup) (*MsgPauseGroupResponse, error)
+	// StartGroup asks for bids on a paused group again.
+	StartGroup(context.Context, *MsgStartGroup) (*MsgStartGroupResponse, error)
+	// CloseGroup ends a group for good.
+	CloseGroup(context.Context, *MsgCloseGroup) (*MsgCloseGroupResponse, error)
 	// UpdateParams replaces the parameters; only governance may.
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
 }
@@ -555,6 +874,15 @@ func (*UnimplementedMsgServer) UpdateDeployment(ctx context.Context, req *MsgUpd
 }
 func (*UnimplementedMsgServer) CloseDeployment(ctx context.Context, req *MsgCloseDeployment) (*MsgCloseDeploymentResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method CloseDeployment not implemented")
+}
+func (*UnimplementedMsgServer) PauseGroup(ctx context.Context, req *MsgPauseGroup) (*MsgPauseGroupResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method PauseGroup not implemented")
+}
+func (*UnimplementedMsgServer) StartGroup(ctx context.Context, req *MsgStartGroup) (*MsgStartGroupResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method StartGroup not implemented")
+}
+func (*UnimplementedMsgServer) CloseGroup(ctx context.Context, req *MsgCloseGroup) (*MsgCloseGroupResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method CloseGroup not implemented")
 }
 func (*UnimplementedMsgServer) UpdateParams(ctx context.Context, req *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateParams not implemented")
@@ -618,6 +946,60 @@ func _Msg_CloseDeployment_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_PauseGroup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgPauseGroup)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).PauseGroup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/berth.deployment.v1.Msg/PauseGroup",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).PauseGroup(ctx, req.(*MsgPauseGroup))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_StartGroup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgStartGroup)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).StartGroup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/berth.deployment.v1.Msg/StartGroup",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).StartGroup(ctx, req.(*MsgStartGroup))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_CloseGroup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgCloseGroup)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).CloseGroup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/berth.deployment.v1.Msg/CloseGroup",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).CloseGroup(ctx, req.(*MsgCloseGroup))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MsgUpdateParams)
 	if err := dec(in); err != nil {
@@ -654,6 +1036,18 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 			Handler:    _Msg_CloseDeployment_Handler,
 		},
 		{
+			MethodName: "PauseGroup",
+			Handler:    _Msg_PauseGroup_Handler,
+		},
+		{
+			MethodName: "StartGroup",
+			Handler:    _Msg_StartGroup_Handler,
+		},
+		{
+			MethodName: "CloseGroup",
+			Handler:    _Msg_CloseGroup_Handler,
+		},
+		{
 			MethodName: "UpdateParams",
 			Handler:    _Msg_UpdateParams_Handler,
 		},
@@ -682,6 +1076,30 @@ func (m *MsgCreateDeployment) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	{
+		size, err := m.Reclamation.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintTx(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x3a
+	if len(m.DepositSources) > 0 {
+		for iNdEx := len(m.DepositSources) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.DepositSources[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintTx(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x32
+		}
+	}
 	{
 		size, err := m.Auction.MarshalToSizedBuffer(dAtA[:i])
 		if err != nil {
@@ -878,6 +1296,174 @@ func (m *MsgCloseDeploymentResponse) MarshalToSizedBuffer(dAtA []byte) (int, err
 	return len(dAtA) - i, nil
 }
 
+func (m *MsgPauseGroup) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgPauseGroup) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgPauseGroup) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Id.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintTx(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgPauseGroupResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgPauseGroupResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgPauseGroupResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgStartGroup) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgStartGroup) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgStartGroup) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Id.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintTx(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgStartGroupResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgStartGroupResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgStartGroupResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgCloseGroup) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgCloseGroup) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgCloseGroup) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Id.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintTx(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgCloseGroupResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgCloseGroupResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgCloseGroupResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
 func (m *MsgUpdateParams) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -974,6 +1560,14 @@ func (m *MsgCreateDeployment) Size() (n int) {
 	n += 1 + l + sovTx(uint64(l))
 	l = m.Auction.Size()
 	n += 1 + l + sovTx(uint64(l))
+	if len(m.DepositSources) > 0 {
+		for _, e := range m.DepositSources {
+			l = e.Size()
+			n += 1 + l + sovTx(uint64(l))
+		}
+	}
+	l = m.Reclamation.Size()
+	n += 1 + l + sovTx(uint64(l))
 	return n
 }
 
@@ -1022,6 +1616,66 @@ func (m *MsgCloseDeployment) Size() (n int) {
 }
 
 func (m *MsgCloseDeploymentResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgPauseGroup) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Id.Size()
+	n += 1 + l + sovTx(uint64(l))
+	return n
+}
+
+func (m *MsgPauseGroupResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgStartGroup) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Id.Size()
+	n += 1 + l + sovTx(uint64(l))
+	return n
+}
+
+func (m *MsgStartGroupResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgCloseGroup) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Id.Size()
+	n += 1 + l + sovTx(uint64(l))
+	return n
+}
+
+func (m *MsgCloseGroupResponse) Size() (n int) {
 	if m == nil {
 		return 0
 	}
@@ -1253,6 +1907,73 @@ func (m *MsgCreateDeployment) Unmarshal(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			if err := m.Auction.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DepositSources", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.DepositSources = append(m.DepositSources, types1.DepositSource{})
+			if err := m.DepositSources[len(m.DepositSources)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 7:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reclamation", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Reclamation.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -1604,6 +2325,405 @@ func (m *MsgCloseDeploymentResponse) Unmarshal(dAtA []byte) error {
 		}
 		if fieldNum <= 0 {
 			return fmt.Errorf("proto: MsgCloseDeploymentResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgPauseGroup) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgPauseGroup: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgPauseGroup: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Id.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgPauseGroupResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgPauseGroupResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgPauseGroupResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgStartGroup) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgStartGroup: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgStartGroup: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Id.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgStartGroupResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgStartGroupResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgStartGroupResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgCloseGroup) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgCloseGroup: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgCloseGroup: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Id.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgCloseGroupResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgCloseGroupResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgCloseGroupResponse: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
 		default:

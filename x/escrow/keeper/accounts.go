@@ -16,7 +16,7 @@ import (
 // OpenAccount opens an account with its owner's first deposit. It fails with types.ErrAccountExists if the id was ever
 // used, types.ErrInvalidDenom or types.ErrInvalidDeposit if the deposit is not accepted, and with bank's error if the
 // owner cannot pay it.
-func (k *Keeper) OpenAccount(ctx context.Context, id types.AccountID, owner sdk.AccAddress, deposit sdk.Coin) error {
+func (k *Keeper) OpenAccount(ctx context.Context, id types.AccountID, owner sdk.AccAddress, deposit sdk.Coin, sources []types.DepositSource) error {
 	if err := id.Validate(); err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
 	"berth.dev/berth/x/escrow/types"
 )
 
@@ -21,7 +23,11 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 		return err
 	}
 	for _, h := range g.Holds {
-		if err := k.holds.Set(ctx, h.Id, h); err != nil {
+		owner, err := sdk.AccAddressFromBech32(h.Owner)
+		if err != nil {
+			return err
+		}
+		if err := k.holds.Set(ctx, keyOfHold(h.Scope, owner, h.Amount.Denom), h); err != nil {
 			return err
 		}
 	}
@@ -87,7 +93,7 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	if err != nil {
 		return nil, fmt.Errorf("export payments: %w", err)
 	}
-	err = k.holds.Walk(ctx, nil, func(_ string, h types.Hold) (bool, error) {
+	err = k.holds.Walk(ctx, nil, func(_ holdKey, h types.Hold) (bool, error) {
 		g.Holds = append(g.Holds, h)
 		return false, nil
 	})

@@ -52,7 +52,7 @@ func (k *Keeper) owed(ctx context.Context) (sdk.Coins, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = k.holds.Walk(ctx, nil, func(_ string, h types.Hold) (bool, error) {
+	err = k.holds.Walk(ctx, nil, func(_ holdKey, h types.Hold) (bool, error) {
 		sum.Add(h.Amount)
 		return false, nil
 	})

@@ -30,6 +30,7 @@ type (
 	accountKey = collections.Pair[string, string]
 	paymentKey = collections.Triple[string, string, string]
 	dueKey     = collections.Triple[int64, string, string]
+	holdKey    = collections.Triple[string, sdk.AccAddress, string]
 )
 
 // Keeper owns the escrow's store and its pool account.
@@ -46,7 +47,7 @@ type Keeper struct {
 	payments collections.Map[paymentKey, types.Payment]
 	live     collections.KeySet[paymentKey]
 	due      collections.KeySet[dueKey]
-	holds    collections.Map[string, types.Hold]
+	holds    collections.Map[holdKey, types.Hold]
 	claims   collections.Map[[]byte, types.Claim]
 }
 
@@ -69,7 +70,8 @@ func NewKeeper(cdc codec.BinaryCodec, ss store.KVStoreService, accountKeeper typ
 		live:     collections.NewKeySet(sb, types.LivePrefix, "live_payments", strings3),
 		due: collections.NewKeySet(sb, types.DuePrefix, "due",
 			collections.TripleKeyCodec(collections.Int64Key, collections.StringKey, collections.StringKey)),
-		holds:  collections.NewMap(sb, types.HoldsPrefix, "holds", collections.StringKey, codec.CollValue[types.Hold](cdc)),
+		holds: collections.NewMap(sb, types.HoldsPrefix, "holds",
+			collections.TripleKeyCodec(collections.StringKey, sdk.AccAddressKey, collections.StringKey), codec.CollValue[types.Hold](cdc)),
 		claims: collections.NewMap(sb, types.ClaimsPrefix, "claims", collections.BytesKey, codec.CollValue[types.Claim](cdc)),
 	}
 	schema, err := sb.Build()

@@ -34,6 +34,8 @@ func (k *Keeper) OpenPayment(ctx context.Context, id types.PaymentID, payee sdk.
 		Rate:      rate,
 		Accrued:   math.LegacyZeroDec(),
 		Withdrawn: math.ZeroInt(),
+		TakeRate:  math.LegacyZeroDec(),
+		Taken:     math.ZeroInt(),
 		CreatedAt: height(ctx),
 	})
 	sort.Slice(s.live, func(i, j int) bool { return s.live[i].Id.Pid < s.live[j].Id.Pid })

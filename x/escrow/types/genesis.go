@@ -172,20 +172,22 @@ func (p Payment) validateFields(denom string) error {
 }
 
 func (g GenesisState) validateHolds() error {
-	seen := make(map[string]bool, len(g.Holds))
+	type key struct{ scope, owner, denom string }
+	seen := make(map[key]bool, len(g.Holds))
 	for _, h := range g.Holds {
-		if err := ValidateHoldID(h.Id); err != nil {
+		if err := ValidateHoldID(h.Scope); err != nil {
 			return err
 		}
-		if seen[h.Id] {
-			return fmt.Errorf("hold %s: stands twice", h.Id)
+		id := key{h.Scope, h.Owner, h.Amount.Denom}
+		if seen[id] {
+			return fmt.Errorf("hold of %s in %s: stands twice in %s", h.Owner, h.Scope, h.Amount.Denom)
 		}
-		seen[h.Id] = true
+		seen[id] = true
 		if _, err := sdk.AccAddressFromBech32(h.Owner); err != nil {
-			return fmt.Errorf("hold %s: owner %q: %w", h.Id, h.Owner, err)
+			return fmt.Errorf("hold of %q in %s: owner: %w", h.Owner, h.Scope, err)
 		}
 		if h.Amount.Validate() != nil || !h.Amount.IsPositive() {
-			return fmt.Errorf("hold %s: amount %s is not positive", h.Id, h.Amount)
+			return fmt.Errorf("hold of %s in %s: amount %s is not positive", h.Owner, h.Scope, h.Amount)
 		}
 	}
 	return nil

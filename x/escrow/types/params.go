@@ -30,6 +30,7 @@ func DefaultParams() Params {
 		GraceBlocks:     7200,
 		MinResumeBlocks: 100,
 		MaxDuePerBlock:  500,
+		TakeRate:        math.LegacyZeroDec(),
 	}
 }
 

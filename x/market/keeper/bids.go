@@ -44,7 +44,7 @@ func (k *Keeper) placeBid(ctx context.Context, by bidder, item types.BidItem) er
 	if err := k.putBid(ctx, b, prev); err != nil {
 		return err
 	}
-	if err := k.escrow.Hold(ctx, id.HoldID(), by.address, item.Deposit); err != nil {
+	if err := k.escrow.Hold(ctx, types.HoldScope, by.address, item.Deposit); err != nil {
 		return errorsmod.Wrapf(err, "hold the deposit of bid %s", id)
 	}
 	// After an empty window the entry is gone: the first bid brings it back, and it is due at the end of this block.
@@ -185,7 +185,11 @@ func (k *Keeper) endBid(ctx context.Context, b types.Bid, state types.BidState, 
 	if err := k.putBid(ctx, b, prev); err != nil {
 		return err
 	}
-	if err := k.escrow.Release(ctx, b.Id.HoldID()); err != nil {
+	provider, err := sdk.AccAddressFromBech32(b.Id.Provider)
+	if err != nil {
+		return types.ErrInvalidID.Wrapf("provider %q: %s", b.Id.Provider, err)
+	}
+	if err := k.escrow.Release(ctx, types.HoldScope, provider, b.Deposit); err != nil {
 		return errorsmod.Wrapf(err, "release the deposit of bid %s", b.Id)
 	}
 	return emitBidClosed(ctx, b)

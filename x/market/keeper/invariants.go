@@ -117,13 +117,6 @@ func (a *audit) bids() error {
 				a.fail("INV-4: bid %s is open, its order is %s", b.Id, o.State)
 			}
 		}
-		held, err := a.k.escrow.HasHold(a.ctx, b.Id.HoldID())
-		if err != nil {
-			return false, err
-		}
-		if held != (b.State == types.BID_STATE_OPEN || b.State == types.BID_STATE_ACTIVE) {
-			a.fail("INV-8: bid %s is %s, its deposit is held: %t", b.Id, b.State, held)
-		}
 		return false, nil
 	})
 }

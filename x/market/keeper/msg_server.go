@@ -6,6 +6,7 @@ import (
 	errorsmod "cosmossdk.io/errors"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
 	"berth.dev/berth/x/market/types"
 )
@@ -133,6 +134,11 @@ func (m msgServer) CloseLease(ctx context.Context, msg *types.MsgCloseLease) (*t
 		reason = types.CLOSE_REASON_TENANT
 	}
 	return &types.MsgCloseLeaseResponse{}, m.closeLease(ctx, msg.Id, reason)
+}
+
+// StartReclaim announces that a lease will be taken back.
+func (m msgServer) StartReclaim(context.Context, *types.MsgStartReclaim) (*types.MsgStartReclaimResponse, error) {
+	return nil, errorsmod.Wrap(sdkerrors.ErrNotSupported, "not built yet")
 }
 
 // UpdateParams replaces the parameters; only the module's authority may.

@@ -14,5 +14,5 @@ func (id BidID) PaymentID() escrowtypes.PaymentID {
 	}
 }
 
-// HoldID is the escrow hold of the bid's deposit.
-func (id BidID) HoldID() string { return "bid/" + id.String() }
+// HoldScope is the scope of the escrow holds that keep bids' deposits.
+const HoldScope = "bid"

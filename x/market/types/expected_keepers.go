@@ -23,22 +23,30 @@ type EscrowKeeper interface {
 	Payment(ctx context.Context, id escrowtypes.PaymentID) (escrowtypes.Payment, error)
 	// Account returns an account, settled as of the height of ctx.
 	Account(ctx context.Context, id escrowtypes.AccountID) (escrowtypes.Account, error)
-	// Hold takes amount from owner until Release gives it back; an id can be held once at a time.
-	Hold(ctx context.Context, id string, owner sdk.AccAddress, amount sdk.Coin) error
-	// Release gives a held amount back to its owner.
-	Release(ctx context.Context, id string) error
-	// HasHold says whether an amount is held.
-	HasHold(ctx context.Context, id string) (bool, error)
+	// Hold takes amount from owner until Release; what one owner has in a scope is added up.
+	Hold(ctx context.Context, scope string, owner sdk.AccAddress, amount sdk.Coin) error
+	// Release gives a held amount back to its owner; it fails if less is held.
+	Release(ctx context.Context, scope string, owner sdk.AccAddress, amount sdk.Coin) error
+	// Held returns what an owner has in a scope.
+	Held(ctx context.Context, scope string, owner sdk.AccAddress) (sdk.Coins, error)
 }
 
 // DeploymentKeeper is what the market needs of deployments.
 type DeploymentKeeper interface {
 	// Group returns a group, or an error if there is none.
 	Group(ctx context.Context, id deploymenttypes.GroupID) (deploymenttypes.Group, error)
+	// PauseGroup pauses an open group whose order the market has ended itself; it calls no hooks.
+	PauseGroup(ctx context.Context, id deploymenttypes.GroupID) error
 }
 
 // ProviderKeeper is what the market needs of the provider registry.
 type ProviderKeeper interface {
 	// Provider returns a record, or ErrProviderNotFound of package provider/types.
 	Provider(ctx context.Context, owner sdk.AccAddress) (providertypes.Provider, error)
+}
+
+// AuditKeeper is what the market needs of auditors' signatures.
+type AuditKeeper interface {
+	// Signed returns the attributes that an auditor vouches for of a provider; none is no error.
+	Signed(ctx context.Context, provider, auditor sdk.AccAddress) ([]providertypes.Attribute, error)
 }

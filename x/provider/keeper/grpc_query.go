@@ -43,3 +43,8 @@ func (q queryServer) Providers(ctx context.Context, r *types.QueryProvidersReque
 	}
 	return &types.QueryProvidersResponse{Providers: ps, Pagination: page}, nil
 }
+
+// GatewayKey returns the gateway key of an owner.
+func (q queryServer) GatewayKey(context.Context, *types.QueryGatewayKeyRequest) (*types.QueryGatewayKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "not built yet")
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
 	"berth.dev/berth/x/provider/types"
 )
@@ -56,4 +57,14 @@ func (m msgServer) UpdateProvider(ctx context.Context, msg *types.MsgUpdateProvi
 	}
 	ev := &types.EventProviderUpdated{Owner: p.Owner, Provider: p}
 	return &types.MsgUpdateProviderResponse{}, sdkCtx.EventManager().EmitTypedEvent(ev)
+}
+
+// DeleteProvider removes the signer's record.
+func (m msgServer) DeleteProvider(context.Context, *types.MsgDeleteProvider) (*types.MsgDeleteProviderResponse, error) {
+	return nil, sdkerrors.ErrNotSupported
+}
+
+// SetGatewayKey names or removes the signer's gateway key.
+func (m msgServer) SetGatewayKey(context.Context, *types.MsgSetGatewayKey) (*types.MsgSetGatewayKeyResponse, error) {
+	return nil, sdkerrors.ErrNotSupported
 }

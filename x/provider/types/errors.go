@@ -12,4 +12,6 @@ var (
 	ErrProviderNotFound  = errorsmod.Register(ModuleName, 7, "provider not found: register it first")
 	ErrInvalidAddress    = errorsmod.Register(ModuleName, 8, "invalid address")
 	ErrInvalidGenesis    = errorsmod.Register(ModuleName, 9, "invalid genesis")
+	ErrAttributesInUse   = errorsmod.Register(ModuleName, 10, "attribute is in use: a living lease was matched on it; end the lease first")
+	ErrProviderInUse     = errorsmod.Register(ModuleName, 11, "provider is in use: end its leases first")
 )

@@ -218,45 +218,141 @@ func (m *QueryProvidersResponse) GetPagination() *query.PageResponse {
 	return nil
 }
 
+// QueryGatewayKeyRequest names an owner.
+type QueryGatewayKeyRequest struct {
+	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+}
+
+func (m *QueryGatewayKeyRequest) Reset()         { *m = QueryGatewayKeyRequest{} }
+func (m *QueryGatewayKeyRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryGatewayKeyRequest) ProtoMessage()    {}
+func (*QueryGatewayKeyRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_030d90d14471dca0, []int{4}
+}
+func (m *QueryGatewayKeyRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryGatewayKeyRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryGatewayKeyRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryGatewayKeyRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryGatewayKeyRequest.Merge(m, src)
+}
+func (m *QueryGatewayKeyRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryGatewayKeyRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryGatewayKeyRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryGatewayKeyRequest proto.InternalMessageInfo
+
+func (m *QueryGatewayKeyRequest) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+// QueryGatewayKeyResponse holds a gateway key.
+type QueryGatewayKeyResponse struct {
+	GatewayKey GatewayKey `protobuf:"bytes,1,opt,name=gateway_key,json=gatewayKey,proto3" json:"gateway_key"`
+}
+
+func (m *QueryGatewayKeyResponse) Reset()         { *m = QueryGatewayKeyResponse{} }
+func (m *QueryGatewayKeyResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryGatewayKeyResponse) ProtoMessage()    {}
+func (*QueryGatewayKeyResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_030d90d14471dca0, []int{5}
+}
+func (m *QueryGatewayKeyResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryGatewayKeyResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryGatewayKeyResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryGatewayKeyResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryGatewayKeyResponse.Merge(m, src)
+}
+func (m *QueryGatewayKeyResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryGatewayKeyResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryGatewayKeyResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryGatewayKeyResponse proto.InternalMessageInfo
+
+func (m *QueryGatewayKeyResponse) GetGatewayKey() GatewayKey {
+	if m != nil {
+		return m.GatewayKey
+	}
+	return GatewayKey{}
+}
+
 func init() {
 	proto.RegisterType((*QueryProviderRequest)(nil), "berth.provider.v1.QueryProviderRequest")
 	proto.RegisterType((*QueryProviderResponse)(nil), "berth.provider.v1.QueryProviderResponse")
 	proto.RegisterType((*QueryProvidersRequest)(nil), "berth.provider.v1.QueryProvidersRequest")
 	proto.RegisterType((*QueryProvidersResponse)(nil), "berth.provider.v1.QueryProvidersResponse")
+	proto.RegisterType((*QueryGatewayKeyRequest)(nil), "berth.provider.v1.QueryGatewayKeyRequest")
+	proto.RegisterType((*QueryGatewayKeyResponse)(nil), "berth.provider.v1.QueryGatewayKeyResponse")
 }
 
 func init() { proto.RegisterFile("berth/provider/v1/query.proto", fileDescriptor_030d90d14471dca0) }
 
 var fileDescriptor_030d90d14471dca0 = []byte{
-	// 436 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xe2, 0x92, 0x4d, 0x4a, 0x2d, 0x2a,
-	0xc9, 0xd0, 0x2f, 0x28, 0xca, 0x2f, 0xcb, 0x4c, 0x49, 0x2d, 0xd2, 0x2f, 0x33, 0xd4, 0x2f, 0x2c,
-	0x4d, 0x2d, 0xaa, 0xd4, 0x2b, 0x28, 0xca, 0x2f, 0xc9, 0x17, 0x12, 0x04, 0x4b, 0xeb, 0xc1, 0xa4,
-	0xf5, 0xca, 0x0c, 0xa5, 0xb0, 0xe8, 0x28, 0xa9, 0x2c, 0x48, 0x2d, 0x86, 0xe8, 0x90, 0xd2, 0x4a,
-	0xce, 0x2f, 0xce, 0xcd, 0x2f, 0xd6, 0x4f, 0x4a, 0x2c, 0x4e, 0x85, 0x18, 0xa5, 0x5f, 0x66, 0x98,
-	0x94, 0x5a, 0x92, 0x68, 0xa8, 0x5f, 0x90, 0x98, 0x9e, 0x99, 0x97, 0x58, 0x92, 0x99, 0x9f, 0x07,
-	0x55, 0x2b, 0x0d, 0x55, 0x0b, 0x53, 0x86, 0x6c, 0xb5, 0x94, 0x48, 0x7a, 0x7e, 0x7a, 0x3e, 0x98,
-	0xa9, 0x0f, 0x62, 0x41, 0x45, 0x65, 0xd2, 0xf3, 0xf3, 0xd3, 0x73, 0x52, 0xf5, 0x13, 0x0b, 0x32,
-	0xf5, 0x13, 0xf3, 0xf2, 0xf2, 0x4b, 0xc0, 0xe6, 0x41, 0x2d, 0x57, 0xd2, 0xe1, 0x12, 0x09, 0x04,
-	0x19, 0x11, 0x00, 0x75, 0x5c, 0x50, 0x6a, 0x61, 0x69, 0x6a, 0x71, 0x89, 0x90, 0x08, 0x17, 0x6b,
-	0x7e, 0x79, 0x5e, 0x6a, 0x91, 0x04, 0xa3, 0x02, 0xa3, 0x06, 0x67, 0x10, 0x84, 0xa3, 0x14, 0xc6,
-	0x25, 0x8a, 0xa6, 0xba, 0xb8, 0x20, 0x3f, 0xaf, 0x38, 0x55, 0xc8, 0x96, 0x8b, 0x03, 0xe6, 0x3d,
-	0xb0, 0x0e, 0x6e, 0x23, 0x69, 0x3d, 0x8c, 0x80, 0xd0, 0x83, 0x69, 0x73, 0x62, 0x39, 0x71, 0x4f,
-	0x9e, 0x21, 0x08, 0xae, 0x45, 0x29, 0x1e, 0xcd, 0xdc, 0x62, 0x98, 0x33, 0xdc, 0xb8, 0xb8, 0x10,
-	0x61, 0x00, 0x35, 0x59, 0x4d, 0x0f, 0x12, 0x08, 0x7a, 0xa0, 0x00, 0xd3, 0x83, 0x04, 0x00, 0x34,
-	0xc0, 0xf4, 0x02, 0x12, 0xd3, 0x53, 0xa1, 0x7a, 0x83, 0x90, 0x74, 0x2a, 0x2d, 0x62, 0xe4, 0x12,
-	0x43, 0xb7, 0x01, 0xea, 0x74, 0x7b, 0x2e, 0x4e, 0x98, 0x3b, 0x8a, 0x25, 0x18, 0x15, 0x98, 0x89,
-	0x73, 0x3b, 0x42, 0x8f, 0x90, 0x3b, 0x8a, 0x1b, 0x99, 0xc0, 0x6e, 0x54, 0x27, 0xe8, 0x46, 0x88,
-	0xed, 0xc8, 0x8e, 0x34, 0x5a, 0xcc, 0xc4, 0xc5, 0x0a, 0x76, 0xa4, 0xd0, 0x04, 0x46, 0x2e, 0x0e,
-	0x98, 0x85, 0x42, 0xea, 0x58, 0x5c, 0x83, 0x2d, 0xce, 0xa4, 0x34, 0x08, 0x2b, 0x84, 0xd8, 0xaa,
-	0x64, 0xd8, 0xf1, 0x7c, 0x83, 0x16, 0x63, 0xd3, 0xe5, 0x27, 0x93, 0x99, 0xd4, 0x84, 0x54, 0xf4,
-	0x31, 0xd3, 0x27, 0xdc, 0x77, 0xfa, 0xd5, 0xe0, 0x98, 0xaf, 0x15, 0x6a, 0x63, 0xe4, 0xe2, 0x84,
-	0x07, 0x9e, 0x10, 0x41, 0xab, 0x60, 0x31, 0x28, 0xa5, 0x49, 0x84, 0x4a, 0xa8, 0xab, 0x54, 0xc0,
-	0x0e, 0x92, 0x13, 0x92, 0xc1, 0xe7, 0x20, 0x27, 0xab, 0x13, 0x8f, 0xe4, 0x18, 0x2f, 0x3c, 0x92,
-	0x63, 0x7c, 0xf0, 0x48, 0x8e, 0x71, 0xc2, 0x63, 0x39, 0x86, 0x0b, 0x8f, 0xe5, 0x18, 0x6e, 0x3c,
-	0x96, 0x63, 0x88, 0x52, 0x80, 0xd8, 0x94, 0x92, 0x5a, 0x06, 0x35, 0xa0, 0x02, 0x61, 0x04, 0x38,
-	0xc3, 0x25, 0xb1, 0x81, 0x13, 0xbd, 0x31, 0x20, 0x00, 0x00, 0xff, 0xff, 0xd2, 0x28, 0x89, 0x8c,
-	0xc4, 0x03, 0x00, 0x00,
+	// 512 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x8c, 0x94, 0x31, 0x6f, 0xd3, 0x40,
+	0x14, 0xc7, 0x73, 0x2d, 0x45, 0xcd, 0xeb, 0xc4, 0x29, 0x40, 0xe5, 0xb6, 0x26, 0xb2, 0xaa, 0xa6,
+	0x8d, 0xd0, 0x9d, 0x5c, 0x98, 0x90, 0x10, 0x52, 0x85, 0xe8, 0xc0, 0x52, 0x32, 0x30, 0xb0, 0x44,
+	0x17, 0x7a, 0x32, 0x11, 0xe0, 0x73, 0x7d, 0xae, 0x8b, 0x85, 0x58, 0x18, 0x10, 0x63, 0x25, 0x26,
+	0x56, 0x3e, 0x01, 0xdf, 0x80, 0xb5, 0x63, 0x25, 0x16, 0x26, 0x84, 0x12, 0x24, 0xbe, 0x06, 0xca,
+	0xdd, 0xb3, 0x9d, 0x26, 0x6e, 0x93, 0xcd, 0x39, 0xbf, 0xff, 0xff, 0xfd, 0xde, 0xff, 0x39, 0x07,
+	0x1b, 0x3d, 0x19, 0x27, 0xaf, 0x78, 0x14, 0xab, 0xb4, 0x7f, 0x28, 0x63, 0x9e, 0xfa, 0xfc, 0xe8,
+	0x58, 0xc6, 0x19, 0x8b, 0x62, 0x95, 0x28, 0x7a, 0xc3, 0xbc, 0x66, 0xf9, 0x6b, 0x96, 0xfa, 0x4e,
+	0x85, 0x22, 0xc9, 0x22, 0xa9, 0xad, 0xc2, 0x69, 0xbf, 0x54, 0xfa, 0xad, 0xd2, 0xbc, 0x27, 0xb4,
+	0xb4, 0x56, 0x3c, 0xf5, 0x7b, 0x32, 0x11, 0x3e, 0x8f, 0x44, 0xd0, 0x0f, 0x45, 0xd2, 0x57, 0x21,
+	0xd6, 0xae, 0x61, 0x6d, 0x5e, 0x36, 0xde, 0xda, 0x69, 0x04, 0x2a, 0x50, 0xe6, 0x91, 0x8f, 0x9e,
+	0xf0, 0x74, 0x3d, 0x50, 0x2a, 0x78, 0x23, 0xb9, 0x88, 0xfa, 0x5c, 0x84, 0xa1, 0x4a, 0x8c, 0x1f,
+	0x36, 0xf7, 0xee, 0x42, 0xe3, 0xd9, 0xc8, 0xe2, 0x00, 0xe1, 0x3a, 0xf2, 0xe8, 0x58, 0xea, 0x84,
+	0x36, 0x60, 0x49, 0x9d, 0x84, 0x32, 0x5e, 0x25, 0x4d, 0xb2, 0x5d, 0xef, 0xd8, 0x1f, 0xde, 0x73,
+	0xb8, 0x39, 0x51, 0xad, 0x23, 0x15, 0x6a, 0x49, 0x1f, 0xc2, 0x72, 0x3e, 0x9e, 0x51, 0xac, 0xec,
+	0xae, 0xb1, 0xa9, 0x20, 0x58, 0x2e, 0xdb, 0xbb, 0x76, 0xf6, 0xfb, 0x4e, 0xad, 0x53, 0x48, 0xbc,
+	0xee, 0x84, 0xaf, 0xce, 0x31, 0x9e, 0x00, 0x94, 0x19, 0xa0, 0xf3, 0x16, 0xb3, 0x21, 0xb0, 0x51,
+	0x60, 0xcc, 0x06, 0x80, 0x81, 0xb1, 0x03, 0x11, 0x48, 0xd4, 0x76, 0xc6, 0x94, 0xde, 0x37, 0x02,
+	0xb7, 0x26, 0x3b, 0x20, 0xfa, 0x23, 0xa8, 0xe7, 0x1c, 0x7a, 0x95, 0x34, 0x17, 0xe7, 0x63, 0x2f,
+	0x35, 0x74, 0xff, 0x02, 0xe3, 0x82, 0x61, 0x6c, 0xcd, 0x64, 0xb4, 0xdd, 0x2f, 0x40, 0x32, 0x64,
+	0xdc, 0x17, 0x89, 0x3c, 0x11, 0xd9, 0x53, 0x99, 0x5d, 0xbd, 0x8d, 0x2e, 0xdc, 0x9e, 0xaa, 0xc7,
+	0xa1, 0x1e, 0xc3, 0x4a, 0x60, 0x4f, 0xbb, 0xaf, 0x65, 0x86, 0xc1, 0x6d, 0x54, 0x8c, 0x55, 0x6a,
+	0x71, 0x30, 0x08, 0x8a, 0x93, 0xdd, 0x1f, 0x8b, 0xb0, 0x64, 0x3a, 0xd0, 0x53, 0x02, 0xcb, 0x79,
+	0x02, 0xb4, 0x55, 0xe1, 0x53, 0xf5, 0x11, 0x39, 0xdb, 0xb3, 0x0b, 0x2d, 0xaf, 0xe7, 0x7f, 0xfe,
+	0xf7, 0xbd, 0x4d, 0x3e, 0xfe, 0xfc, 0xfb, 0x65, 0x61, 0x8b, 0x6e, 0xf2, 0xe9, 0x3f, 0x4c, 0x11,
+	0x37, 0x7f, 0x6f, 0x86, 0xff, 0x40, 0x3f, 0x11, 0xa8, 0x17, 0xdb, 0xa4, 0x33, 0x5b, 0xe5, 0x9f,
+	0x94, 0xb3, 0x33, 0x47, 0x25, 0x52, 0x6d, 0x1a, 0x20, 0x97, 0xae, 0x5f, 0x05, 0x44, 0xbf, 0x12,
+	0x80, 0x32, 0x46, 0x7a, 0xa9, 0xff, 0xd4, 0x5a, 0x9d, 0xf6, 0x3c, 0xa5, 0xc8, 0x72, 0xbf, 0x4c,
+	0x68, 0x87, 0xb6, 0x2a, 0x80, 0xc6, 0xf6, 0x5d, 0x84, 0xb4, 0xf7, 0xe0, 0x6c, 0xe0, 0x92, 0xf3,
+	0x81, 0x4b, 0xfe, 0x0c, 0x5c, 0x72, 0x3a, 0x74, 0x6b, 0xe7, 0x43, 0xb7, 0xf6, 0x6b, 0xe8, 0xd6,
+	0x5e, 0x34, 0x6d, 0xeb, 0x43, 0x99, 0xa2, 0xd7, 0xbb, 0xd2, 0xcd, 0xdc, 0x4e, 0xbd, 0xeb, 0xe6,
+	0x86, 0xb8, 0xf7, 0x3f, 0x00, 0x00, 0xff, 0xff, 0x19, 0xd2, 0x52, 0x56, 0xf1, 0x04, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -275,6 +371,8 @@ type QueryClient interface {
 	Provider(ctx context.Context, in *QueryProviderRequest, opts ...grpc.CallOption) (*QueryProviderResponse, error)
 	// Providers lists providers by address.
 	Providers(ctx context.Context, in *QueryProvidersRequest, opts ...grpc.CallOption) (*QueryProvidersResponse, error)
+	// GatewayKey returns the gateway key of an owner.
+	GatewayKey(ctx context.Context, in *QueryGatewayKeyRequest, opts ...grpc.CallOption) (*QueryGatewayKeyResponse, error)
 }
 
 type queryClient struct {
@@ -303,12 +401,23 @@ func (c *queryClient) Providers(ctx context.Context, in *QueryProvidersRequest, 
 	return out, nil
 }
 
+func (c *queryClient) GatewayKey(ctx context.Context, in *QueryGatewayKeyRequest, opts ...grpc.CallOption) (*QueryGatewayKeyResponse, error) {
+	out := new(QueryGatewayKeyResponse)
+	err := c.cc.Invoke(ctx, "/berth.provider.v1.Query/GatewayKey", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // QueryServer is the server API for Query service.
 type QueryServer interface {
 	// Provider returns one provider.
 	Provider(context.Context, *QueryProviderRequest) (*QueryProviderResponse, error)
 	// Providers lists providers by address.
 	Providers(context.Context, *QueryProvidersRequest) (*QueryProvidersResponse, error)
+	// GatewayKey returns the gateway key of an owner.
+	GatewayKey(context.Context, *QueryGatewayKeyRequest) (*QueryGatewayKeyResponse, error)
 }
 
 // UnimplementedQueryServer can be embedded to have forward compatible implementations.
@@ -320,6 +429,9 @@ func (*UnimplementedQueryServer) Provider(ctx context.Context, req *QueryProvide
 }
 func (*UnimplementedQueryServer) Providers(ctx context.Context, req *QueryProvidersRequest) (*QueryProvidersResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Providers not implemented")
+}
+func (*UnimplementedQueryServer) GatewayKey(ctx context.Context, req *QueryGatewayKeyRequest) (*QueryGatewayKeyResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method GatewayKey not implemented")
 }
 
 func RegisterQueryServer(s grpc1.Server, srv QueryServer) {
@@ -362,6 +474,24 @@ func _Query_Providers_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_GatewayKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryGatewayKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).GatewayKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/berth.provider.v1.Query/GatewayKey",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).GatewayKey(ctx, req.(*QueryGatewayKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Query_serviceDesc = _Query_serviceDesc
 var _Query_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "berth.provider.v1.Query",
@@ -374,6 +504,10 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Providers",
 			Handler:    _Query_Providers_Handler,
+		},
+		{
+			MethodName: "GatewayKey",
+			Handler:    _Query_GatewayKey_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -527,6 +661,69 @@ func (m *QueryProvidersResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) 
 	return len(dAtA) - i, nil
 }
 
+func (m *QueryGatewayKeyRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryGatewayKeyRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryGatewayKeyRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintQuery(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryGatewayKeyResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryGatewayKeyResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryGatewayKeyResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.GatewayKey.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintQuery(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintQuery(dAtA []byte, offset int, v uint64) int {
 	offset -= sovQuery(v)
 	base := offset
@@ -591,6 +788,30 @@ func (m *QueryProvidersResponse) Size() (n int) {
 		l = m.Pagination.Size()
 		n += 1 + l + sovQuery(uint64(l))
 	}
+	return n
+}
+
+func (m *QueryGatewayKeyRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovQuery(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryGatewayKeyResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.GatewayKey.Size()
+	n += 1 + l + sovQuery(uint64(l))
 	return n
 }
 
@@ -947,6 +1168,171 @@ func (m *QueryProvidersResponse) Unmarshal(dAtA []byte) error {
 				m.Pagination = &query.PageResponse{}
 			}
 			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryGatewayKeyRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryGatewayKeyRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryGatewayKeyRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipQuery(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryGatewayKeyResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowQuery
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryGatewayKeyResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryGatewayKeyResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field GatewayKey", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowQuery
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthQuery
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthQuery
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.GatewayKey.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex

@@ -259,45 +259,229 @@ func (m *MsgUpdateProviderResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_MsgUpdateProviderResponse proto.InternalMessageInfo
 
+// MsgDeleteProvider removes a provider's record.
+type MsgDeleteProvider struct {
+	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+}
+
+func (m *MsgDeleteProvider) Reset()         { *m = MsgDeleteProvider{} }
+func (m *MsgDeleteProvider) String() string { return proto.CompactTextString(m) }
+func (*MsgDeleteProvider) ProtoMessage()    {}
+func (*MsgDeleteProvider) Descriptor() ([]byte, []int) {
+	return fileDescriptor_e49aa8d1ed762f49, []int{4}
+}
+func (m *MsgDeleteProvider) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgDeleteProvider) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgDeleteProvider.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgDeleteProvider) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgDeleteProvider.Merge(m, src)
+}
+func (m *MsgDeleteProvider) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgDeleteProvider) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgDeleteProvider.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgDeleteProvider proto.InternalMessageInfo
+
+func (m *MsgDeleteProvider) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+// MsgDeleteProviderResponse is empty.
+type MsgDeleteProviderResponse struct {
+}
+
+func (m *MsgDeleteProviderResponse) Reset()         { *m = MsgDeleteProviderResponse{} }
+func (m *MsgDeleteProviderResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgDeleteProviderResponse) ProtoMessage()    {}
+func (*MsgDeleteProviderResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_e49aa8d1ed762f49, []int{5}
+}
+func (m *MsgDeleteProviderResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgDeleteProviderResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgDeleteProviderResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgDeleteProviderResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgDeleteProviderResponse.Merge(m, src)
+}
+func (m *MsgDeleteProviderResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgDeleteProviderResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgDeleteProviderResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgDeleteProviderResponse proto.InternalMessageInfo
+
+// MsgSetGatewayKey names or removes a gateway key.
+type MsgSetGatewayKey struct {
+	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	// key is a compressed secp256k1 public key of 33 bytes; empty removes the one that stands.
+	Key []byte `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+}
+
+func (m *MsgSetGatewayKey) Reset()         { *m = MsgSetGatewayKey{} }
+func (m *MsgSetGatewayKey) String() string { return proto.CompactTextString(m) }
+func (*MsgSetGatewayKey) ProtoMessage()    {}
+func (*MsgSetGatewayKey) Descriptor() ([]byte, []int) {
+	return fileDescriptor_e49aa8d1ed762f49, []int{6}
+}
+func (m *MsgSetGatewayKey) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgSetGatewayKey) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgSetGatewayKey.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgSetGatewayKey) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgSetGatewayKey.Merge(m, src)
+}
+func (m *MsgSetGatewayKey) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgSetGatewayKey) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgSetGatewayKey.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgSetGatewayKey proto.InternalMessageInfo
+
+func (m *MsgSetGatewayKey) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *MsgSetGatewayKey) GetKey() []byte {
+	if m != nil {
+		return m.Key
+	}
+	return nil
+}
+
+// MsgSetGatewayKeyResponse is empty.
+type MsgSetGatewayKeyResponse struct {
+}
+
+func (m *MsgSetGatewayKeyResponse) Reset()         { *m = MsgSetGatewayKeyResponse{} }
+func (m *MsgSetGatewayKeyResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgSetGatewayKeyResponse) ProtoMessage()    {}
+func (*MsgSetGatewayKeyResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_e49aa8d1ed762f49, []int{7}
+}
+func (m *MsgSetGatewayKeyResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgSetGatewayKeyResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgSetGatewayKeyResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgSetGatewayKeyResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgSetGatewayKeyResponse.Merge(m, src)
+}
+func (m *MsgSetGatewayKeyResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgSetGatewayKeyResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgSetGatewayKeyResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgSetGatewayKeyResponse proto.InternalMessageInfo
+
 func init() {
 	proto.RegisterType((*MsgCreateProvider)(nil), "berth.provider.v1.MsgCreateProvider")
 	proto.RegisterType((*MsgCreateProviderResponse)(nil), "berth.provider.v1.MsgCreateProviderResponse")
 	proto.RegisterType((*MsgUpdateProvider)(nil), "berth.provider.v1.MsgUpdateProvider")
 	proto.RegisterType((*MsgUpdateProviderResponse)(nil), "berth.provider.v1.MsgUpdateProviderResponse")
+	proto.RegisterType((*MsgDeleteProvider)(nil), "berth.provider.v1.MsgDeleteProvider")
+	proto.RegisterType((*MsgDeleteProviderResponse)(nil), "berth.provider.v1.MsgDeleteProviderResponse")
+	proto.RegisterType((*MsgSetGatewayKey)(nil), "berth.provider.v1.MsgSetGatewayKey")
+	proto.RegisterType((*MsgSetGatewayKeyResponse)(nil), "berth.provider.v1.MsgSetGatewayKeyResponse")
 }
 
 func init() { proto.RegisterFile("berth/provider/v1/tx.proto", fileDescriptor_e49aa8d1ed762f49) }
 
 var fileDescriptor_e49aa8d1ed762f49 = []byte{
-	// 446 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xe2, 0x92, 0x4a, 0x4a, 0x2d, 0x2a,
-	0xc9, 0xd0, 0x2f, 0x28, 0xca, 0x2f, 0xcb, 0x4c, 0x49, 0x2d, 0xd2, 0x2f, 0x33, 0xd4, 0x2f, 0xa9,
-	0xd0, 0x2b, 0x28, 0xca, 0x2f, 0xc9, 0x17, 0x12, 0x04, 0xcb, 0xe9, 0xc1, 0xe4, 0xf4, 0xca, 0x0c,
-	0xa5, 0x04, 0x13, 0x73, 0x33, 0xf3, 0xf2, 0xf5, 0xc1, 0x24, 0x44, 0x95, 0x94, 0x2c, 0x16, 0x13,
-	0x2a, 0x0b, 0x52, 0x8b, 0xa1, 0xd2, 0xe2, 0xc9, 0xf9, 0xc5, 0xb9, 0xf9, 0xc5, 0xfa, 0xb9, 0xc5,
-	0xe9, 0x20, 0xa9, 0xdc, 0xe2, 0x74, 0xa8, 0x84, 0x24, 0x44, 0x22, 0x1e, 0xcc, 0xd3, 0x87, 0x70,
-	0xa0, 0x52, 0x22, 0xe9, 0xf9, 0xe9, 0xf9, 0x10, 0x71, 0x10, 0x0b, 0x22, 0xaa, 0xb4, 0x9a, 0x89,
-	0x4b, 0xd0, 0xb7, 0x38, 0xdd, 0xb9, 0x28, 0x35, 0xb1, 0x24, 0x35, 0x00, 0x6a, 0x9d, 0x90, 0x1e,
-	0x17, 0x6b, 0x7e, 0x79, 0x5e, 0x6a, 0x91, 0x04, 0xa3, 0x02, 0xa3, 0x06, 0xa7, 0x93, 0xc4, 0xa5,
-	0x2d, 0xba, 0x22, 0x50, 0xc3, 0x1c, 0x53, 0x52, 0x8a, 0x52, 0x8b, 0x8b, 0x83, 0x4b, 0x8a, 0x32,
-	0xf3, 0xd2, 0x83, 0x20, 0xca, 0x84, 0x24, 0xb9, 0x38, 0x32, 0xf2, 0x8b, 0x4b, 0xe2, 0x4b, 0x8b,
-	0x32, 0x25, 0x98, 0x40, 0x5a, 0x82, 0xd8, 0x41, 0xfc, 0xd0, 0xa2, 0x4c, 0x90, 0x54, 0x49, 0x4e,
-	0x71, 0x7c, 0x41, 0x66, 0x5e, 0xb1, 0x04, 0xb3, 0x02, 0xb3, 0x06, 0x4f, 0x10, 0x7b, 0x49, 0x4e,
-	0x71, 0x40, 0x66, 0x5e, 0xb1, 0x90, 0x3b, 0x17, 0x57, 0x62, 0x49, 0x49, 0x51, 0x66, 0x52, 0x69,
-	0x49, 0x6a, 0xb1, 0x04, 0x8b, 0x02, 0xb3, 0x06, 0xb7, 0x91, 0x8c, 0x1e, 0x46, 0xf8, 0xe8, 0x39,
-	0xc2, 0x14, 0x39, 0x71, 0x9e, 0xb8, 0x27, 0xcf, 0xb0, 0xe2, 0xf9, 0x06, 0x2d, 0xc6, 0x20, 0x24,
-	0xad, 0x42, 0x66, 0x5c, 0x2c, 0x99, 0x79, 0x69, 0xf9, 0x12, 0xac, 0x0a, 0x8c, 0x1a, 0xdc, 0x46,
-	0xe2, 0x58, 0x8c, 0xf0, 0xcc, 0x4b, 0xcb, 0x47, 0xd6, 0x0d, 0x56, 0x6f, 0xa5, 0xdf, 0xf4, 0x7c,
-	0x83, 0x16, 0xc4, 0x0b, 0x5d, 0xcf, 0x37, 0x68, 0x29, 0xa0, 0x05, 0x3a, 0x46, 0xb8, 0x28, 0x49,
-	0x73, 0x49, 0x62, 0x08, 0x06, 0xa5, 0x16, 0x17, 0xe4, 0xe7, 0x15, 0xa7, 0xc2, 0x82, 0x32, 0xb4,
-	0x20, 0x65, 0x34, 0x28, 0xb1, 0x04, 0x25, 0x6a, 0xb8, 0x40, 0x83, 0x12, 0x55, 0x10, 0x16, 0x94,
-	0x46, 0x37, 0x18, 0xb9, 0x98, 0x7d, 0x8b, 0xd3, 0x85, 0x52, 0xb8, 0xf8, 0xd0, 0x52, 0xa6, 0x0a,
-	0x16, 0x17, 0x61, 0x44, 0x89, 0x94, 0x0e, 0x31, 0xaa, 0x60, 0xb6, 0x81, 0x6c, 0x41, 0x8b, 0x34,
-	0x1c, 0xb6, 0xa0, 0xaa, 0xc2, 0x65, 0x0b, 0x76, 0x3f, 0x49, 0xb1, 0x36, 0x80, 0x82, 0xcb, 0xc9,
-	0xea, 0xc4, 0x23, 0x39, 0xc6, 0x0b, 0x8f, 0xe4, 0x18, 0x1f, 0x3c, 0x92, 0x63, 0x9c, 0xf0, 0x58,
-	0x8e, 0xe1, 0xc2, 0x63, 0x39, 0x86, 0x1b, 0x8f, 0xe5, 0x18, 0xa2, 0x20, 0x61, 0xa6, 0x97, 0x92,
-	0x5a, 0xa6, 0x0f, 0x09, 0xbd, 0x0a, 0x44, 0xf8, 0x81, 0x33, 0x7f, 0x12, 0x1b, 0x38, 0xcf, 0x1a,
-	0x03, 0x02, 0x00, 0x00, 0xff, 0xff, 0x9e, 0xdf, 0x55, 0xf6, 0x60, 0x04, 0x00, 0x00,
+	// 549 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xec, 0x54, 0x31, 0x6f, 0xd3, 0x40,
+	0x14, 0x8e, 0xeb, 0x86, 0xd2, 0x6b, 0x41, 0x8d, 0x55, 0xa9, 0x8e, 0x01, 0xd7, 0x0a, 0x0c, 0x51,
+	0x00, 0x5b, 0x0d, 0x12, 0x43, 0xb6, 0x06, 0xa4, 0x0a, 0xa1, 0x48, 0x95, 0xab, 0x2e, 0x2c, 0x91,
+	0x83, 0xaf, 0xae, 0x45, 0xe2, 0xb3, 0xee, 0x5d, 0xd3, 0x66, 0x43, 0x88, 0x89, 0x89, 0xbf, 0xc0,
+	0x86, 0xc4, 0x92, 0x81, 0x1f, 0xd1, 0xb1, 0x62, 0x62, 0x42, 0x28, 0x19, 0xf2, 0x37, 0x90, 0x7d,
+	0x76, 0xc9, 0xd9, 0x8e, 0x14, 0x98, 0xbb, 0x58, 0x77, 0xef, 0xfb, 0xde, 0x7d, 0xcf, 0xdf, 0x7b,
+	0x77, 0x48, 0xeb, 0x61, 0xca, 0x4e, 0xad, 0x90, 0x92, 0xa1, 0xef, 0x62, 0x6a, 0x0d, 0xf7, 0x2c,
+	0x76, 0x61, 0x86, 0x94, 0x30, 0xa2, 0x54, 0x62, 0xcc, 0x4c, 0x31, 0x73, 0xb8, 0xa7, 0x55, 0x9c,
+	0x81, 0x1f, 0x10, 0x2b, 0xfe, 0x72, 0x96, 0xf6, 0xa0, 0xe0, 0x84, 0x51, 0x88, 0x21, 0x81, 0x77,
+	0xde, 0x12, 0x18, 0x10, 0xb0, 0x06, 0xe0, 0x45, 0xd0, 0x00, 0xbc, 0x04, 0xa8, 0x72, 0xa0, 0x1b,
+	0xef, 0x2c, 0xbe, 0x49, 0xa0, 0x6d, 0x8f, 0x78, 0x84, 0xc7, 0xa3, 0x15, 0x8f, 0xd6, 0xbe, 0xad,
+	0xa0, 0x4a, 0x07, 0xbc, 0x17, 0x14, 0x3b, 0x0c, 0x1f, 0x26, 0x72, 0x8a, 0x89, 0xca, 0xe4, 0x3c,
+	0xc0, 0x54, 0x95, 0x0c, 0xa9, 0xbe, 0xde, 0x56, 0x7f, 0x7c, 0x7f, 0xba, 0x9d, 0x1c, 0xb6, 0xef,
+	0xba, 0x14, 0x03, 0x1c, 0x31, 0xea, 0x07, 0x9e, 0xcd, 0x69, 0x4a, 0x15, 0xdd, 0x3e, 0x25, 0xc0,
+	0xba, 0x67, 0xd4, 0x57, 0x57, 0xa2, 0x14, 0x7b, 0x2d, 0xda, 0x1f, 0x53, 0x3f, 0x82, 0x58, 0x1f,
+	0xba, 0xa1, 0x1f, 0x80, 0x2a, 0x1b, 0x72, 0x7d, 0xd3, 0x5e, 0x63, 0x7d, 0x38, 0xf4, 0x03, 0x50,
+	0x0e, 0x10, 0x72, 0x18, 0xa3, 0x7e, 0xef, 0x8c, 0x61, 0x50, 0x57, 0x0d, 0xb9, 0xbe, 0xd1, 0xbc,
+	0x6f, 0xe6, 0xfc, 0x31, 0xf7, 0x53, 0x52, 0x7b, 0xfd, 0xf2, 0xd7, 0x6e, 0xe9, 0xeb, 0x6c, 0xdc,
+	0x90, 0xec, 0xb9, 0x54, 0xe5, 0x39, 0x5a, 0xf5, 0x83, 0x13, 0xa2, 0x96, 0x0d, 0xa9, 0xbe, 0xd1,
+	0xdc, 0x29, 0x38, 0xe2, 0x55, 0x70, 0x42, 0xe6, 0xb3, 0x63, 0x7e, 0xcb, 0xfa, 0x30, 0x1b, 0x37,
+	0xf8, 0x2f, 0x7c, 0x9a, 0x8d, 0x1b, 0x46, 0xc6, 0xf4, 0x9c, 0x2f, 0xb5, 0x7b, 0xa8, 0x9a, 0x0b,
+	0xda, 0x18, 0x42, 0x12, 0x00, 0x4e, 0xad, 0x3c, 0x0e, 0xdd, 0x1b, 0x2b, 0x0b, 0xac, 0x14, 0x7d,
+	0x49, 0xac, 0x14, 0x83, 0xd7, 0x56, 0xb2, 0xd8, 0xc9, 0x97, 0xb8, 0x8f, 0xff, 0xdf, 0xc9, 0x25,
+	0x4a, 0x12, 0x05, 0x92, 0x92, 0xc4, 0xe0, 0x75, 0x49, 0x1f, 0x25, 0xb4, 0xd5, 0x01, 0xef, 0x08,
+	0xb3, 0x03, 0x87, 0xe1, 0x73, 0x67, 0xf4, 0x1a, 0x8f, 0xfe, 0xb9, 0xb9, 0x5b, 0x48, 0x7e, 0x87,
+	0x47, 0x71, 0x5f, 0x37, 0xed, 0x68, 0xd9, 0x32, 0xc5, 0x22, 0x77, 0xf3, 0x45, 0x0a, 0x8a, 0x35,
+	0x0d, 0xa9, 0xd9, 0x58, 0x5a, 0x62, 0xf3, 0x8b, 0x8c, 0xe4, 0x0e, 0x78, 0x8a, 0x8b, 0xee, 0x66,
+	0xee, 0xf3, 0xa3, 0x82, 0x3e, 0xe6, 0x06, 0x59, 0x7b, 0xb2, 0x0c, 0x2b, 0x55, 0x8b, 0x54, 0x32,
+	0xa3, 0xbe, 0x40, 0x45, 0x64, 0x2d, 0x52, 0x29, 0x9e, 0x84, 0x48, 0x25, 0x33, 0x06, 0x0b, 0x54,
+	0x44, 0xd6, 0x22, 0x95, 0xe2, 0xe6, 0x2a, 0x0e, 0xba, 0x23, 0x36, 0xf6, 0x61, 0x71, 0xba, 0x40,
+	0xd2, 0x1e, 0x2f, 0x41, 0x4a, 0x25, 0xb4, 0xf2, 0xfb, 0xe8, 0xb6, 0xb4, 0x5b, 0x97, 0x13, 0x5d,
+	0xba, 0x9a, 0xe8, 0xd2, 0xef, 0x89, 0x2e, 0x7d, 0x9e, 0xea, 0xa5, 0xab, 0xa9, 0x5e, 0xfa, 0x39,
+	0xd5, 0x4b, 0x6f, 0xf8, 0x7c, 0x9a, 0x2e, 0x1e, 0x5a, 0x7c, 0x08, 0x2e, 0xfe, 0x8e, 0x41, 0xfc,
+	0xf6, 0xf7, 0x6e, 0xc5, 0x4f, 0xf6, 0xb3, 0x3f, 0x01, 0x00, 0x00, 0xff, 0xff, 0x76, 0xf8, 0x72,
+	0xed, 0x5f, 0x06, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -316,6 +500,10 @@ type MsgClient interface {
 	CreateProvider(ctx context.Context, in *MsgCreateProvider, opts ...grpc.CallOption) (*MsgCreateProviderResponse, error)
 	// UpdateProvider replaces the signer's record.
 	UpdateProvider(ctx context.Context, in *MsgUpdateProvider, opts ...grpc.CallOption) (*MsgUpdateProviderResponse, error)
+	// DeleteProvider removes the signer's record; it fails while one of its leases lives.
+	DeleteProvider(ctx context.Context, in *MsgDeleteProvider, opts ...grpc.CallOption) (*MsgDeleteProviderResponse, error)
+	// SetGatewayKey names the key that signs the signer's tokens, or removes it. Any account may.
+	SetGatewayKey(ctx context.Context, in *MsgSetGatewayKey, opts ...grpc.CallOption) (*MsgSetGatewayKeyResponse, error)
 }
 
 type msgClient struct {
@@ -344,12 +532,34 @@ func (c *msgClient) UpdateProvider(ctx context.Context, in *MsgUpdateProvider, o
 	return out, nil
 }
 
+func (c *msgClient) DeleteProvider(ctx context.Context, in *MsgDeleteProvider, opts ...grpc.CallOption) (*MsgDeleteProviderResponse, error) {
+	out := new(MsgDeleteProviderResponse)
+	err := c.cc.Invoke(ctx, "/berth.provider.v1.Msg/DeleteProvider", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) SetGatewayKey(ctx context.Context, in *MsgSetGatewayKey, opts ...grpc.CallOption) (*MsgSetGatewayKeyResponse, error) {
+	out := new(MsgSetGatewayKeyResponse)
+	err := c.cc.Invoke(ctx, "/berth.provider.v1.Msg/SetGatewayKey", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MsgServer is the server API for Msg service.
 type MsgServer interface {
 	// CreateProvider registers the signer as a provider.
 	CreateProvider(context.Context, *MsgCreateProvider) (*MsgCreateProviderResponse, error)
 	// UpdateProvider replaces the signer's record.
 	UpdateProvider(context.Context, *MsgUpdateProvider) (*MsgUpdateProviderResponse, error)
+	// DeleteProvider removes the signer's record; it fails while one of its leases lives.
+	DeleteProvider(context.Context, *MsgDeleteProvider) (*MsgDeleteProviderResponse, error)
+	// SetGatewayKey names the key that signs the signer's tokens, or removes it. Any account may.
+	SetGatewayKey(context.Context, *MsgSetGatewayKey) (*MsgSetGatewayKeyResponse, error)
 }
 
 // UnimplementedMsgServer can be embedded to have forward compatible implementations.
@@ -361,6 +571,12 @@ func (*UnimplementedMsgServer) CreateProvider(ctx context.Context, req *MsgCreat
 }
 func (*UnimplementedMsgServer) UpdateProvider(ctx context.Context, req *MsgUpdateProvider) (*MsgUpdateProviderResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateProvider not implemented")
+}
+func (*UnimplementedMsgServer) DeleteProvider(ctx context.Context, req *MsgDeleteProvider) (*MsgDeleteProviderResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method DeleteProvider not implemented")
+}
+func (*UnimplementedMsgServer) SetGatewayKey(ctx context.Context, req *MsgSetGatewayKey) (*MsgSetGatewayKeyResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method SetGatewayKey not implemented")
 }
 
 func RegisterMsgServer(s grpc1.Server, srv MsgServer) {
@@ -403,6 +619,42 @@ func _Msg_UpdateProvider_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_DeleteProvider_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgDeleteProvider)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).DeleteProvider(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/berth.provider.v1.Msg/DeleteProvider",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).DeleteProvider(ctx, req.(*MsgDeleteProvider))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_SetGatewayKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgSetGatewayKey)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).SetGatewayKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/berth.provider.v1.Msg/SetGatewayKey",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).SetGatewayKey(ctx, req.(*MsgSetGatewayKey))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Msg_serviceDesc = _Msg_serviceDesc
 var _Msg_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "berth.provider.v1.Msg",
@@ -415,6 +667,14 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateProvider",
 			Handler:    _Msg_UpdateProvider_Handler,
+		},
+		{
+			MethodName: "DeleteProvider",
+			Handler:    _Msg_DeleteProvider_Handler,
+		},
+		{
+			MethodName: "SetGatewayKey",
+			Handler:    _Msg_SetGatewayKey_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -607,6 +867,119 @@ func (m *MsgUpdateProviderResponse) MarshalToSizedBuffer(dAtA []byte) (int, erro
 	return len(dAtA) - i, nil
 }
 
+func (m *MsgDeleteProvider) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgDeleteProvider) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgDeleteProvider) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgDeleteProviderResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgDeleteProviderResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgDeleteProviderResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgSetGatewayKey) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgSetGatewayKey) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgSetGatewayKey) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Key) > 0 {
+		i -= len(m.Key)
+		copy(dAtA[i:], m.Key)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Key)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintTx(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgSetGatewayKeyResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgSetGatewayKeyResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgSetGatewayKeyResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintTx(dAtA []byte, offset int, v uint64) int {
 	offset -= sovTx(v)
 	base := offset
@@ -690,6 +1063,54 @@ func (m *MsgUpdateProvider) Size() (n int) {
 }
 
 func (m *MsgUpdateProviderResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgDeleteProvider) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgDeleteProviderResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgSetGatewayKey) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	l = len(m.Key)
+	if l > 0 {
+		n += 1 + l + sovTx(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgSetGatewayKeyResponse) Size() (n int) {
 	if m == nil {
 		return 0
 	}
@@ -1207,6 +1628,304 @@ func (m *MsgUpdateProviderResponse) Unmarshal(dAtA []byte) error {
 		}
 		if fieldNum <= 0 {
 			return fmt.Errorf("proto: MsgUpdateProviderResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgDeleteProvider) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgDeleteProvider: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgDeleteProvider: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgDeleteProviderResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgDeleteProviderResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgDeleteProviderResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgSetGatewayKey) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgSetGatewayKey: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgSetGatewayKey: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Key", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowTx
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthTx
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthTx
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Key = append(m.Key[:0], dAtA[iNdEx:postIndex]...)
+			if m.Key == nil {
+				m.Key = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipTx(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthTx
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgSetGatewayKeyResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowTx
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgSetGatewayKeyResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgSetGatewayKeyResponse: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
 		default:
