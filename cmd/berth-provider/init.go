@@ -26,14 +26,14 @@ import (
 
 // initFlags are what init can be told; a flag that is not given leaves the configuration as it is.
 type initFlags struct {
-	node, chainID, key, backend, gasPrices string
-	hostURI, listen                        string
-	domain, nodeHost, driver, kubeconfig   string
-	ingressPort                            int
-	attributes                             map[string]string
-	factor, metrics                        string
-	blockTime                              time.Duration
-	recover, register                      bool
+	node, chainID, key, owner, backend, gasPrices string
+	hostURI, listen                               string
+	domain, nodeHost, driver, kubeconfig          string
+	ingressPort                                   int
+	attributes                                    map[string]string
+	factor, metrics                               string
+	blockTime                                     time.Duration
+	recover, register                             bool
 }
 
 // defaultPrices are per month and per core, GiB and so on, in ubrt: a small virtual machine costs about 5 BRT.
@@ -61,6 +61,7 @@ by itself otherwise; the key needs funds for that.`,
 	fl.StringVar(&f.node, "node", "", "RPC of a node, for example tcp://127.0.0.1:26657")
 	fl.StringVar(&f.chainID, "chain-id", "", "chain to serve")
 	fl.StringVar(&f.key, "key", "", "name of the account key; made if there is none (default provider)")
+	fl.StringVar(&f.owner, "owner", "", "account that owns the provider's record, if the key acts for it by grants")
 	fl.StringVar(&f.backend, "keyring-backend", "", "where keys are kept: os, file, test, pass (default os)")
 	fl.StringVar(&f.gasPrices, "gas-prices", "", "price per unit of gas (default 0.0025ubrt)")
 	fl.StringVar(&f.hostURI, "host-uri", "", "https address that tenants use (default https://127.0.0.1:PORT of --listen)")
@@ -84,6 +85,7 @@ type initResult struct {
 	Home     string `json:"home"`
 	Config   string `json:"config"`
 	Provider string `json:"provider"`
+	Key      string `json:"key"`
 	TLSPin   string `json:"tls_pin"`
 	Record   string `json:"record,omitempty"`
 }
@@ -115,7 +117,10 @@ func (a *app) init(ctx context.Context, given *pflag.FlagSet, f *initFlags) erro
 	if err != nil {
 		return err
 	}
-	res := initResult{Home: a.home, Config: home.ConfigFile(), Provider: address.String(), TLSPin: hex.EncodeToString(pin)}
+	res := initResult{Home: a.home, Config: home.ConfigFile(), Provider: address.String(), Key: address.String(), TLSPin: hex.EncodeToString(pin)}
+	if cfg.Chain.Owner != "" {
+		res.Provider = cfg.Chain.Owner
+	}
 	if f.register {
 		if res.Record, err = register(ctx, cfg, kr, pin); err != nil {
 			return err
@@ -126,6 +131,11 @@ func (a *app) init(ctx context.Context, given *pflag.FlagSet, f *initFlags) erro
 		p.linef("config\t%s", res.Config)
 		if res.Record != "" {
 			p.linef("record\t%s", res.Record)
+		}
+		if res.Key != res.Provider {
+			p.linef("key\t%s", res.Key)
+			p.linef("next\tsend funds for fees to the key and for deposits to the provider, run what `berth-provider grants` prints with the provider's own key, then: berth-provider run --home %s", a.home)
+			return
 		}
 		p.linef("next\tsend funds to the provider's address, then: berth-provider run --home %s", a.home)
 	})
@@ -162,7 +172,7 @@ func (f *initFlags) apply(cfg *daemon.Config, given *pflag.FlagSet) {
 		to   *string
 		from string
 	}{
-		"node": {&cfg.Chain.Node, f.node}, "chain-id": {&cfg.Chain.ChainID, f.chainID}, "key": {&cfg.Chain.Key, f.key},
+		"node": {&cfg.Chain.Node, f.node}, "chain-id": {&cfg.Chain.ChainID, f.chainID}, "key": {&cfg.Chain.Key, f.key}, "owner": {&cfg.Chain.Owner, f.owner},
 		"keyring-backend": {&cfg.Chain.KeyringBackend, f.backend}, "gas-prices": {&cfg.Chain.GasPrices, f.gasPrices},
 		"host-uri": {&cfg.Gateway.HostURI, f.hostURI}, "listen": {&cfg.Gateway.Listen, f.listen},
 		"domain": {&cfg.Cluster.Domain, f.domain}, "node-host": {&cfg.Cluster.NodeHost, f.nodeHost},
@@ -261,7 +271,7 @@ func register(ctx context.Context, cfg daemon.Config, kr keyring.Keyring, pin []
 	if err != nil {
 		return "", err
 	}
-	owner := c.Address().String()
-	did, err := daemon.Register(ctx, cfg, owner, pin, chain.NewReader(c.Conn(), owner), send)
+	owner := cfg.Chain.Provider(c)
+	did, err := daemon.Register(ctx, cfg, owner, pin, chain.NewReader(c.Conn(), owner), cfg.Chain.Behalf(c, send))
 	return string(did), err
 }

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"berth.dev/berth/provider/chain"
 	"berth.dev/berth/provider/daemon"
 )
 
@@ -135,5 +138,40 @@ func TestUsageErrors(t *testing.T) {
 				t.Errorf("%v = %+v, want %d and %q", tc.args, r, tc.code, tc.want)
 			}
 		})
+	}
+}
+
+func TestGrants(t *testing.T) {
+	home, first := makeHome(t)
+	if r := run(t, "", "grants", "--home", home); r.code != 2 || !strings.Contains(r.err, "--owner") {
+		t.Errorf("grants without an owner: %+v, want a hint at --owner", r)
+	}
+	var made initResult
+	if err := json.Unmarshal([]byte(first.out), &made); err != nil {
+		t.Fatal(err)
+	}
+	if r := run(t, "", "init", "--home", home, "--owner", "berth1nonsense"); r.code != 2 || !strings.Contains(r.err, "chain.owner") {
+		t.Errorf("an owner that is no address: %+v", r)
+	}
+	owner := sdk.AccAddress(bytes.Repeat([]byte{7}, 20)).String()
+	r := run(t, "", "init", "--home", home, "--owner", owner, "-o", "json")
+	var res initResult
+	if err := json.Unmarshal([]byte(r.out), &res); err != nil || res.Provider != owner || res.Key != made.Provider {
+		t.Fatalf("init --owner: %+v, %v", r, err)
+	}
+	r = run(t, "", "grants", "--home", home, "-o", "json")
+	var grants grantsResult
+	if err := json.Unmarshal([]byte(r.out), &grants); err != nil || r.code != 0 {
+		t.Fatalf("grants: %+v, %v", r, err)
+	}
+	if grants.Owner != owner || grants.Key != made.Provider || len(grants.Grants) != len(chain.DelegatedMessages()) {
+		t.Errorf("grants %+v", grants)
+	}
+	for _, g := range grants.Grants {
+		for _, part := range []string{"authz grant " + made.Provider + " generic", "--msg-type " + g.Message, "--from " + owner, "--chain-id berth-devnet"} {
+			if !strings.Contains(g.Command, part) {
+				t.Errorf("%q lacks %q", g.Command, part)
+			}
+		}
 	}
 }

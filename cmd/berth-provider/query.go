@@ -41,7 +41,7 @@ func (a *app) provider() (*provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	address := c.Address().String()
+	address := cfg.Chain.Provider(c)
 	return &provider{home: home, cfg: cfg, client: c, reader: chain.NewReader(c.Conn(), address), address: address}, nil
 }
 
@@ -243,7 +243,7 @@ func (a *app) withdrawCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			got, err := daemon.Withdraw(ctx, p.address, p.reader, send)
+			got, err := daemon.Withdraw(ctx, p.address, p.reader, p.cfg.Chain.Behalf(p.client, send))
 			if err != nil {
 				return err
 			}

@@ -13,6 +13,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
 	"berth.dev/berth/provider/bid"
 	"berth.dev/berth/provider/cluster"
 	"berth.dev/berth/provider/inventory"
@@ -43,7 +45,9 @@ type ChainConfig struct {
 	ChainID        string `yaml:"chain_id"`
 	Key            string `yaml:"key"`
 	KeyringBackend string `yaml:"keyring_backend"`
-	GasPrices      string `yaml:"gas_prices"`
+	// Owner is the account that owns the provider's record, if Key is another: a hot key that acts by the owner's grants.
+	Owner     string `yaml:"owner"`
+	GasPrices string `yaml:"gas_prices"`
 	// BlockTime replaces the measured time between blocks where prices and lifetimes are computed; 0 measures.
 	BlockTime Duration `yaml:"block_time"`
 }
@@ -245,6 +249,11 @@ func (c ChainConfig) validate() error {
 	}
 	if !slices.Contains([]string{"os", "file", "test", "pass", "kwallet", "keychain"}, c.KeyringBackend) {
 		errs = append(errs, fmt.Errorf("chain.keyring_backend: %q is not os, file, test, pass, kwallet or keychain", c.KeyringBackend))
+	}
+	if c.Owner != "" {
+		if _, err := sdk.AccAddressFromBech32(c.Owner); err != nil {
+			errs = append(errs, fmt.Errorf("chain.owner: %q is not an address: %w", c.Owner, err))
+		}
 	}
 	if c.BlockTime < 0 {
 		errs = append(errs, errors.New("chain.block_time is negative"))

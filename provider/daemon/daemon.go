@@ -108,13 +108,13 @@ func (d *Daemon) openChain(o Options) (err error) {
 	if d.client, err = d.openClient(o); err != nil {
 		return err
 	}
-	d.provider = d.client.Address().String()
+	d.provider = d.cfg.Chain.Provider(d.client)
 	d.log = d.log.With("provider", d.provider)
 	d.reader = chain.NewReader(d.client.Conn(), d.provider)
 	if d.txs, err = chain.NewSender(d.client, chain.SenderConfig{Journal: o.Home.journalFile(), Log: d.log}); err != nil {
 		return err
 	}
-	d.sender = sender{next: d.txs, txs: d.metrics.txs}
+	d.sender = sender{next: d.cfg.Chain.Behalf(d.client, d.txs), txs: d.metrics.txs}
 	d.hints = chain.NewHints(d.cfg.Chain.Node, d.log)
 	d.follower, err = chain.NewFollower(chain.FollowerConfig{
 		Provider: d.provider, PlaceFile: o.Home.placeFile(), Poll: o.Poll, Log: d.log,

@@ -14,6 +14,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 
 	"berth.dev/berth/client"
+	"berth.dev/berth/provider/chain"
 	"berth.dev/berth/provider/cluster"
 	"berth.dev/berth/provider/cluster/fake"
 	"berth.dev/berth/provider/cluster/kube"
@@ -59,6 +60,22 @@ func (c ChainConfig) Client(kr keyring.Keyring) (*client.Client, error) {
 		return nil, fmt.Errorf("set up access to the chain: %w", err)
 	}
 	return cl, nil
+}
+
+// Provider is the address of the provider that a client's key acts for: the owner, or the key itself.
+func (c ChainConfig) Provider(cl *client.Client) string {
+	if c.Owner != "" {
+		return c.Owner
+	}
+	return cl.Address().String()
+}
+
+// Behalf gives a sender of the key's messages the owner's name, if there is one.
+func (c ChainConfig) Behalf(cl *client.Client, send *chain.Sender) Sender {
+	if c.Owner == "" || c.Owner == cl.Address().String() {
+		return send
+	}
+	return chain.NewDelegate(send, cl.Address())
 }
 
 // holdKey copies the key into memory, as a keyring on disk is decrypted anew for each signature. A key that can't

@@ -37,8 +37,11 @@ chain:
   # The RPC of a node that you trust.
   node: {{q .Chain.Node}}
   chain_id: {{q .Chain.ChainID}}
-  # The key that owns the provider's record, signs its bids and receives its earnings.
+  # The key that signs bids. Unless there is an owner it owns the provider's record and receives its earnings too.
   key: {{q .Chain.Key}}
+  # The account that owns the record, pays deposits and receives earnings while its own key stays cold: the key above then
+  # acts by the owner's grants (see berth-provider grants). Empty: the key is the owner.
+  owner: {{q .Chain.Owner}}
   keyring_backend: {{q .Chain.KeyringBackend}}
   gas_prices: {{q .Chain.GasPrices}}
   # Replaces the measured time between blocks where prices per month and lifetimes are computed; 0s measures.
