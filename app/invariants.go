@@ -13,6 +13,7 @@ import (
 func (app *App) Invariants(ctx context.Context) []string {
 	var broken []string
 	for _, check := range []func(context.Context) []string{
+		app.AuditKeeper.Invariants,      // INV-7
 		app.EscrowKeeper.Invariants,     // INV-1, 2, 5, 7
 		app.DeploymentKeeper.Invariants, // INV-5, 7
 		app.MarketKeeper.Invariants,     // INV-3, 4, 6, 7, 8

@@ -30,6 +30,8 @@ import (
 	upgradekeeper "github.com/cosmos/cosmos-sdk/x/upgrade/keeper"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
+	auditkeeper "berth.dev/berth/x/audit/keeper"
+	audittypes "berth.dev/berth/x/audit/types"
 	deploymentkeeper "berth.dev/berth/x/deployment/keeper"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	escrowkeeper "berth.dev/berth/x/escrow/keeper"
@@ -56,6 +58,7 @@ type Keepers struct {
 	ConsensusKeeper consensuskeeper.Keeper
 
 	ProviderKeeper   *providerkeeper.Keeper
+	AuditKeeper      *auditkeeper.Keeper
 	EscrowKeeper     *escrowkeeper.Keeper
 	DeploymentKeeper *deploymentkeeper.Keeper
 	MarketKeeper     *marketkeeper.Keeper
@@ -136,6 +139,7 @@ func (k *Keepers) buildGovernance(base *baseapp.BaseApp, enc Encoding, s stores,
 // buildMarket builds Berth's own: calls go down from market to escrow, notice comes up by hooks.
 func (k *Keepers) buildMarket(enc Encoding, s stores) {
 	k.ProviderKeeper = providerkeeper.NewKeeper(enc.Codec, s.service(providertypes.StoreKey))
+	k.AuditKeeper = auditkeeper.NewKeeper(enc.Codec, s.service(audittypes.StoreKey))
 	k.EscrowKeeper = escrowkeeper.NewKeeper(enc.Codec, s.service(escrowtypes.StoreKey), k.AccountKeeper, k.BankKeeper, Authority())
 	k.DeploymentKeeper = deploymentkeeper.NewKeeper(enc.Codec, s.service(deploymenttypes.StoreKey), k.EscrowKeeper, Authority())
 	k.MarketKeeper = marketkeeper.NewKeeper(enc.Codec, s.service(markettypes.StoreKey), k.EscrowKeeper, k.DeploymentKeeper, k.ProviderKeeper, Authority())

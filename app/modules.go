@@ -36,6 +36,8 @@ import (
 	"github.com/cosmos/cosmos-sdk/x/upgrade"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
+	"berth.dev/berth/x/audit"
+	audittypes "berth.dev/berth/x/audit/types"
 	"berth.dev/berth/x/deployment"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	"berth.dev/berth/x/escrow"
@@ -66,7 +68,7 @@ var (
 	// transactions that make validators; market after all it refers to.
 	genesisOrder = []string{
 		authtypes.ModuleName, banktypes.ModuleName, distrtypes.ModuleName, stakingtypes.ModuleName, slashingtypes.ModuleName,
-		govtypes.ModuleName, minttypes.ModuleName, providertypes.ModuleName, escrowtypes.ModuleName,
+		govtypes.ModuleName, minttypes.ModuleName, providertypes.ModuleName, audittypes.ModuleName, escrowtypes.ModuleName,
 		deploymenttypes.ModuleName, markettypes.ModuleName, genutiltypes.ModuleName, evidencetypes.ModuleName, authz.ModuleName,
 		feegrant.ModuleName, upgradetypes.ModuleName, vestingtypes.ModuleName, consensustypes.ModuleName,
 	}
@@ -77,6 +79,7 @@ func (app *App) setModules() {
 	enc := app.encoding
 	app.manager = module.NewManager(append(app.sdkModules(),
 		provider.NewAppModule(enc.Codec, app.ProviderKeeper),
+		audit.NewAppModule(enc.Codec, app.AuditKeeper),
 		escrow.NewAppModule(enc.Codec, app.EscrowKeeper),
 		deployment.NewAppModule(enc.Codec, app.DeploymentKeeper),
 		market.NewAppModule(enc.Codec, app.MarketKeeper),

@@ -21,6 +21,7 @@ import (
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
+	audittypes "berth.dev/berth/x/audit/types"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	escrowtypes "berth.dev/berth/x/escrow/types"
 	markettypes "berth.dev/berth/x/market/types"
@@ -40,7 +41,7 @@ func newStores() stores {
 			authtypes.StoreKey, banktypes.StoreKey, stakingtypes.StoreKey, minttypes.StoreKey, distrtypes.StoreKey,
 			slashingtypes.StoreKey, govtypes.StoreKey, consensustypes.StoreKey, upgradetypes.StoreKey, feegrant.StoreKey,
 			evidencetypes.StoreKey, authzkeeper.StoreKey,
-			providertypes.StoreKey, escrowtypes.StoreKey, deploymenttypes.StoreKey, markettypes.StoreKey,
+			providertypes.StoreKey, audittypes.StoreKey, escrowtypes.StoreKey, deploymenttypes.StoreKey, markettypes.StoreKey,
 		),
 		object: storetypes.NewObjectStoreKeys(banktypes.ObjectStoreKey),
 	}

@@ -37,7 +37,7 @@ var errTooSmall = errors.New("too small")
 // accounts is an escrow that remembers which accounts are open.
 type accounts map[escrowtypes.AccountID]escrowtypes.Account
 
-func (a accounts) OpenAccount(_ context.Context, id escrowtypes.AccountID, owner sdk.AccAddress, deposit sdk.Coin) error {
+func (a accounts) OpenAccount(_ context.Context, id escrowtypes.AccountID, owner sdk.AccAddress, deposit sdk.Coin, _ []escrowtypes.DepositSource) error {
 	if deposit.Amount.LT(math.NewInt(100)) {
 		return errTooSmall
 	}
@@ -61,6 +61,11 @@ func (a accounts) Account(_ context.Context, id escrowtypes.AccountID) (escrowty
 		return acc, escrowtypes.ErrAccountNotFound
 	}
 	return acc, nil
+}
+
+func (a accounts) PruneAccount(_ context.Context, id escrowtypes.AccountID, _ int) (int, bool, error) {
+	delete(a, id)
+	return 1, true, nil
 }
 
 // calls notes what the market is told; fail is what it answers.
@@ -89,6 +94,18 @@ func (c *calls) AfterDeploymentSuspended(context.Context, types.Deployment) erro
 }
 func (c *calls) AfterDeploymentResumed(context.Context, types.Deployment) error {
 	return c.note("resumed")
+}
+
+func (c *calls) BeforeGroupStopped(context.Context, types.Deployment, types.Group) error {
+	return c.note("stopped")
+}
+
+func (c *calls) AfterGroupStarted(context.Context, types.Deployment, types.Group) error {
+	return c.note("started")
+}
+
+func (c *calls) PruneDeployment(context.Context, types.Deployment, int) (int, bool, error) {
+	return 0, true, c.note("pruned")
 }
 
 type fixture struct {

@@ -19,6 +19,7 @@ import (
 // Keeper reads and writes the registry.
 type Keeper struct {
 	schema    collections.Schema
+	hooks     types.ProviderHooks
 	providers collections.Map[sdk.AccAddress, types.Provider]
 }
 
@@ -36,6 +37,9 @@ func NewKeeper(cdc codec.BinaryCodec, ss store.KVStoreService) *Keeper {
 	k.schema = schema
 	return k
 }
+
+// SetHooks names who is asked before a record changes. The app calls it once; without it nobody is asked.
+func (k *Keeper) SetHooks(h types.ProviderHooks) { k.hooks = h }
 
 // Provider returns the record of owner, or ErrProviderNotFound.
 func (k *Keeper) Provider(ctx context.Context, owner sdk.AccAddress) (types.Provider, error) {

@@ -33,6 +33,14 @@ func ValidateRequirements(attrs []Attribute) error {
 	return validateAttributes(attrs, requirementKey, keyRule+requirementExtra)
 }
 
+// ValidateAttributeKey checks one key of what a provider says of itself.
+func ValidateAttributeKey(key string) error {
+	if !attributeKey.MatchString(key) {
+		return ErrInvalidAttributes.Wrapf("key %q: a key has %s", clip(key), keyRule)
+	}
+	return nil
+}
+
 func validateAttributes(attrs []Attribute, key *regexp.Regexp, rule string) error {
 	if len(attrs) > MaxAttributes {
 		return ErrInvalidAttributes.Wrapf("%d attributes, at most %d are allowed", len(attrs), MaxAttributes)
