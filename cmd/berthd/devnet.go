@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	cmtcfg "github.com/cometbft/cometbft/config"
@@ -16,10 +15,7 @@ import (
 	"cosmossdk.io/math"
 
 	"github.com/cosmos/cosmos-sdk/client/flags"
-	"github.com/cosmos/cosmos-sdk/crypto/hd"
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
-	cryptotypes "github.com/cosmos/cosmos-sdk/crypto/types"
-	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"berth.dev/berth/app"
 	"berth.dev/berth/units"
@@ -31,10 +27,6 @@ const (
 	devnetFunds = 1_000_000 * units.MicroPerToken
 	// maxDevnetValidators bounds what one machine is asked to run.
 	maxDevnetValidators = 20
-	// portStep lies between the ports of two validators of a devnet.
-	portStep = 10
-	// operatorKey is the name of a validator's key in its home's keyring.
-	operatorKey = "validator"
 )
 
 // devnetOptions are the flags of devnet init.
@@ -46,15 +38,6 @@ type devnetOptions struct {
 	validators int
 	rpc        string
 	overwrite  bool
-}
-
-// devnetNode is one validator of a devnet: its home, keys and addresses.
-type devnetNode struct {
-	nodeHome
-	id       string
-	pubKey   cryptotypes.PubKey
-	operator sdk.AccAddress
-	rpc, p2p string
 }
 
 // devnetCommand groups the commands for chains on one machine.
@@ -96,7 +79,7 @@ func devnetInitCommand(chain *app.App) *cobra.Command {
 }
 
 // initDevnet writes the homes of a devnet.
-func initDevnet(chain *app.App, o devnetOptions) ([]devnetNode, error) {
+func initDevnet(chain *app.App, o devnetOptions) ([]genesisNode, error) {
 	if o.validators < 1 || o.validators > maxDevnetValidators {
 		return nil, fmt.Errorf("--validators: %d is not in 1..%d", o.validators, maxDevnetValidators)
 	}
@@ -116,86 +99,22 @@ func initDevnet(chain *app.App, o devnetOptions) ([]devnetNode, error) {
 			return nil, err
 		}
 	}
-	return nodes, writeDevnet(chain, o, nodes, accounts)
-}
-
-// writeDevnet makes the nodes' keys, then writes the genesis that names all of them into each home.
-func writeDevnet(chain *app.App, o devnetOptions, nodes []devnetNode, accounts []app.GenesisAccount) error {
-	genesis := app.Genesis{ChainID: o.chainID, Time: time.Now(), Accounts: accounts}
-	for i := range nodes {
-		n := &nodes[i]
-		if o.overwrite {
+	if o.overwrite {
+		for _, n := range nodes {
 			if err := clearData(n.dir); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		if err := n.makeAllKeys(chain); err != nil {
-			return err
-		}
-		genesis.Validators = append(genesis.Validators, app.GenesisValidator{
-			Moniker: n.comet.Moniker, PubKey: n.pubKey, Operator: n.operator, Stake: math.NewInt(devnetStake),
-		})
-		genesis.Accounts = append(genesis.Accounts, app.GenesisAccount{
-			Address: n.operator, Coins: sdk.NewCoins(sdk.NewInt64Coin(units.BaseDenom, devnetFunds)),
-		})
 	}
-	doc, err := chain.BuildGenesis(genesis)
-	if err != nil {
-		return err
+	w := network{
+		genesis: app.Genesis{ChainID: o.chainID, Time: time.Now(), Accounts: accounts},
+		stake:   math.NewInt(devnetStake), funds: math.NewInt(devnetFunds), nodes: nodes,
 	}
-	for i, n := range nodes {
-		n.comet.P2P.PersistentPeers = peersOf(nodes, i)
-		if err := n.write(doc); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// makeAllKeys makes the node's keys and its operator's.
-func (n *devnetNode) makeAllKeys(chain *app.App) error {
-	var err error
-	if n.id, n.pubKey, err = n.makeKeys(); err != nil {
-		return err
-	}
-	kr, err := keyring.New(sdk.KeyringServiceName(), keyring.BackendTest, n.dir, strings.NewReader(""), chain.AppCodec())
-	if err != nil {
-		return fmt.Errorf("open the keyring in %s: %w", n.dir, err)
-	}
-	record, err := kr.Key(operatorKey)
-	if err != nil {
-		record, _, err = kr.NewMnemonic(operatorKey, keyring.English, sdk.FullFundraiserPath, keyring.DefaultBIP39Passphrase, hd.Secp256k1)
-	}
-	if err != nil {
-		return fmt.Errorf("make the operator's key: %w", err)
-	}
-	n.operator, err = record.GetAddress()
-	return err
-}
-
-// parseFunds reads ADDRESS=COINS.
-func parseFunds(funds []string) ([]app.GenesisAccount, error) {
-	var accounts []app.GenesisAccount
-	for _, fund := range funds {
-		address, amount, ok := strings.Cut(fund, "=")
-		if !ok {
-			return nil, fmt.Errorf("--fund %q: is not ADDRESS=COINS", fund)
-		}
-		addr, err := sdk.AccAddressFromBech32(address)
-		if err != nil {
-			return nil, fmt.Errorf("--fund %q: %w", fund, err)
-		}
-		coins, err := sdk.ParseCoinsNormalized(amount)
-		if err != nil || coins.Empty() {
-			return nil, fmt.Errorf("--fund %q: %q are not coins, for example 1000000%s", fund, amount, units.BaseDenom)
-		}
-		accounts = append(accounts, app.GenesisAccount{Address: addr, Coins: coins})
-	}
-	return accounts, nil
+	return nodes, w.write(chain)
 }
 
 // layOutDevnet gives each validator its directory and ports.
-func layOutDevnet(o devnetOptions) ([]devnetNode, error) {
+func layOutDevnet(o devnetOptions) ([]genesisNode, error) {
 	u, err := url.Parse(o.rpc)
 	if err != nil || u.Scheme != "tcp" {
 		return nil, fmt.Errorf("--rpc: %q is not of the form tcp://HOST:PORT", o.rpc)
@@ -207,11 +126,12 @@ func layOutDevnet(o devnetOptions) ([]devnetNode, error) {
 	if u.Hostname() == "" {
 		return nil, errors.New("--rpc: the host is missing")
 	}
-	nodes := make([]devnetNode, o.validators)
+	nodes := make([]genesisNode, o.validators)
 	for i := range nodes {
-		n := devnetNode{
-			rpc: "tcp://" + net.JoinHostPort(u.Hostname(), strconv.Itoa(port+i*portStep)),
-			p2p: net.JoinHostPort("127.0.0.1", strconv.Itoa(port-1+i*portStep)),
+		n := genesisNode{
+			validates: true,
+			rpc:       "tcp://" + net.JoinHostPort(u.Hostname(), strconv.Itoa(port+i*portStep)),
+			p2p:       net.JoinHostPort("127.0.0.1", strconv.Itoa(port-1+i*portStep)),
 		}
 		dir := o.home
 		if o.validators > 1 {
@@ -225,7 +145,7 @@ func layOutDevnet(o devnetOptions) ([]devnetNode, error) {
 }
 
 // devnetComet is the config.toml of a devnet's validator.
-func devnetComet(o devnetOptions, n devnetNode, i int) *cmtcfg.Config {
+func devnetComet(o devnetOptions, n genesisNode, i int) *cmtcfg.Config {
 	cfg := cmtcfg.DefaultConfig()
 	cfg.Moniker = fmt.Sprintf("node%d", i)
 	cfg.Consensus.TimeoutCommit = o.blockTime
@@ -236,19 +156,8 @@ func devnetComet(o devnetOptions, n devnetNode, i int) *cmtcfg.Config {
 	return cfg
 }
 
-// peersOf lists the addresses of all nodes but one.
-func peersOf(nodes []devnetNode, self int) string {
-	var peers []string
-	for i, n := range nodes {
-		if i != self {
-			peers = append(peers, n.id+"@"+n.p2p)
-		}
-	}
-	return strings.Join(peers, ",")
-}
-
 // describeDevnet is what devnet init prints.
-func describeDevnet(o devnetOptions, nodes []devnetNode) any {
+func describeDevnet(o devnetOptions, nodes []genesisNode) any {
 	type described struct {
 		Home     string `json:"home"`
 		RPC      string `json:"rpc"`

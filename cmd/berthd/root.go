@@ -55,6 +55,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		initCommand(chain),
 		devnetCommand(chain),
+		testnetCommand(chain),
 		genutilcli.Commands(chain.TxConfig(), chain.BasicManager(), app.DefaultHome()),
 		keys.Commands(),
 		debug.Cmd(),
