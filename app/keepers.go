@@ -140,7 +140,8 @@ func (k *Keepers) buildGovernance(base *baseapp.BaseApp, enc Encoding, s stores,
 func (k *Keepers) buildMarket(enc Encoding, s stores) {
 	k.ProviderKeeper = providerkeeper.NewKeeper(enc.Codec, s.service(providertypes.StoreKey))
 	k.AuditKeeper = auditkeeper.NewKeeper(enc.Codec, s.service(audittypes.StoreKey))
-	k.EscrowKeeper = escrowkeeper.NewKeeper(enc.Codec, s.service(escrowtypes.StoreKey), k.AccountKeeper, k.BankKeeper, Authority())
+	k.EscrowKeeper = escrowkeeper.NewKeeper(enc.Codec, s.service(escrowtypes.StoreKey), k.AccountKeeper, k.BankKeeper,
+		k.DistrKeeper, k.AuthzKeeper, Authority())
 	k.DeploymentKeeper = deploymentkeeper.NewKeeper(enc.Codec, s.service(deploymenttypes.StoreKey), k.EscrowKeeper, Authority())
 	k.MarketKeeper = marketkeeper.NewKeeper(enc.Codec, s.service(markettypes.StoreKey), k.EscrowKeeper, k.DeploymentKeeper, k.ProviderKeeper, Authority())
 	k.EscrowKeeper.SetHooks(k.DeploymentKeeper)

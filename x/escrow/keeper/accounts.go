@@ -286,7 +286,7 @@ func (k *Keeper) refund(ctx context.Context, s *sheet) error {
 		if !left.IsPositive() {
 			continue
 		}
-		if err := k.claim(ctx, s.account.Deposits[i].Owner, sdk.NewCoin(s.account.Denom, left)); err != nil {
+		if err := k.claim(ctx, s.account.Deposits[i].Owner, sdk.NewCoin(s.account.Denom, left), sdk.NewInt64Coin(s.account.Denom, 0)); err != nil {
 			return err
 		}
 		s.account.Refunded = s.account.Refunded.Add(left)

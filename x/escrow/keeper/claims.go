@@ -6,62 +6,155 @@ import (
 	"fmt"
 
 	"cosmossdk.io/collections"
+	errorsmod "cosmossdk.io/errors"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
 	"berth.dev/berth/x/escrow/types"
 )
 
-// claim records coins that the pool owes an address. They are sent at the end of the block, so that no transaction
-// reads or writes the pool's balance, which all of them would have in common.
-func (k *Keeper) claim(ctx context.Context, address string, amount sdk.Coin) error {
-	key, err := k.accountKeeper.AddressCodec().StringToBytes(address)
+// claim records coins that the pool owes an address, and with them what goes to the community pool. Both are sent at the
+// end of the block, so that no transaction reads or writes the pool's balance. The key has the transaction's index: two
+// transactions that pay the same address write different keys.
+func (k *Keeper) claim(ctx context.Context, address string, amount, take sdk.Coin) error {
+	to, err := k.accountKeeper.AddressCodec().StringToBytes(address)
 	if err != nil {
-		return fmt.Errorf("claim %s for %s: %w", amount, address, err)
+		return errorsmod.Wrapf(sdkerrors.ErrInvalidAddress, "claim %s for %q: %s", amount, address, err)
 	}
+	key := collections.Join(sdk.AccAddress(to), uint64(sdk.UnwrapSDKContext(ctx).TxIndex()))
 	claim, err := k.claims.Get(ctx, key)
 	if err != nil && !errors.Is(err, collections.ErrNotFound) {
 		return fmt.Errorf("claim %s for %s: %w", amount, address, err)
 	}
-	claim.Address, claim.Coins = address, claim.Coins.Add(amount)
+	claim.Address = address
+	claim.Coins, claim.Take = addCoin(claim.Coins, amount), addCoin(claim.Take, take)
 	return k.claims.Set(ctx, key, claim)
 }
 
-// sendClaims sends all claims. One that cannot be sent is kept for the next block.
-func (k *Keeper) sendClaims(ctx context.Context) error {
-	var due []types.Claim
-	err := k.claims.Walk(ctx, nil, func(_ []byte, c types.Claim) (bool, error) {
-		due = append(due, c)
-		return false, nil
-	})
-	if err != nil {
-		return fmt.Errorf("read claims: %w", err)
+func addCoin(coins sdk.Coins, c sdk.Coin) sdk.Coins {
+	if c.IsZero() {
+		return coins
 	}
-	for _, c := range due {
-		atomically(ctx, "send claim", c.Address, func(ctx context.Context) error { return k.sendClaim(ctx, c) })
+	return coins.Add(c)
+}
+
+// payee is what an address has claimed in all transactions of a block.
+type payee struct {
+	claim types.Claim
+	keys  []claimKey
+}
+
+// sendClaims sends all claims: the sum of what they take first, then each payee's coins. What cannot be sent is kept for
+// the next block.
+func (k *Keeper) sendClaims(ctx context.Context) error {
+	payees, err := k.claimed(ctx)
+	if err != nil {
+		return err
+	}
+	if takes := sumTakes(payees); !takes.Empty() {
+		funded := atomically(ctx, "fund the community pool", takes.String(), func(ctx context.Context) error {
+			return k.sendTakes(ctx, payees, takes)
+		})
+		if funded {
+			strikeTakes(payees)
+		}
+	}
+	for _, p := range payees {
+		if p.claim.Coins.Empty() {
+			continue
+		}
+		atomically(ctx, "send claim", p.claim.Address, func(ctx context.Context) error { return k.sendClaim(ctx, p) })
 	}
 	return nil
 }
 
-func (k *Keeper) sendClaim(ctx context.Context, c types.Claim) error {
-	to, err := k.accountKeeper.AddressCodec().StringToBytes(c.Address)
+// claimed adds up the claims of each address, in the order of the addresses.
+func (k *Keeper) claimed(ctx context.Context) ([]payee, error) {
+	var payees []payee
+	err := k.claims.Walk(ctx, nil, func(key claimKey, c types.Claim) (bool, error) {
+		n := len(payees)
+		if n == 0 || payees[n-1].claim.Address != c.Address {
+			payees = append(payees, payee{claim: c, keys: []claimKey{key}})
+			return false, nil
+		}
+		sum := &payees[n-1]
+		sum.claim.Coins, sum.claim.Take = sum.claim.Coins.Add(c.Coins...), sum.claim.Take.Add(c.Take...)
+		sum.keys = append(sum.keys, key)
+		return false, nil
+	})
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("read claims: %w", err)
 	}
-	if err := k.claims.Remove(ctx, to); err != nil {
-		return err
-	}
-	return k.bank.SendCoinsFromModuleToAccount(ctx, types.ModuleName, to, c.Coins)
+	return payees, nil
 }
 
-// atomically does one item of the end block's work, wholly or not at all. A failure is logged and leaves the item for
-// the next block: one bad record must not halt the chain.
-func atomically(ctx context.Context, what, item string, do func(context.Context) error) {
+func sumTakes(payees []payee) sdk.Coins {
+	sum := sdk.NewCoins()
+	for _, p := range payees {
+		sum = sum.Add(p.claim.Take...)
+	}
+	return sum
+}
+
+func strikeTakes(payees []payee) {
+	for i := range payees {
+		payees[i].claim.Take = nil
+	}
+}
+
+// sendTakes sends the sum of what all claims take to the community pool, and leaves each claim its coins.
+func (k *Keeper) sendTakes(ctx context.Context, payees []payee, sum sdk.Coins) error {
+	for _, p := range payees {
+		if p.claim.Take.Empty() {
+			continue
+		}
+		if err := k.replaceClaims(ctx, p, types.Claim{Address: p.claim.Address, Coins: p.claim.Coins}); err != nil {
+			return err
+		}
+	}
+	return k.distr.FundCommunityPool(ctx, sum, k.accountKeeper.GetModuleAddress(types.ModuleName))
+}
+
+// sendClaim sends a payee's coins, and leaves what its claims take.
+func (k *Keeper) sendClaim(ctx context.Context, p payee) error {
+	if err := k.replaceClaims(ctx, p, types.Claim{Address: p.claim.Address, Take: p.claim.Take}); err != nil {
+		return err
+	}
+	return k.bank.SendCoinsFromModuleToAccount(ctx, types.ModuleName, p.keys[0].K1(), p.claim.Coins)
+}
+
+// replaceClaims puts one claim in the place of all that a payee has; none if that is of nothing.
+func (k *Keeper) replaceClaims(ctx context.Context, p payee, claim types.Claim) error {
+	for _, key := range p.keys {
+		if err := k.claims.Remove(ctx, key); err != nil {
+			return err
+		}
+	}
+	if claim.Coins.Empty() && claim.Take.Empty() {
+		return nil
+	}
+	return k.claims.Set(ctx, p.keys[0], claim)
+}
+
+// atomically does one item of the end block's work, wholly or not at all, and says whether it was done. A failure, or a
+// panic, is logged and leaves the item for a later block: one bad record must not halt the chain.
+func atomically(ctx context.Context, what, item string, do func(context.Context) error) (done bool) {
 	sdkCtx := sdk.UnwrapSDKContext(ctx)
 	cached, write := sdkCtx.CacheContext()
-	if err := do(cached); err != nil {
+	if err := recovered(cached, do); err != nil {
 		sdkCtx.Logger().Error("escrow: "+what+" failed, will be tried again", "item", item, "err", err)
-		return
+		return false
 	}
 	write()
+	return true
+}
+
+func recovered(ctx context.Context, do func(context.Context) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return do(ctx)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"cosmossdk.io/collections"
+
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"berth.dev/berth/x/escrow/types"
@@ -32,11 +34,11 @@ func (k *Keeper) InitGenesis(ctx context.Context, g types.GenesisState) error {
 		}
 	}
 	for _, c := range g.Claims {
-		key, err := k.accountKeeper.AddressCodec().StringToBytes(c.Address)
+		to, err := k.accountKeeper.AddressCodec().StringToBytes(c.Address)
 		if err != nil {
 			return err
 		}
-		if err := k.claims.Set(ctx, key, c); err != nil {
+		if err := k.claims.Set(ctx, collections.Join(sdk.AccAddress(to), uint64(0)), c); err != nil {
 			return err
 		}
 	}
@@ -100,12 +102,12 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 	if err != nil {
 		return nil, fmt.Errorf("export holds: %w", err)
 	}
-	err = k.claims.Walk(ctx, nil, func(_ []byte, c types.Claim) (bool, error) {
-		g.Claims = append(g.Claims, c)
-		return false, nil
-	})
+	payees, err := k.claimed(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("export claims: %w", err)
+		return nil, err
+	}
+	for _, p := range payees {
+		g.Claims = append(g.Claims, p.claim)
 	}
 	return g, nil
 }

@@ -53,7 +53,7 @@ func (k *Keeper) Release(ctx context.Context, scope string, owner sdk.AccAddress
 	if err != nil {
 		return fmt.Errorf("release %s of %s: %w", amount, owner, err)
 	}
-	return k.claim(ctx, hold.Owner, amount)
+	return k.claim(ctx, hold.Owner, amount, sdk.NewInt64Coin(amount.Denom, 0))
 }
 
 // Held returns what an owner has in a scope.

@@ -59,8 +59,9 @@ func (k *Keeper) owed(ctx context.Context) (sdk.Coins, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = k.claims.Walk(ctx, nil, func(_ []byte, c types.Claim) (bool, error) {
+	err = k.claims.Walk(ctx, nil, func(_ claimKey, c types.Claim) (bool, error) {
 		sum.Add(c.Coins...)
+		sum.Add(c.Take...)
 		return false, nil
 	})
 	return sum.ToCoins(), err

@@ -31,12 +31,15 @@ type (
 	paymentKey = collections.Triple[string, string, string]
 	dueKey     = collections.Triple[int64, string, string]
 	holdKey    = collections.Triple[string, sdk.AccAddress, string]
+	claimKey   = collections.Pair[sdk.AccAddress, uint64]
 )
 
 // Keeper owns the escrow's store and its pool account.
 type Keeper struct {
 	accountKeeper types.AccountKeeper
 	bank          types.BankKeeper
+	distr         types.DistributionKeeper
+	authz         types.AuthzKeeper
 	authority     string
 	hooks         types.EscrowHooks
 	invariants    func(context.Context) []string
@@ -48,12 +51,15 @@ type Keeper struct {
 	live     collections.KeySet[paymentKey]
 	due      collections.KeySet[dueKey]
 	holds    collections.Map[holdKey, types.Hold]
-	claims   collections.Map[[]byte, types.Claim]
+	claims   collections.Map[claimKey, types.Claim]
 }
 
 // NewKeeper returns a keeper; authority is the address that may change the parameters. It panics if the module
 // account is not configured, as a node could not run without it.
-func NewKeeper(cdc codec.BinaryCodec, ss store.KVStoreService, accountKeeper types.AccountKeeper, bankKeeper types.BankKeeper, authority string) *Keeper {
+func NewKeeper(
+	cdc codec.BinaryCodec, ss store.KVStoreService, accountKeeper types.AccountKeeper, bankKeeper types.BankKeeper,
+	distrKeeper types.DistributionKeeper, authzKeeper types.AuthzKeeper, authority string,
+) *Keeper {
 	if accountKeeper.GetModuleAddress(types.ModuleName) == nil {
 		panic(fmt.Sprintf("the module account %q is not configured", types.ModuleName))
 	}
@@ -62,6 +68,8 @@ func NewKeeper(cdc codec.BinaryCodec, ss store.KVStoreService, accountKeeper typ
 	k := &Keeper{
 		accountKeeper: accountKeeper,
 		bank:          bankKeeper,
+		distr:         distrKeeper,
+		authz:         authzKeeper,
 		authority:     authority,
 		params:        collections.NewItem(sb, types.ParamsPrefix, "params", codec.CollValue[types.Params](cdc)),
 		accounts: collections.NewMap(sb, types.AccountsPrefix, "accounts",
@@ -72,7 +80,8 @@ func NewKeeper(cdc codec.BinaryCodec, ss store.KVStoreService, accountKeeper typ
 			collections.TripleKeyCodec(collections.Int64Key, collections.StringKey, collections.StringKey)),
 		holds: collections.NewMap(sb, types.HoldsPrefix, "holds",
 			collections.TripleKeyCodec(collections.StringKey, sdk.AccAddressKey, collections.StringKey), codec.CollValue[types.Hold](cdc)),
-		claims: collections.NewMap(sb, types.ClaimsPrefix, "claims", collections.BytesKey, codec.CollValue[types.Claim](cdc)),
+		claims: collections.NewMap(sb, types.ClaimsPrefix, "claims",
+			collections.PairKeyCodec(sdk.AccAddressKey, collections.Uint64Key), codec.CollValue[types.Claim](cdc)),
 	}
 	schema, err := sb.Build()
 	if err != nil {

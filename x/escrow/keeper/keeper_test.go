@@ -36,7 +36,7 @@ func TestOpenAccount(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t)
 			e.open("taken", "alice", 10)
-			require.ErrorIs(t, e.k.OpenAccount(e.ctx, tc.id, addr("alice"), tc.deposit), tc.want)
+			require.ErrorIs(t, e.k.OpenAccount(e.ctx, tc.id, addr("alice"), tc.deposit, nil), tc.want)
 		})
 	}
 }
@@ -254,14 +254,23 @@ func TestHolds(t *testing.T) {
 	require.ErrorIs(t, e.k.Hold(e.ctx, "", addr("bob"), coin(1)), types.ErrInvalidID)
 	require.ErrorIs(t, e.k.Hold(e.ctx, "h", addr("bob"), coin(0)), types.ErrInvalidDeposit)
 	require.ErrorIs(t, e.k.Hold(e.ctx, "h", addr("bob"), coin(101)), sdkerrors.ErrInsufficientFunds)
-	require.NoError(t, e.k.Hold(e.ctx, "h", addr("bob"), coin(60)))
-	require.ErrorIs(t, e.k.Hold(e.ctx, "h", addr("bob"), coin(1)), types.ErrHoldExists)
+	require.NoError(t, e.k.Hold(e.ctx, "h", addr("bob"), coin(40)))
+	require.NoError(t, e.k.Hold(e.ctx, "h", addr("bob"), coin(20)))
+	require.NoError(t, e.k.Hold(e.ctx, "other", addr("bob"), coin(5)))
 	e.end(1)
-	require.Equal(t, int64(40), e.balance("bob"))
-	require.NoError(t, e.k.Release(e.ctx, "h"))
-	require.ErrorIs(t, e.k.Release(e.ctx, "h"), types.ErrHoldNotFound, "INV-8: given back once")
+	require.Equal(t, int64(35), e.balance("bob"))
+	held, err := e.k.Held(e.ctx, "h", addr("bob"))
+	require.NoError(t, err)
+	require.Equal(t, sdk.NewCoins(coin(60)), held)
+
+	require.NoError(t, e.k.Release(e.ctx, "h", addr("bob"), coin(40)))
+	require.ErrorIs(t, e.k.Release(e.ctx, "h", addr("bob"), coin(21)), types.ErrHoldNotFound, "INV-8: never more than is held")
+	require.ErrorIs(t, e.k.Release(e.ctx, "h", addr("bob"), coin(0)), types.ErrHoldNotFound)
+	require.ErrorIs(t, e.k.Release(e.ctx, "h", addr("alice"), coin(1)), types.ErrHoldNotFound)
+	require.NoError(t, e.k.Release(e.ctx, "h", addr("bob"), coin(20)))
+	require.ErrorIs(t, e.k.Release(e.ctx, "h", addr("bob"), coin(1)), types.ErrHoldNotFound)
 	e.end(1)
-	require.Equal(t, int64(100), e.balance("bob"))
+	require.Equal(t, int64(95), e.balance("bob"))
 }
 
 // TestDepositAndReleaseInOneBlock: what came and went in one block passes through the pool.

@@ -18,6 +18,7 @@ import (
 const (
 	modelAccounts = 3
 	modelPeople   = 4
+	modelScopes   = 2
 )
 
 func person(i int) string { return fmt.Sprintf("person %d", i) }
@@ -41,8 +42,14 @@ func TestRandomLives(t *testing.T) {
 		for i := range modelAccounts {
 			_ = e.k.CloseAccount(e.ctx, id(fmt.Sprint(i))) // may be closed already, or never opened
 		}
-		for i := range 3 {
-			_ = e.k.Release(e.ctx, fmt.Sprint(i))
+		for i := range modelScopes {
+			for p := range modelPeople {
+				held, err := e.k.Held(e.ctx, fmt.Sprint(i), addr(person(p)))
+				require.NoError(t, err)
+				for _, c := range held {
+					require.NoError(t, e.k.Release(e.ctx, fmt.Sprint(i), addr(person(p)), c))
+				}
+			}
 		}
 		e.end(1)
 		total := int64(0)
@@ -59,13 +66,13 @@ func step(t *rapid.T, e *env) {
 	payment := types.PaymentID{AccountId: account, Pid: fmt.Sprint(rapid.IntRange(0, 4).Draw(t, "payment"))}
 	who := addr(person(rapid.IntRange(0, modelPeople-1).Draw(t, "who")))
 	amount := coin(rapid.Int64Range(1, 3000).Draw(t, "amount"))
-	hold := fmt.Sprint(rapid.IntRange(0, 2).Draw(t, "hold"))
+	hold := fmt.Sprint(rapid.IntRange(0, modelScopes-1).Draw(t, "hold"))
 	// An error is a refusal; what it may have done is undone, as a transaction's would be.
 	ctx, write := e.ctx.CacheContext()
 	var err error
 	switch rapid.IntRange(0, 8).Draw(t, "step") {
 	case 0:
-		err = e.k.OpenAccount(ctx, account, who, amount)
+		err = e.k.OpenAccount(ctx, account, who, amount, nil)
 	case 1, 2:
 		err = e.k.OpenPayment(ctx, payment, who, drawRate(t))
 	case 3:
@@ -77,7 +84,7 @@ func step(t *rapid.T, e *env) {
 	case 6:
 		err = e.k.Hold(ctx, hold, who, amount)
 	case 7:
-		err = e.k.Release(ctx, hold)
+		err = e.k.Release(ctx, hold, who, amount)
 	case 8:
 		e.end(rapid.Int64Range(1, 15).Draw(t, "blocks"))
 		return

@@ -15,7 +15,7 @@ import (
 
 // OpenPayment starts to pay a payee a rate per block out of an account, from this height on. The account must be open
 // and able to pay one block of its new total rate, else types.ErrAccountSuspended, ErrAccountClosed or
-// ErrInsufficientFunds; the id must never have been used.
+// ErrInsufficientFunds; the id must never have been used. The take rate of the parameters is the payment's for its life.
 func (k *Keeper) OpenPayment(ctx context.Context, id types.PaymentID, payee sdk.AccAddress, rate sdk.DecCoin) error {
 	if err := id.Validate(); err != nil {
 		return err
@@ -27,6 +27,10 @@ func (k *Keeper) OpenPayment(ctx context.Context, id types.PaymentID, payee sdk.
 	if err := k.checkNewPayment(ctx, s, id, rate); err != nil {
 		return err
 	}
+	params, err := k.GetParams(ctx)
+	if err != nil {
+		return err
+	}
 	s.live = append(s.live, types.Payment{
 		Id:        id,
 		Payee:     payee.String(),
@@ -34,7 +38,7 @@ func (k *Keeper) OpenPayment(ctx context.Context, id types.PaymentID, payee sdk.
 		Rate:      rate,
 		Accrued:   math.LegacyZeroDec(),
 		Withdrawn: math.ZeroInt(),
-		TakeRate:  math.LegacyZeroDec(),
+		TakeRate:  params.TakeRate,
 		Taken:     math.ZeroInt(),
 		CreatedAt: height(ctx),
 	})
@@ -59,19 +63,18 @@ func (k *Keeper) ClosePayment(ctx context.Context, id types.PaymentID) error {
 	return k.save(ctx, s)
 }
 
-// Withdraw pays out the whole units that a payment has earned and not been paid, and returns them; nothing earned is
-// no error. It fails with types.ErrPaymentNotFound or, as a closed payment has been paid, types.ErrPaymentClosed.
+// Withdraw pays out the whole units that a payment has earned and not been paid, and returns what of them goes to the
+// payee; nothing earned is no error. It fails with types.ErrPaymentNotFound or, as a closed payment has been paid, types.ErrPaymentClosed.
 func (k *Keeper) Withdraw(ctx context.Context, id types.PaymentID) (sdk.Coin, error) {
 	s, i, err := k.livePayment(ctx, id)
 	if err != nil {
 		return sdk.Coin{}, err
 	}
-	amount := sdk.NewCoin(s.account.Denom, s.pay(i))
-	payment := s.live[i]
+	out := s.pay(i)
 	if err := k.save(ctx, s); err != nil {
 		return sdk.Coin{}, err
 	}
-	return amount, k.payOut(ctx, payment, amount)
+	return sdk.NewCoin(s.account.Denom, out.amount), k.payOut(ctx, s.account.Denom, out)
 }
 
 // Payment returns a payment as of the context's height.
@@ -140,17 +143,19 @@ func (k *Keeper) livePayment(ctx context.Context, id types.PaymentID) (*sheet, i
 
 // endPayment closes a live payment of a settled sheet and records its payout.
 func (k *Keeper) endPayment(ctx context.Context, s *sheet, i int) error {
-	payment, paid := s.end(i, height(ctx))
-	return k.payOut(ctx, payment, sdk.NewCoin(s.account.Denom, paid))
+	return k.payOut(ctx, s.account.Denom, s.end(i, height(ctx)))
 }
 
-// payOut claims an amount for a payee and tells of it; an amount of zero is nothing.
-func (k *Keeper) payOut(ctx context.Context, payment types.Payment, amount sdk.Coin) error {
-	if amount.IsZero() {
+// payOut claims a payout and tells of it; one of nothing is nothing.
+func (k *Keeper) payOut(ctx context.Context, denom string, out payout) error {
+	amount, take := sdk.NewCoin(denom, out.amount), sdk.NewCoin(denom, out.take)
+	if amount.IsZero() && take.IsZero() {
 		return nil
 	}
-	if err := k.claim(ctx, payment.Payee, amount); err != nil {
+	if err := k.claim(ctx, out.payment.Payee, amount, take); err != nil {
 		return err
 	}
-	return emit(ctx, &types.EventPaid{Xid: payment.Id.AccountId.Xid, Payee: payment.Payee, Amount: amount, Payment: payment})
+	return emit(ctx, &types.EventPaid{
+		Xid: out.payment.Id.AccountId.Xid, Payee: out.payment.Payee, Amount: amount, Take: take, Payment: out.payment,
+	})
 }

@@ -3,6 +3,7 @@ package keeper_test
 import (
 	"context"
 	"fmt"
+	"time"
 
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	dbm "github.com/cosmos/cosmos-db"
@@ -20,6 +21,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	"github.com/cosmos/cosmos-sdk/x/authz"
 
 	"berth.dev/berth/units"
 	"berth.dev/berth/x/escrow/keeper"
@@ -62,9 +64,16 @@ type bank struct {
 	balances map[string]sdk.Coins
 	virtual  sdk.Coins
 	blocked  map[string]bool
+	// locked are coins of vesting accounts that cannot be spent.
+	locked map[string]sdk.Coins
 }
 
-func newBank() *bank { return &bank{balances: map[string]sdk.Coins{}, blocked: map[string]bool{}} }
+// communityPool is the name of the community pool among the balances.
+const communityPool = "community pool"
+
+func newBank() *bank {
+	return &bank{balances: map[string]sdk.Coins{}, blocked: map[string]bool{}, locked: map[string]sdk.Coins{}}
+}
 
 func pool() string { return authtypes.NewModuleAddress(types.ModuleName).String() }
 
@@ -104,6 +113,26 @@ func (b *bank) GetAllBalances(_ context.Context, addr sdk.AccAddress) sdk.Coins 
 	return b.balances[addr.String()]
 }
 
+func (b *bank) GetBalance(_ context.Context, addr sdk.AccAddress, denom string) sdk.Coin {
+	return sdk.NewCoin(denom, b.balances[addr.String()].AmountOf(denom))
+}
+
+func (b *bank) LockedCoins(_ context.Context, addr sdk.AccAddress) sdk.Coins {
+	return b.locked[addr.String()]
+}
+
+// FundCommunityPool makes the bank the part of x/distribution that the keeper needs.
+func (b *bank) FundCommunityPool(_ context.Context, amount sdk.Coins, from sdk.AccAddress) error {
+	if b.blocked[communityPool] {
+		return sdkerrors.ErrUnauthorized
+	}
+	if err := b.sub(from.String(), amount); err != nil {
+		return err
+	}
+	b.balances[communityPool] = b.balances[communityPool].Add(amount...)
+	return nil
+}
+
 func (b *bank) endBlock() {
 	b.balances[pool()] = b.balances[pool()].Add(b.virtual...)
 	b.virtual = nil
@@ -135,12 +164,45 @@ func (h *hooks) AfterAccountExpired(_ context.Context, a types.Account) error {
 	return h.tell("expired", a)
 }
 
+// grants is the part of x/authz that the keeper needs.
+type grants struct {
+	byKey map[string]grant
+}
+
+type grant struct {
+	authorization authz.Authorization
+	expires       *time.Time
+}
+
+func newGrants() *grants { return &grants{byKey: map[string]grant{}} }
+
+func grantKey(grantee, granter sdk.AccAddress, msgType string) string {
+	return grantee.String() + granter.String() + msgType
+}
+
+func (g *grants) GetAuthorization(ctx context.Context, grantee, granter sdk.AccAddress, msgType string) (authz.Authorization, *time.Time) {
+	got := g.byKey[grantKey(grantee, granter, msgType)]
+	if got.expires != nil && got.expires.Before(sdk.UnwrapSDKContext(ctx).BlockTime()) {
+		return nil, nil
+	}
+	return got.authorization, got.expires
+}
+
+func (g *grants) SaveGrant(ctx context.Context, grantee, granter sdk.AccAddress, a authz.Authorization, expires *time.Time) error {
+	if _, err := authz.NewGrant(sdk.UnwrapSDKContext(ctx).BlockTime(), a, expires); err != nil {
+		return err
+	}
+	g.byKey[grantKey(grantee, granter, a.MsgTypeURL())] = grant{a, expires}
+	return nil
+}
+
 // env is an escrow over a store in memory, at a height that the test moves.
 type env struct {
 	t     require.TestingT
 	ctx   sdk.Context
 	k     *keeper.Keeper
 	bank  *bank
+	authz *grants
 	hooks *hooks
 }
 
@@ -150,9 +212,9 @@ func newEnv(t require.TestingT) *env {
 	cms := store.NewCommitMultiStore(dbm.NewMemDB(), log.NewNopLogger())
 	cms.MountStoreWithDB(key, storetypes.StoreTypeIAVL, nil)
 	require.NoError(t, cms.LoadLatestVersion())
-	e := &env{t: t, bank: newBank(), hooks: &hooks{}}
+	e := &env{t: t, bank: newBank(), authz: newGrants(), hooks: &hooks{}}
 	cdc := codec.NewProtoCodec(codectypes.NewInterfaceRegistry())
-	e.k = keeper.NewKeeper(cdc, runtime.NewKVStoreService(key), accounts{}, e.bank, "authority")
+	e.k = keeper.NewKeeper(cdc, runtime.NewKVStoreService(key), accounts{}, e.bank, e.bank, e.authz, "authority")
 	e.k.SetHooks(e.hooks)
 	e.ctx = sdk.NewContext(cms, cmtproto.Header{Height: 1}, false, log.NewNopLogger())
 	genesis := types.DefaultGenesis()
@@ -184,7 +246,7 @@ func pid(xid, p string) types.PaymentID { return types.PaymentID{AccountId: id(x
 // open funds an owner with a million and opens an account.
 func (e *env) open(xid, owner string, deposit int64) {
 	e.bank.fund(addr(owner), coin(1_000_000))
-	require.NoError(e.t, e.k.OpenAccount(e.ctx, id(xid), addr(owner), coin(deposit)))
+	require.NoError(e.t, e.k.OpenAccount(e.ctx, id(xid), addr(owner), coin(deposit), nil))
 }
 
 func (e *env) account(xid string) types.Account {

@@ -141,18 +141,27 @@ func (s *sheet) find(pid string) int {
 	return -1
 }
 
-// pay moves the whole units that a live payment has earned and not been paid from accrued to paid and returns them.
-func (s *sheet) pay(i int) math.Int {
+// payout is what a payment pays at a time, in whole units: amount goes to the payee, take to the community pool.
+type payout struct {
+	payment      types.Payment
+	amount, take math.Int
+}
+
+// pay moves the whole units that a live payment has earned and not been paid from accrued to paid.
+func (s *sheet) pay(i int) payout {
 	p := &s.live[i]
-	amount := ledger.Payout(p.Accrued, p.Withdrawn)
-	p.Withdrawn = p.Withdrawn.Add(amount)
-	s.account.Paid = s.account.Paid.Add(amount)
-	return amount
+	gross := ledger.Payout(p.Accrued, p.Withdrawn)
+	p.Withdrawn = p.Withdrawn.Add(gross)
+	s.account.Paid = s.account.Paid.Add(gross)
+	taken := ledger.Take(p.Withdrawn, p.TakeRate)
+	take := taken.Sub(p.Taken)
+	p.Taken = taken
+	return payout{payment: *p, amount: gross.Sub(take), take: take}
 }
 
 // end pays and closes a live payment. Its last fraction of a unit can never be paid and goes back to the account.
-func (s *sheet) end(i int, height int64) (payment types.Payment, paid math.Int) {
-	paid = s.pay(i)
+func (s *sheet) end(i int, height int64) payout {
+	out := s.pay(i)
 	p := s.live[i]
 	fraction := p.Accrued.Sub(math.LegacyNewDecFromInt(p.Withdrawn))
 	s.account.Accrued = s.account.Accrued.Sub(fraction)
@@ -160,5 +169,6 @@ func (s *sheet) end(i int, height int64) (payment types.Payment, paid math.Int) 
 	p.State, p.ClosedAt = types.PAYMENT_STATE_CLOSED, height
 	s.live = append(s.live[:i:i], s.live[i+1:]...)
 	s.ended = append(s.ended, p)
-	return p, paid
+	out.payment = p
+	return out
 }

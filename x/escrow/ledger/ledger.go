@@ -139,6 +139,14 @@ func Share(amount math.LegacyDec, lines []Line) []math.LegacyDec {
 // Payout is the whole units of an accrual that have not been paid yet.
 func Payout(accrued math.LegacyDec, paid math.Int) math.Int { return accrued.TruncateInt().Sub(paid) }
 
+// Take is the whole units of an amount that go to the community pool at a rate from 0 to 1. Of a payment it is computed
+// on all that was ever paid, so that the sum taken does not depend on how often one withdraws; what a payout leaves to
+// the payee is never negative.
+func Take(paid math.Int, rate math.LegacyDec) math.Int {
+	taken := new(big.Int).Mul(paid.BigInt(), rate.BigInt())
+	return math.NewIntFromBigInt(taken.Quo(taken, math.LegacyOneDec().BigInt()))
+}
+
 // CanPayBlock says whether the book can pay one full block with a further line of this rate.
 func (b Book) CanPayBlock(rate math.LegacyDec) bool {
 	left := b.Left()

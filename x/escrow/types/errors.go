@@ -38,4 +38,8 @@ var (
 	ErrUnauthorized = errorsmod.Register(ModuleName, 17, "unauthorized")
 	// ErrInvalidParams refuses parameters out of their bounds.
 	ErrInvalidParams = errorsmod.Register(ModuleName, 18, "invalid parameters")
+	// ErrAccountOpen refuses to remove an account that has not been closed.
+	ErrAccountOpen = errorsmod.Register(ModuleName, 19, "escrow account is not closed")
+	// ErrInvalidSource refuses a list of sources that is too long, names one twice or is malformed.
+	ErrInvalidSource = errorsmod.Register(ModuleName, 20, "invalid deposit source")
 )

@@ -6,6 +6,8 @@ import (
 	"cosmossdk.io/math"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"berth.dev/berth/x/escrow/ledger"
 )
 
 // DefaultGenesis is an empty escrow with the default parameters.
@@ -168,6 +170,12 @@ func (p Payment) validateFields(denom string) error {
 	if p.Accrued.IsNil() || p.Withdrawn.IsNil() || p.Withdrawn.IsNegative() || math.LegacyNewDecFromInt(p.Withdrawn).GT(p.Accrued) {
 		return fmt.Errorf("payment %s: withdrawn %s of %s accrued", p.Id, p.Withdrawn, p.Accrued)
 	}
+	if p.TakeRate.IsNil() || p.TakeRate.IsNegative() || p.TakeRate.GT(math.LegacyOneDec()) {
+		return fmt.Errorf("payment %s: take rate %s is not in 0..1", p.Id, p.TakeRate)
+	}
+	if p.Taken.IsNil() || !p.Taken.Equal(ledger.Take(p.Withdrawn, p.TakeRate)) {
+		return fmt.Errorf("payment %s: %s taken of %s at a rate of %s", p.Id, p.Taken, p.Withdrawn, p.TakeRate)
+	}
 	return nil
 }
 
@@ -203,8 +211,8 @@ func (g GenesisState) validateClaims() error {
 			return fmt.Errorf("claim of %s: stands twice", c.Address)
 		}
 		seen[c.Address] = true
-		if err := c.Coins.Validate(); err != nil || c.Coins.Empty() {
-			return fmt.Errorf("claim of %s: coins %s are not positive", c.Address, c.Coins)
+		if c.Coins.Validate() != nil || c.Take.Validate() != nil || c.Coins.Empty() && c.Take.Empty() {
+			return fmt.Errorf("claim of %s: coins %s or take %s are not positive", c.Address, c.Coins, c.Take)
 		}
 	}
 	return nil

@@ -19,5 +19,5 @@ var (
 	LivePrefix     = collections.NewPrefix(3) // (scope, xid, pid) of open and suspended payments
 	DuePrefix      = collections.NewPrefix(4) // (height, scope, xid) of accounts with something to do at that height
 	HoldsPrefix    = collections.NewPrefix(7) // (scope, owner, denom) -> Hold
-	ClaimsPrefix   = collections.NewPrefix(6) // address -> Claim, sent at the end of the block
+	ClaimsPrefix   = collections.NewPrefix(8) // (address, transaction's index) -> Claim, sent at the end of the block
 )

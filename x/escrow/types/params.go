@@ -59,6 +59,9 @@ func (p Params) Validate() error {
 			return errorsmod.Wrapf(ErrInvalidParams, "%s: %d is not in 1..%d", field.name, field.value, field.max)
 		}
 	}
+	if p.TakeRate.IsNil() || p.TakeRate.IsNegative() || p.TakeRate.GT(math.LegacyOneDec()) {
+		return errorsmod.Wrapf(ErrInvalidParams, "take_rate: %s is not in 0..1", p.TakeRate)
+	}
 	return nil
 }
 

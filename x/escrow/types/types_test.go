@@ -33,6 +33,10 @@ func TestParams(t *testing.T) {
 		"no due a block":      {func(p *types.Params) { p.MaxDuePerBlock = 0 }, false},
 		"most due a block":    {func(p *types.Params) { p.MaxDuePerBlock = types.MaxDuePerBlock }, true},
 		"too many due":        {func(p *types.Params) { p.MaxDuePerBlock = types.MaxDuePerBlock + 1 }, false},
+		"take everything":     {func(p *types.Params) { p.TakeRate = math.LegacyOneDec() }, true},
+		"take more":           {func(p *types.Params) { p.TakeRate = math.LegacyMustNewDecFromStr("1.000000000000000001") }, false},
+		"take less":           {func(p *types.Params) { p.TakeRate = math.LegacySmallestDec().Neg() }, false},
+		"no take rate":        {func(p *types.Params) { p.TakeRate = math.LegacyDec{} }, false},
 		"resume over a grace": {func(p *types.Params) { p.MinResumeBlocks = types.MaxGraceBlocks + 1 }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,10 +88,10 @@ func genesis() types.GenesisState {
 			Deposited: math.NewInt(100), Accrued: dec("17.5"), Paid: math.NewInt(14), Rate: dec("2.5"), Refunded: math.ZeroInt(),
 		}},
 		Payments: []types.Payment{
-			{Id: types.PaymentID{AccountId: id, Pid: "1"}, Payee: payee, State: types.PAYMENT_STATE_OPEN, Rate: sdk.NewDecCoinFromDec(units.BaseDenom, dec("2.5")), Accrued: dec("7.5"), Withdrawn: math.NewInt(4)},
-			{Id: types.PaymentID{AccountId: id, Pid: "2"}, Payee: payee, State: types.PAYMENT_STATE_CLOSED, Rate: sdk.NewDecCoinFromDec(units.BaseDenom, dec("3.7")), Accrued: dec("10.9"), Withdrawn: math.NewInt(10)},
+			{Id: types.PaymentID{AccountId: id, Pid: "1"}, Payee: payee, State: types.PAYMENT_STATE_OPEN, Rate: sdk.NewDecCoinFromDec(units.BaseDenom, dec("2.5")), Accrued: dec("7.5"), Withdrawn: math.NewInt(4), TakeRate: dec("0.5"), Taken: math.NewInt(2)},
+			{Id: types.PaymentID{AccountId: id, Pid: "2"}, Payee: payee, State: types.PAYMENT_STATE_CLOSED, Rate: sdk.NewDecCoinFromDec(units.BaseDenom, dec("3.7")), Accrued: dec("10.9"), Withdrawn: math.NewInt(10), TakeRate: dec("0"), Taken: math.NewInt(0)},
 		},
-		Holds:  []types.Hold{{Id: "bid/1", Owner: payee, Amount: sdk.NewInt64Coin(units.BaseDenom, 5)}},
+		Holds:  []types.Hold{{Scope: "bid", Owner: payee, Amount: sdk.NewInt64Coin(units.BaseDenom, 5)}},
 		Claims: []types.Claim{{Address: payee, Coins: sdk.NewCoins(sdk.NewInt64Coin(units.BaseDenom, 3))}},
 	}
 }
@@ -107,6 +111,9 @@ func TestGenesisValidate(t *testing.T) {
 		"a negative deposit":        {func(g *types.GenesisState) { g.Accounts[0].Deposits[0].Amount = math.NewInt(-1) }, "not positive"},
 		"accruals that do not add":  {func(g *types.GenesisState) { g.Payments[0].Accrued = math.LegacyNewDec(8) }, "accrued"},
 		"payouts that do not add":   {func(g *types.GenesisState) { g.Payments[0].Withdrawn = math.NewInt(5) }, "paid"},
+		"too much taken":            {func(g *types.GenesisState) { g.Payments[0].Taken = math.NewInt(3) }, "taken"},
+		"a take rate above 1":       {func(g *types.GenesisState) { g.Payments[0].TakeRate = math.LegacyNewDec(2) }, "take rate"},
+		"no take rate":              {func(g *types.GenesisState) { g.Payments[0].TakeRate = math.LegacyDec{} }, "take rate"},
 		"rates that do not add":     {func(g *types.GenesisState) { g.Accounts[0].Rate = math.LegacyNewDec(3) }, "rate"},
 		"a payment twice":           {func(g *types.GenesisState) { g.Payments[1].Id = g.Payments[0].Id }, "twice"},
 		"a payment without account": {func(g *types.GenesisState) { g.Payments[0].Id.AccountId.Xid = "x" }, "rate"},
@@ -116,6 +123,7 @@ func TestGenesisValidate(t *testing.T) {
 		"a hold twice":              {func(g *types.GenesisState) { g.Holds = append(g.Holds, g.Holds[0]) }, "twice"},
 		"a hold of nothing":         {func(g *types.GenesisState) { g.Holds[0].Amount.Amount = math.ZeroInt() }, "not positive"},
 		"a claim of nothing":        {func(g *types.GenesisState) { g.Claims[0].Coins = nil }, "not positive"},
+		"a claim of take alone":     {func(g *types.GenesisState) { g.Claims[0].Take, g.Claims[0].Coins = g.Claims[0].Coins, nil }, ""},
 		"a claim twice":             {func(g *types.GenesisState) { g.Claims = append(g.Claims, g.Claims[0]) }, "twice"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -24,6 +25,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
+	"github.com/cosmos/cosmos-sdk/x/authz"
 
 	deploymentkeeper "berth.dev/berth/x/deployment/keeper"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
@@ -93,6 +95,28 @@ func (b ledgerBank) GetAllBalances(ctx context.Context, who sdk.AccAddress) sdk.
 		panic(err)
 	}
 	return coins
+}
+
+func (b ledgerBank) GetBalance(ctx context.Context, who sdk.AccAddress, denom string) sdk.Coin {
+	return sdk.NewCoin(denom, b.balance(ctx, who, denom))
+}
+
+func (b ledgerBank) LockedCoins(context.Context, sdk.AccAddress) sdk.Coins { return nil }
+
+// FundCommunityPool makes the bank the part of x/distribution that the escrow needs.
+func (b ledgerBank) FundCommunityPool(ctx context.Context, amount sdk.Coins, from sdk.AccAddress) error {
+	return b.move(ctx, from, authtypes.NewModuleAddress("distribution"), amount)
+}
+
+// noGrants is the part of x/authz that the escrow needs: nobody has granted anything.
+type noGrants struct{}
+
+func (noGrants) GetAuthorization(context.Context, sdk.AccAddress, sdk.AccAddress, string) (authz.Authorization, *time.Time) {
+	return nil, nil
+}
+
+func (noGrants) SaveGrant(context.Context, sdk.AccAddress, sdk.AccAddress, authz.Authorization, *time.Time) error {
+	return nil
 }
 
 type moduleAccounts struct{}
@@ -165,7 +189,7 @@ func newChain(t tb) *chain {
 	counted := func(name string) store.KVStoreService {
 		return countingService{runtime.NewKVStoreService(keys[name]), c.writes}
 	}
-	c.escrow = escrowkeeper.NewKeeper(cdc, counted(escrowtypes.StoreKey), moduleAccounts{}, c.bank, authority)
+	c.escrow = escrowkeeper.NewKeeper(cdc, counted(escrowtypes.StoreKey), moduleAccounts{}, c.bank, c.bank, noGrants{}, authority)
 	c.deployments = deploymentkeeper.NewKeeper(cdc, runtime.NewKVStoreService(keys[deploymenttypes.StoreKey]), c.escrow, authority)
 	c.market = keeper.NewKeeper(cdc, counted(types.StoreKey), c.escrow, c.deployments, c.providers, authority)
 	c.escrow.SetHooks(c.deployments)
