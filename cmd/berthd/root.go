@@ -15,7 +15,9 @@ import (
 	clientcfg "github.com/cosmos/cosmos-sdk/client/config"
 	"github.com/cosmos/cosmos-sdk/client/debug"
 	"github.com/cosmos/cosmos-sdk/client/keys"
+	"github.com/cosmos/cosmos-sdk/client/pruning"
 	"github.com/cosmos/cosmos-sdk/client/rpc"
+	"github.com/cosmos/cosmos-sdk/client/snapshot"
 	"github.com/cosmos/cosmos-sdk/server"
 	srvcfg "github.com/cosmos/cosmos-sdk/server/config"
 	servertypes "github.com/cosmos/cosmos-sdk/server/types"
@@ -59,6 +61,8 @@ func newRootCommand() *cobra.Command {
 		genutilcli.Commands(chain.TxConfig(), chain.BasicManager(), app.DefaultHome()),
 		keys.Commands(),
 		debug.Cmd(),
+		snapshot.Cmd(newApp),
+		pruning.Cmd(newApp, app.DefaultHome()),
 		server.StatusCommand(),
 		rpc.WaitTxCmd(),
 		queryCommand(),
