@@ -29,6 +29,7 @@ var (
 	_ module.HasServices         = AppModule{}
 	_ module.HasConsensusVersion = AppModule{}
 	_ appmodule.AppModule        = AppModule{}
+	_ appmodule.HasEndBlocker    = AppModule{}
 )
 
 // AppModule joins the module to an app.
@@ -50,7 +51,7 @@ func (AppModule) IsOnePerModuleType() {}
 func (AppModule) Name() string { return types.ModuleName }
 
 // ConsensusVersion counts changes of state that need a migration.
-func (AppModule) ConsensusVersion() uint64 { return 1 }
+func (AppModule) ConsensusVersion() uint64 { return 2 }
 
 // RegisterLegacyAminoCodec does nothing: amino JSON is made from the protobuf descriptors.
 func (AppModule) RegisterLegacyAminoCodec(*codec.LegacyAmino) {}
@@ -73,6 +74,9 @@ func (am AppModule) RegisterServices(cfg module.Configurator) {
 	types.RegisterMsgServer(cfg.MsgServer(), keeper.NewMsgServer(am.k))
 	types.RegisterQueryServer(cfg.QueryServer(), keeper.NewQueryServer(am.k))
 }
+
+// EndBlock prunes closed deployments whose retention has ended.
+func (am AppModule) EndBlock(ctx context.Context) error { return am.k.EndBlock(ctx) }
 
 // DefaultGenesis has default parameters and no records.
 func (AppModule) DefaultGenesis(cdc codec.JSONCodec) json.RawMessage {

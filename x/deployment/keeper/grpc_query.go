@@ -72,7 +72,12 @@ func (q queryServer) withGroups(ctx context.Context, d types.Deployment) (types.
 	return types.QueryDeploymentResponse{Deployment: d, Groups: gs}, err
 }
 
-// PruneFloor returns an owner's prune floor.
-func (q queryServer) PruneFloor(context.Context, *types.QueryPruneFloorRequest) (*types.QueryPruneFloorResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "not built yet")
+// PruneFloor returns an owner's prune floor; 0 when nothing of it was pruned.
+func (q queryServer) PruneFloor(ctx context.Context, r *types.QueryPruneFloorRequest) (*types.QueryPruneFloorResponse, error) {
+	owner, err := providertypes.ParseAddress("owner", r.GetOwner())
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	floor, err := q.k.PruneFloor(ctx, owner)
+	return &types.QueryPruneFloorResponse{Dseq: floor}, err
 }

@@ -39,10 +39,49 @@ func (k *Keeper) Invariants(ctx context.Context) []string {
 		if msg := k.brokenAccount(ctx, d); msg != "" {
 			fail("INV-5: %s", msg)
 		}
+		if msg := k.brokenPrune(ctx, d); msg != "" {
+			fail("INV-7: %s", msg)
+		}
 		return false, nil
 	})
 	if err != nil {
 		fail("deployments cannot be read: %s", err)
+	}
+	return append(broken, k.strayPrunes(ctx)...)
+}
+
+// brokenPrune says what is wrong between a deployment and the prune queue: it stands there at its prune_at exactly when
+// it is closed.
+func (k *Keeper) brokenPrune(ctx context.Context, d types.Deployment) string {
+	if d.State == types.DEPLOYMENT_STATE_ACTIVE {
+		if d.PruneAt != 0 {
+			return fmt.Sprintf("deployment %s is active and has prune_at %d", d.Id, d.PruneAt)
+		}
+		return ""
+	}
+	key, err := pruneKey(d)
+	if err != nil {
+		return fmt.Sprintf("deployment %s has no key: %s", d.Id, err)
+	}
+	if queued, err := k.pruneQueue.Has(ctx, key); err != nil || !queued {
+		return fmt.Sprintf("closed deployment %s does not wait to be pruned at %d (%v)", d.Id, d.PruneAt, err)
+	}
+	return ""
+}
+
+// strayPrunes finds entries of the prune queue without a closed deployment of that prune_at.
+func (k *Keeper) strayPrunes(ctx context.Context) []string {
+	var broken []string
+	err := k.pruneQueue.Walk(ctx, nil, func(key types.PruneKey) (bool, error) {
+		id := types.DeploymentID{Owner: key.K2().String(), Dseq: key.K3()}
+		d, err := k.Deployment(ctx, id)
+		if err != nil || d.State != types.DEPLOYMENT_STATE_CLOSED || d.PruneAt != key.K1() {
+			broken = append(broken, fmt.Sprintf("INV-7: the prune queue holds %s at %d, the deployment is %s at %d (%v)", id, key.K1(), d.State, d.PruneAt, err))
+		}
+		return false, nil
+	})
+	if err != nil {
+		broken = append(broken, fmt.Sprintf("the prune queue cannot be read: %s", err))
 	}
 	return broken
 }

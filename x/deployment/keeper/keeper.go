@@ -27,6 +27,10 @@ type Keeper struct {
 	params      collections.Item[types.Params]
 	deployments collections.Map[types.DeploymentKey, types.Deployment]
 	groups      collections.Map[types.GroupKey, types.Group]
+	// pruneQueue holds the closed deployments by the height from which they may be removed.
+	pruneQueue collections.KeySet[types.PruneKey]
+	// floors holds the highest dseq of each owner that was pruned.
+	floors collections.Map[sdk.AccAddress, uint64]
 }
 
 // NewKeeper returns a keeper over the module's store; authority is the address that may change parameters. It panics
@@ -41,6 +45,9 @@ func NewKeeper(cdc codec.BinaryCodec, ss store.KVStoreService, escrow types.Escr
 			collections.PairKeyCodec(sdk.AccAddressKey, collections.Uint64Key), codec.CollValue[types.Deployment](cdc)),
 		groups: collections.NewMap(sb, types.GroupsPrefix, "groups",
 			collections.TripleKeyCodec(sdk.AccAddressKey, collections.Uint64Key, collections.Uint32Key), codec.CollValue[types.Group](cdc)),
+		pruneQueue: collections.NewKeySet(sb, types.PruneQueuePrefix, "prune_queue",
+			collections.TripleKeyCodec(collections.Int64Key, sdk.AccAddressKey, collections.Uint64Key)),
+		floors: collections.NewMap(sb, types.FloorsPrefix, "floors", sdk.AccAddressKey, collections.Uint64Value),
 	}
 	schema, err := sb.Build()
 	if err != nil {

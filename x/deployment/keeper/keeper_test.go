@@ -1,9 +1,7 @@
 package keeper_test
 
 import (
-	"context"
 	"errors"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,139 +10,11 @@ import (
 
 	"cosmossdk.io/math"
 
-	"github.com/cosmos/cosmos-sdk/codec"
-	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
-	"github.com/cosmos/cosmos-sdk/runtime"
-	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
-	"github.com/cosmos/cosmos-sdk/testutil"
-	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/query"
 
-	"berth.dev/berth/x/deployment/keeper"
 	"berth.dev/berth/x/deployment/types"
 	escrowtypes "berth.dev/berth/x/escrow/types"
 )
-
-const denom = "ubrt"
-
-func TestMain(m *testing.M) {
-	sdk.GetConfig().SetBech32PrefixForAccount("berth", "berthpub")
-	os.Exit(m.Run())
-}
-
-var errTooSmall = errors.New("too small")
-
-// accounts is an escrow that remembers which accounts are open.
-type accounts map[escrowtypes.AccountID]escrowtypes.Account
-
-func (a accounts) OpenAccount(_ context.Context, id escrowtypes.AccountID, owner sdk.AccAddress, deposit sdk.Coin, _ []escrowtypes.DepositSource) error {
-	if deposit.Amount.LT(math.NewInt(100)) {
-		return errTooSmall
-	}
-	a[id] = escrowtypes.Account{Id: id, Owner: owner.String(), State: escrowtypes.ACCOUNT_STATE_OPEN, Denom: deposit.Denom, Deposited: deposit.Amount}
-	return nil
-}
-
-func (a accounts) CloseAccount(_ context.Context, id escrowtypes.AccountID) error {
-	acc := a[id]
-	if acc.State == escrowtypes.ACCOUNT_STATE_CLOSED {
-		return escrowtypes.ErrAccountClosed
-	}
-	acc.State = escrowtypes.ACCOUNT_STATE_CLOSED
-	a[id] = acc
-	return nil
-}
-
-func (a accounts) Account(_ context.Context, id escrowtypes.AccountID) (escrowtypes.Account, error) {
-	acc, ok := a[id]
-	if !ok {
-		return acc, escrowtypes.ErrAccountNotFound
-	}
-	return acc, nil
-}
-
-func (a accounts) PruneAccount(_ context.Context, id escrowtypes.AccountID, _ int) (int, bool, error) {
-	delete(a, id)
-	return 1, true, nil
-}
-
-// calls notes what the market is told; fail is what it answers.
-type calls struct {
-	told []string
-	fail error
-}
-
-func (c *calls) note(what string) error { c.told = append(c.told, what); return c.fail }
-
-func (c *calls) AfterDeploymentCreated(_ context.Context, _ types.Deployment, groups []types.Group) error {
-	for _, g := range groups {
-		_ = c.note("created " + g.Spec.Name)
-	}
-	return c.fail
-}
-
-func (c *calls) BeforeDeploymentClosed(_ context.Context, d types.Deployment, cause types.CloseCause) error {
-	if d.State != types.DEPLOYMENT_STATE_ACTIVE {
-		return errors.New("told too late")
-	}
-	return c.note(map[types.CloseCause]string{types.CloseByOwner: "closed by owner", types.CloseByExhaustion: "closed by exhaustion"}[cause])
-}
-func (c *calls) AfterDeploymentSuspended(context.Context, types.Deployment) error {
-	return c.note("suspended")
-}
-func (c *calls) AfterDeploymentResumed(context.Context, types.Deployment) error {
-	return c.note("resumed")
-}
-
-func (c *calls) BeforeGroupStopped(context.Context, types.Deployment, types.Group) error {
-	return c.note("stopped")
-}
-
-func (c *calls) AfterGroupStarted(context.Context, types.Deployment, types.Group) error {
-	return c.note("started")
-}
-
-func (c *calls) PruneDeployment(context.Context, types.Deployment, int) (int, bool, error) {
-	return 0, true, c.note("pruned")
-}
-
-type fixture struct {
-	ctx    sdk.Context
-	k      *keeper.Keeper
-	msgs   types.MsgServer
-	query  types.QueryServer
-	escrow accounts
-	market *calls
-}
-
-func setup(t *testing.T) *fixture {
-	t.Helper()
-	key := storetypes.NewKVStoreKey(types.StoreKey)
-	f := &fixture{escrow: accounts{}, market: &calls{}}
-	f.ctx = testutil.DefaultContextWithKeys(map[string]*storetypes.KVStoreKey{types.StoreKey: key}, nil, nil).WithBlockHeight(7)
-	f.k = keeper.NewKeeper(codec.NewProtoCodec(codectypes.NewInterfaceRegistry()), runtime.NewKVStoreService(key), f.escrow, authority())
-	f.k.SetHooks(f.market)
-	f.msgs, f.query = keeper.NewMsgServer(f.k), keeper.NewQueryServer(f.k)
-	require.NoError(t, f.k.InitGenesis(f.ctx, *types.DefaultGenesis()))
-	return f
-}
-
-func authority() string { return addr(200) }
-
-func addr(b byte) string { a := make([]byte, 20); a[0] = b; return sdk.AccAddress(a).String() }
-
-func unit(price math.LegacyDec) types.ResourceUnit {
-	return types.ResourceUnit{Id: 1, CpuMilli: 100, MemoryBytes: 1 << 20, Count: 1, Price: sdk.DecCoin{Denom: denom, Amount: price}}
-}
-
-func message(owner byte, dseq uint64) *types.MsgCreateDeployment {
-	one := math.LegacyOneDec()
-	return &types.MsgCreateDeployment{
-		Id:           types.DeploymentID{Owner: addr(owner), Dseq: dseq},
-		Groups:       []types.GroupSpec{{Name: "east", Units: []types.ResourceUnit{unit(one)}}, {Name: "west", Units: []types.ResourceUnit{unit(one)}}},
-		ManifestHash: make([]byte, 32), Deposit: sdk.NewInt64Coin(denom, 100),
-	}
-}
 
 func TestLifecycle(t *testing.T) {
 	f := setup(t)
@@ -175,7 +45,7 @@ func TestLifecycle(t *testing.T) {
 	_, err = f.msgs.CloseDeployment(f.ctx.WithBlockHeight(9), &types.MsgCloseDeployment{Id: m.Id})
 	require.NoError(t, err)
 	require.Equal(t, "closed by owner", f.market.told[2])
-	require.Equal(t, escrowtypes.ACCOUNT_STATE_CLOSED, f.escrow[m.Id.EscrowID()].State)
+	require.Equal(t, escrowtypes.ACCOUNT_STATE_CLOSED, f.escrow.all[m.Id.EscrowID()].State)
 	require.Empty(t, f.k.Invariants(f.ctx))
 	gs, err := f.k.Groups(f.ctx, m.Id)
 	require.NoError(t, err)
@@ -194,8 +64,6 @@ func TestLifecycle(t *testing.T) {
 	}
 	require.Equal(t, []string{"berth.deployment.v1.EventDeploymentCreated", "berth.deployment.v1.EventDeploymentUpdated", "berth.deployment.v1.EventDeploymentClosed"}, names)
 }
-
-func second[T any](_ T, err error) error { return err }
 
 func TestRefusals(t *testing.T) {
 	f := setup(t)
@@ -226,7 +94,7 @@ func TestEscrowHooks(t *testing.T) {
 	m := message(1, 4)
 	require.NoError(t, second(f.msgs.CreateDeployment(f.ctx, m)))
 	f.market.told = nil
-	acc := f.escrow[m.Id.EscrowID()]
+	acc := f.escrow.all[m.Id.EscrowID()]
 	require.NoError(t, f.k.AfterAccountSuspended(f.ctx, acc))
 	require.NoError(t, f.k.AfterAccountResumed(f.ctx, acc))
 

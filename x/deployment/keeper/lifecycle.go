@@ -18,6 +18,7 @@ func (k *Keeper) create(ctx context.Context, msg *types.MsgCreateDeployment) err
 	d := types.Deployment{
 		Id: msg.Id, State: types.DEPLOYMENT_STATE_ACTIVE, ManifestHash: msg.ManifestHash,
 		Auction: msg.Auction.Normal(), CreatedAt: h, UpdatedAt: h,
+		Reclamation: msg.Reclamation,
 	}
 	owner, err := sdk.AccAddressFromBech32(msg.Id.Owner)
 	if err != nil {
@@ -48,15 +49,12 @@ func (k *Keeper) create(ctx context.Context, msg *types.MsgCreateDeployment) err
 	return k.hooks.AfterDeploymentCreated(ctx, d, groups)
 }
 
-// createdEvent names the groups but leaves out their units and requirements: those stand whole in the event of each
-// group's order, and twenty of them would not fit into one attribute.
 func createdEvent(d types.Deployment, groups []types.Group) *types.EventDeploymentCreated {
-	named := make([]types.Group, len(groups))
+	ev := &types.EventDeploymentCreated{Owner: d.Id.Owner, Dseq: d.Id.Dseq, Deployment: d, Groups: make([]types.Group, len(groups))}
 	for i, g := range groups {
-		named[i] = g
-		named[i].Spec = types.GroupSpec{Name: g.Spec.Name}
+		ev.Groups[i] = named(g)
 	}
-	return &types.EventDeploymentCreated{Owner: d.Id.Owner, Dseq: d.Id.Dseq, Deployment: d, Groups: named}
+	return ev
 }
 
 // close ends an active deployment: first what stands on it, then its groups and itself. The escrow account is closed
@@ -72,15 +70,26 @@ func (k *Keeper) close(ctx context.Context, d types.Deployment, cause types.Clos
 		return err
 	}
 	for _, g := range groups {
+		if g.State == types.GROUP_STATE_CLOSED {
+			continue
+		}
 		g.State = types.GROUP_STATE_CLOSED
 		if err := k.setGroup(ctx, g); err != nil {
 			return err
 		}
 	}
+	p, err := k.Params(ctx)
+	if err != nil {
+		return err
+	}
 	sdkCtx := sdk.UnwrapSDKContext(ctx)
 	d.State = types.DEPLOYMENT_STATE_CLOSED
 	d.ClosedAt = sdkCtx.BlockHeight()
+	d.PruneAt = d.ClosedAt + p.RetentionBlocks
 	if err := k.setDeployment(ctx, d); err != nil {
+		return err
+	}
+	if err := k.queuePrune(ctx, d); err != nil {
 		return err
 	}
 	return sdkCtx.EventManager().EmitTypedEvent(&types.EventDeploymentClosed{Owner: d.Id.Owner, Dseq: d.Id.Dseq, Deployment: d})

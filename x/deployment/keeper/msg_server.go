@@ -7,7 +7,6 @@ import (
 	errorsmod "cosmossdk.io/errors"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
-	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
 	"berth.dev/berth/x/deployment/types"
 )
@@ -32,16 +31,8 @@ func (m msgServer) CreateDeployment(ctx context.Context, msg *types.MsgCreateDep
 	if err := msg.Auction.Validate(p.MaxAuctionWindow); err != nil {
 		return nil, err
 	}
-	key, err := msg.Id.Key()
-	if err != nil {
+	if err := m.checkDseq(ctx, msg.Id); err != nil {
 		return nil, err
-	}
-	used, err := m.deployments.Has(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	if used {
-		return nil, types.ErrDeploymentExists.Wrap(msg.Id.String())
 	}
 	if err := m.create(ctx, msg); err != nil {
 		return nil, err
@@ -88,6 +79,61 @@ func (m msgServer) CloseDeployment(ctx context.Context, msg *types.MsgCloseDeplo
 	return &types.MsgCloseDeploymentResponse{}, nil
 }
 
+// PauseGroup ends an open group's lease and order until it is started again.
+func (m msgServer) PauseGroup(ctx context.Context, msg *types.MsgPauseGroup) (*types.MsgPauseGroupResponse, error) {
+	if err := msg.ValidateBasic(); err != nil {
+		return nil, err
+	}
+	d, g, err := m.groupOf(ctx, msg.Id)
+	if err != nil {
+		return nil, err
+	}
+	switch g.State {
+	case types.GROUP_STATE_OPEN:
+		return &types.MsgPauseGroupResponse{}, m.stopGroup(ctx, d, g, types.GROUP_STATE_PAUSED)
+	case types.GROUP_STATE_CLOSED:
+		return nil, types.ErrGroupClosed.Wrap(msg.Id.String())
+	}
+	return nil, types.ErrGroupNotOpen.Wrapf("%s is paused already", msg.Id)
+}
+
+// StartGroup asks for bids on a paused group again.
+func (m msgServer) StartGroup(ctx context.Context, msg *types.MsgStartGroup) (*types.MsgStartGroupResponse, error) {
+	if err := msg.ValidateBasic(); err != nil {
+		return nil, err
+	}
+	d, g, err := m.groupOf(ctx, msg.Id)
+	if err != nil {
+		return nil, err
+	}
+	switch g.State {
+	case types.GROUP_STATE_PAUSED:
+		return &types.MsgStartGroupResponse{}, m.startGroup(ctx, d, g)
+	case types.GROUP_STATE_CLOSED:
+		return nil, types.ErrGroupClosed.Wrap(msg.Id.String())
+	}
+	return nil, types.ErrGroupNotPaused.Wrapf("%s is open already", msg.Id)
+}
+
+// CloseGroup ends an open or paused group for good. Its deployment stays active, even if it was the last one, until it
+// is closed itself: only that refunds the deposit.
+func (m msgServer) CloseGroup(ctx context.Context, msg *types.MsgCloseGroup) (*types.MsgCloseGroupResponse, error) {
+	if err := msg.ValidateBasic(); err != nil {
+		return nil, err
+	}
+	d, g, err := m.groupOf(ctx, msg.Id)
+	if err != nil {
+		return nil, err
+	}
+	switch g.State {
+	case types.GROUP_STATE_OPEN:
+		return &types.MsgCloseGroupResponse{}, m.stopGroup(ctx, d, g, types.GROUP_STATE_CLOSED)
+	case types.GROUP_STATE_PAUSED:
+		return &types.MsgCloseGroupResponse{}, m.moveGroup(ctx, g, types.GROUP_STATE_CLOSED)
+	}
+	return nil, types.ErrGroupClosed.Wrap(msg.Id.String())
+}
+
 // UpdateParams replaces the parameters; only the module's authority may.
 func (m msgServer) UpdateParams(ctx context.Context, msg *types.MsgUpdateParams) (*types.MsgUpdateParamsResponse, error) {
 	if err := msg.ValidateBasic(); err != nil {
@@ -97,19 +143,4 @@ func (m msgServer) UpdateParams(ctx context.Context, msg *types.MsgUpdateParams)
 		return nil, types.ErrUnauthorized.Wrapf("parameters are changed by %s, not by %s", m.authority, msg.Authority)
 	}
 	return &types.MsgUpdateParamsResponse{}, m.params.Set(ctx, msg.Params)
-}
-
-// PauseGroup ends a group's lease and order until it is started again.
-func (m msgServer) PauseGroup(context.Context, *types.MsgPauseGroup) (*types.MsgPauseGroupResponse, error) {
-	return nil, errorsmod.Wrap(sdkerrors.ErrNotSupported, "not built yet")
-}
-
-// StartGroup asks for bids on a paused group again.
-func (m msgServer) StartGroup(context.Context, *types.MsgStartGroup) (*types.MsgStartGroupResponse, error) {
-	return nil, errorsmod.Wrap(sdkerrors.ErrNotSupported, "not built yet")
-}
-
-// CloseGroup ends a group for good.
-func (m msgServer) CloseGroup(context.Context, *types.MsgCloseGroup) (*types.MsgCloseGroupResponse, error) {
-	return nil, errorsmod.Wrap(sdkerrors.ErrNotSupported, "not built yet")
 }

@@ -12,6 +12,9 @@ func RegisterInterfaces(registry codectypes.InterfaceRegistry) {
 		&MsgCreateDeployment{},
 		&MsgUpdateDeployment{},
 		&MsgCloseDeployment{},
+		&MsgPauseGroup{},
+		&MsgStartGroup{},
+		&MsgCloseGroup{},
 		&MsgUpdateParams{},
 	)
 	msgservice.RegisterMsgServiceDesc(registry, &_Msg_serviceDesc)

@@ -2,6 +2,8 @@ package types
 
 import (
 	"cosmossdk.io/math"
+
+	providertypes "berth.dev/berth/x/provider/types"
 )
 
 // DefaultGenesis has the default parameters and no deployment.
@@ -11,6 +13,9 @@ func DefaultGenesis() *GenesisState { return &GenesisState{Params: DefaultParams
 func (g GenesisState) Validate() error {
 	if err := g.Params.Validate(); err != nil {
 		return ErrInvalidGenesis.Wrap(err.Error())
+	}
+	if err := validateFloors(g.Floors); err != nil {
+		return err
 	}
 	deployments := make(map[DeploymentID]Deployment, len(g.Deployments))
 	for _, d := range g.Deployments {
@@ -51,6 +56,23 @@ func (g GenesisState) Validate() error {
 	return nil
 }
 
+func validateFloors(floors []PruneFloor) error {
+	seen := make(map[string]struct{}, len(floors))
+	for _, f := range floors {
+		if _, err := providertypes.ParseAddress("owner", f.Owner); err != nil {
+			return ErrInvalidGenesis.Wrapf("prune floor: %s", err)
+		}
+		if f.Dseq == 0 {
+			return ErrInvalidGenesis.Wrapf("the prune floor of %s is 0: leave it out", f.Owner)
+		}
+		if _, dup := seen[f.Owner]; dup {
+			return ErrInvalidGenesis.Wrapf("the prune floor of %s stands twice", f.Owner)
+		}
+		seen[f.Owner] = struct{}{}
+	}
+	return nil
+}
+
 func (d Deployment) validate() error {
 	if err := d.Id.Validate(); err != nil {
 		return err
@@ -58,8 +80,20 @@ func (d Deployment) validate() error {
 	if err := ValidateManifestHash(d.ManifestHash); err != nil {
 		return err
 	}
-	if d.State != DEPLOYMENT_STATE_ACTIVE && d.State != DEPLOYMENT_STATE_CLOSED {
+	switch d.State {
+	case DEPLOYMENT_STATE_ACTIVE:
+		if d.PruneAt != 0 {
+			return ErrInvalidGenesis.Wrapf("prune_at %d of an active deployment", d.PruneAt)
+		}
+	case DEPLOYMENT_STATE_CLOSED:
+		if d.PruneAt < 1 || d.PruneAt < d.ClosedAt {
+			return ErrInvalidGenesis.Wrapf("prune_at %d of a deployment closed at %d", d.PruneAt, d.ClosedAt)
+		}
+	default:
 		return ErrInvalidGenesis.Wrapf("state %s", d.State)
+	}
+	if err := d.Reclamation.Validate(); err != nil {
+		return err
 	}
 	return d.Auction.Validate(auctionWindowCap)
 }

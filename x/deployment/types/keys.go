@@ -28,6 +28,10 @@ var (
 	DeploymentsPrefix = collections.NewPrefix(2)
 	// GroupsPrefix: (owner, dseq, gseq) -> Group.
 	GroupsPrefix = collections.NewPrefix(3)
+	// PruneQueuePrefix: (prune_at, owner, dseq), the closed deployments in the order in which they leave the state.
+	PruneQueuePrefix = collections.NewPrefix(4)
+	// FloorsPrefix: owner -> the highest dseq of the owner that was pruned.
+	FloorsPrefix = collections.NewPrefix(5)
 )
 
 type (
@@ -35,6 +39,8 @@ type (
 	DeploymentKey = collections.Pair[sdk.AccAddress, uint64]
 	// GroupKey is the stored form of a GroupID.
 	GroupKey = collections.Triple[sdk.AccAddress, uint64, uint32]
+	// PruneKey is an entry of the prune queue: prune_at, owner, dseq.
+	PruneKey = collections.Triple[int64, sdk.AccAddress, uint64]
 )
 
 // Key is the stored form of the id. It fails if the owner is not an address.

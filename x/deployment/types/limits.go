@@ -30,6 +30,10 @@ const (
 	MinCount = 1
 	MaxCount = 50
 
+	// MaxReclaimWindow is the longest notice that a deployment may ask for, in seconds: 30 days. The market's parameters
+	// narrow it.
+	MaxReclaimWindow = 30 * 24 * 60 * 60
+
 	// ManifestHashSize is the size of a manifest hash, in bytes.
 	ManifestHashSize = 32
 )

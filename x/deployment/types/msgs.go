@@ -12,6 +12,9 @@ var (
 	_ sdk.HasValidateBasic = (*MsgCreateDeployment)(nil)
 	_ sdk.HasValidateBasic = (*MsgUpdateDeployment)(nil)
 	_ sdk.HasValidateBasic = (*MsgCloseDeployment)(nil)
+	_ sdk.HasValidateBasic = (*MsgPauseGroup)(nil)
+	_ sdk.HasValidateBasic = (*MsgStartGroup)(nil)
+	_ sdk.HasValidateBasic = (*MsgCloseGroup)(nil)
 	_ sdk.HasValidateBasic = (*MsgUpdateParams)(nil)
 )
 
@@ -22,6 +25,17 @@ func (id DeploymentID) Validate() error {
 	}
 	if id.Dseq == 0 {
 		return ErrInvalidID.Wrap("dseq is 0: choose a number above 0")
+	}
+	return nil
+}
+
+// Validate checks that the deployment's id is valid and gseq is one that a group can have.
+func (id GroupID) Validate() error {
+	if err := id.DeploymentID().Validate(); err != nil {
+		return err
+	}
+	if id.Gseq < 1 || id.Gseq > MaxGroups {
+		return ErrInvalidID.Wrapf("gseq %d is not in 1..%d", id.Gseq, MaxGroups)
 	}
 	return nil
 }
@@ -40,6 +54,9 @@ func (m *MsgCreateDeployment) ValidateBasic() error {
 	if err := m.Auction.Validate(auctionWindowCap); err != nil {
 		return err
 	}
+	if err := m.Reclamation.Validate(); err != nil {
+		return err
+	}
 	return ValidateGroups(m.Groups, m.Deposit.Denom, math.NewIntWithDecimal(1, priceDigits))
 }
 
@@ -53,6 +70,15 @@ func (m *MsgUpdateDeployment) ValidateBasic() error {
 
 // ValidateBasic checks the message without state.
 func (m *MsgCloseDeployment) ValidateBasic() error { return m.Id.Validate() }
+
+// ValidateBasic checks the message without state.
+func (m *MsgPauseGroup) ValidateBasic() error { return m.Id.Validate() }
+
+// ValidateBasic checks the message without state.
+func (m *MsgStartGroup) ValidateBasic() error { return m.Id.Validate() }
+
+// ValidateBasic checks the message without state.
+func (m *MsgCloseGroup) ValidateBasic() error { return m.Id.Validate() }
 
 // ValidateBasic checks the message without state.
 func (m *MsgUpdateParams) ValidateBasic() error {

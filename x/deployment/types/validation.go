@@ -242,3 +242,11 @@ func (a Auction) Validate(maxWindow uint32) error {
 	}
 	return nil
 }
+
+// Validate checks the notice that is asked for against what any chain allows; 0 asks for none.
+func (r Reclamation) Validate() error {
+	if r.MinWindowSeconds > MaxReclaimWindow {
+		return ErrInvalidReclamation.Wrapf("min_window_seconds %d is above %d (30 days)", r.MinWindowSeconds, MaxReclaimWindow)
+	}
+	return nil
+}
