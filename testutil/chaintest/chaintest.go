@@ -118,10 +118,7 @@ func (b *brokenLog) take() []string {
 func Start(t testing.TB, o Options) *Net {
 	t.Helper()
 	o = o.withDefaults()
-	n := &Net{ChainID: o.ChainID, Operator: secp256k1.GenPrivKeyFromSecret([]byte("chaintest operator"))}
-	for i := range o.Accounts {
-		n.Keys = append(n.Keys, secp256k1.GenPrivKeyFromSecret(fmt.Appendf(nil, "chaintest account %d", i)))
-	}
+	n := &Net{ChainID: o.ChainID, Operator: operatorKey(), Keys: accountKeys(o.Accounts)}
 	home := t.TempDir()
 	n.newApp(t, o, home)
 	validator := privval.NewFilePV(ed25519.GenPrivKeyFromSecret([]byte("chaintest validator")), home+"/key.json", home+"/state.json")
