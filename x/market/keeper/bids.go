@@ -2,8 +2,8 @@ package keeper
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"errors"
 
 	errorsmod "cosmossdk.io/errors"
 
@@ -22,30 +22,29 @@ type bidder struct {
 
 // placeBid takes one bid: it is checked, makes room if the order is full, and its deposit is held.
 func (k *Keeper) placeBid(ctx context.Context, by bidder, item types.BidItem) error {
-	o, err := k.Order(ctx, item.OrderId)
+	orderKey, err := item.OrderId.Key()
 	if err != nil {
 		return err
 	}
-	if err := checkBid(o, by, item, height(ctx)); err != nil {
-		return err
-	}
-	id := o.Id.BidID(by.record.Owner)
-	prev, err := k.previousBid(ctx, id)
+	o, err := k.orders.Get(ctx, orderKey)
 	if err != nil {
+		return found(err, types.ErrOrderNotFound, item.OrderId)
+	}
+	if err := k.checkBid(ctx, o, by, item); err != nil {
 		return err
 	}
-	if err := k.makeRoom(ctx, o, item.Price, by.params.OrderMaxBids); err != nil {
+	if err := k.makeRoom(ctx, o, orderKey, item.Price, by.params.OrderMaxBids); err != nil {
 		return err
 	}
 	b := types.Bid{
-		Id: id, State: types.BID_STATE_OPEN, Price: item.Price, Deposit: item.Deposit,
-		ValidUntil: item.ValidUntil, CreatedAt: height(ctx),
+		Id: o.Id.BidID(by.record.Owner), State: types.BID_STATE_OPEN, Price: item.Price, Deposit: item.Deposit,
+		ValidUntil: item.ValidUntil, CreatedAt: height(ctx), ReclaimWindowSeconds: item.ReclaimWindowSeconds,
 	}
-	if err := k.putBid(ctx, b, prev); err != nil {
+	if err := k.addBid(ctx, types.BidKeyOf(orderKey, by.address), b); err != nil {
 		return err
 	}
 	if err := k.escrow.Hold(ctx, types.HoldScope, by.address, item.Deposit); err != nil {
-		return errorsmod.Wrapf(err, "hold the deposit of bid %s", id)
+		return errorsmod.Wrapf(err, "hold the deposit of bid %s", b.Id)
 	}
 	// After an empty window the entry is gone: the first bid brings it back, and it is due at the end of this block.
 	if byChain(o) && height(ctx) > windowEnd(o) {
@@ -56,8 +55,19 @@ func (k *Keeper) placeBid(ctx context.Context, by bidder, item types.BidItem) er
 	return emitBidCreated(ctx, b)
 }
 
-// checkBid says why a bid cannot be taken, or nil. It reads nothing but its arguments.
-func checkBid(o types.Order, by bidder, item types.BidItem, height int64) error {
+// checkBid says why a bid cannot be taken, or nil.
+func (k *Keeper) checkBid(ctx context.Context, o types.Order, by bidder, item types.BidItem) error {
+	if err := checkTerms(o, by, item, height(ctx)); err != nil {
+		return err
+	}
+	if late, err := k.overdue(ctx, o); err != nil || late {
+		return beingDecided(err, o)
+	}
+	return k.matches(ctx, o, by.address, by.record.Attributes)
+}
+
+// checkTerms says why a bid cannot be taken, or nil. It reads nothing but its arguments.
+func checkTerms(o types.Order, by bidder, item types.BidItem, height int64) error {
 	switch {
 	case o.State != types.ORDER_STATE_OPEN:
 		return types.ErrOrderNotOpen.Wrapf("%s is %s", o.Id, o.State)
@@ -65,9 +75,6 @@ func checkBid(o types.Order, by bidder, item types.BidItem, height int64) error 
 		return types.ErrOwnOrder.Wrap(o.Id.String())
 	case o.Excluded == by.record.Owner && height < o.ExcludedUntil:
 		return types.ErrExcluded.Wrapf("%s, until height %d", o.Id, o.ExcludedUntil)
-	}
-	if err := checkPlacement(o, by.record.Attributes); err != nil {
-		return err
 	}
 	if err := checkPrice(o, item.Price); err != nil {
 		return err
@@ -78,23 +85,28 @@ func checkBid(o types.Order, by bidder, item types.BidItem, height int64) error 
 	if err := checkValidUntil(o, item.ValidUntil, height); err != nil {
 		return err
 	}
+	if err := checkNotice(o, by.params, item.ReclaimWindowSeconds); err != nil {
+		return err
+	}
 	if len(item.Offer) == 0 {
 		return nil
 	}
 	return types.CheckOffer(item.Offer, o.Spec.Units)
 }
 
-// checkPlacement says whether attributes meet what an order requires of a provider. No module keeps auditors'
-// signatures, so no provider meets an order that asks for them.
-func checkPlacement(o types.Order, have []providertypes.Attribute) error {
-	req := o.Spec.Requirements
-	if len(req.SignedBy.AllOf)+len(req.SignedBy.AnyOf) > 0 {
-		return types.ErrNotAudited.Wrap(o.Id.String())
+func beingDecided(err error, o types.Order) error {
+	if err != nil {
+		return err
 	}
-	if !providertypes.MatchAttributes(req.Attributes, have) {
-		return types.ErrAttributes.Wrap(o.Id.String())
+	return types.ErrBeingDecided.Wrap(o.Id.String())
+}
+
+// checkNotice refuses a notice that is shorter than what the order asks for, or that the parameters do not allow.
+func checkNotice(o types.Order, p types.Params, window uint32) error {
+	if least := o.Reclamation.MinWindowSeconds; window < least {
+		return types.ErrReclaimWindow.Wrapf("%d seconds on %s, which asks for %d", window, o.Id, least)
 	}
-	return nil
+	return p.CheckReclaimWindow(window)
 }
 
 func checkPrice(o types.Order, price sdk.DecCoin) error {
@@ -122,94 +134,84 @@ func checkValidUntil(o types.Order, until, height int64) error {
 	return nil
 }
 
-// previousBid returns the state of a bid that the provider made on the order before; a new one replaces it unless it
-// is open.
-func (k *Keeper) previousBid(ctx context.Context, id types.BidID) (types.BidState, error) {
-	old, err := k.Bid(ctx, id)
-	if errors.Is(err, types.ErrBidNotFound) {
-		return types.BID_STATE_UNSPECIFIED, nil
-	}
-	if err != nil {
-		return types.BID_STATE_UNSPECIFIED, err
-	}
-	if old.State == types.BID_STATE_OPEN || old.State == types.BID_STATE_ACTIVE {
-		return types.BID_STATE_UNSPECIFIED, types.ErrBidExists.Wrap(id.String())
-	}
-	return old.State, nil
-}
-
 // makeRoom makes a bid lose if the order has as many as it can take: one that has expired, else the worst one, if the
 // new price is strictly below its price.
-func (k *Keeper) makeRoom(ctx context.Context, o types.Order, price sdk.DecCoin, limit uint32) error {
-	n, err := k.CountOpenBids(ctx, o.Id)
+func (k *Keeper) makeRoom(ctx context.Context, o types.Order, key types.OrderKey, price sdk.DecCoin, limit uint32) error {
+	n, err := k.CountOpenBids(ctx, key)
 	if err != nil || n < limit {
 		return err
 	}
-	bids, err := k.orderBids(ctx, o.Id)
+	bids, err := k.openBids(ctx, key, 0)
 	if err != nil {
 		return err
 	}
 	worst := bids[0]
 	for _, b := range bids {
 		if expired(b, height(ctx)) {
-			return k.endBid(ctx, b, types.BID_STATE_LOST, types.CLOSE_REASON_UNSPECIFIED)
+			return k.evict(ctx, b)
 		}
-		if better(worst, b) {
+		if ranking(worst, b) < 0 {
 			worst = b
 		}
 	}
 	if !price.Amount.LT(worst.Price.Amount) {
 		return types.ErrBidsFull.Wrapf("%s has %d bids, the highest is %s", o.Id, n, worst.Price)
 	}
-	return k.endBid(ctx, worst, types.BID_STATE_LOST, types.CLOSE_REASON_UNSPECIFIED)
+	return k.evict(ctx, worst)
 }
 
 // expired says whether a bid can no longer become a lease at a height.
 func expired(b types.Bid, height int64) bool { return b.ValidUntil != 0 && b.ValidUntil < height }
 
-// better says whether a wins over b: the lower price, then the earlier bid, then the smaller address (of its bytes).
-func better(a, b types.Bid) bool {
-	if !a.Price.Amount.Equal(b.Price.Amount) {
-		return a.Price.Amount.LT(b.Price.Amount)
+// ranking compares two bids of an order, the better one first: the lower price, then the earlier bid, then the smaller
+// address (of its bytes).
+func ranking(a, b types.Bid) int {
+	if c := a.Price.Amount.BigInt().Cmp(b.Price.Amount.BigInt()); c != 0 {
+		return c
 	}
 	if a.CreatedAt != b.CreatedAt {
-		return a.CreatedAt < b.CreatedAt
+		return cmp.Compare(a.CreatedAt, b.CreatedAt)
 	}
-	return bytes.Compare(sdk.MustAccAddressFromBech32(a.Id.Provider), sdk.MustAccAddressFromBech32(b.Id.Provider)) < 0
+	return bytes.Compare(sdk.MustAccAddressFromBech32(a.Id.Provider), sdk.MustAccAddressFromBech32(b.Id.Provider))
 }
 
-// endBid ends an open or active bid and gives its deposit back.
-func (k *Keeper) endBid(ctx context.Context, b types.Bid, state types.BidState, reason types.CloseReason) error {
-	prev := b.State
+// endBid ends a live bid. What becomes of its deposit is the caller's concern.
+func (k *Keeper) endBid(ctx context.Context, b types.Bid, state types.BidState, reason types.CloseReason) (sdk.AccAddress, error) {
+	key, err := b.Id.Key()
+	if err != nil {
+		return nil, err
+	}
 	b.State, b.ClosedAt, b.Reason = state, height(ctx), reason
-	if err := k.putBid(ctx, b, prev); err != nil {
+	if err := k.retire(ctx, key, b); err != nil {
+		return nil, err
+	}
+	return key.K4(), emitBidClosed(ctx, b)
+}
+
+// evict makes a bid lose in another provider's transaction: the end block gives the deposit back.
+func (k *Keeper) evict(ctx context.Context, b types.Bid) error {
+	provider, err := k.endBid(ctx, b, types.BID_STATE_LOST, types.CLOSE_REASON_UNSPECIFIED)
+	if err != nil {
 		return err
 	}
-	provider, err := sdk.AccAddressFromBech32(b.Id.Provider)
-	if err != nil {
-		return types.ErrInvalidID.Wrapf("provider %q: %s", b.Id.Provider, err)
-	}
-	if err := k.escrow.Release(ctx, types.HoldScope, provider, b.Deposit); err != nil {
-		return errorsmod.Wrapf(err, "release the deposit of bid %s", b.Id)
-	}
-	return emitBidClosed(ctx, b)
+	return k.note(ctx, provider, types.ProviderDelta{Released: []sdk.Coin{b.Deposit}})
 }
 
-// loseBids ends all open bids of an order as lost and returns how many there were.
-func (k *Keeper) loseBids(ctx context.Context, id types.OrderID) (int, error) {
-	bids, err := k.orderBids(ctx, id)
-	if err != nil {
-		return 0, err
-	}
-	for _, b := range bids {
-		if err := k.endBid(ctx, b, types.BID_STATE_LOST, types.CLOSE_REASON_UNSPECIFIED); err != nil {
-			return 0, err
-		}
-	}
-	return len(bids), nil
+// loseBid makes a bid lose in the end block.
+func (k *Keeper) loseBid(ctx context.Context, b types.Bid) error {
+	return k.endAndRelease(ctx, b, types.BID_STATE_LOST)
 }
 
-// withdrawBid closes a provider's open bid at its own wish.
+func (k *Keeper) endAndRelease(ctx context.Context, b types.Bid, state types.BidState) error {
+	provider, err := k.endBid(ctx, b, state, types.CLOSE_REASON_UNSPECIFIED)
+	if err != nil {
+		return err
+	}
+	return errorsmod.Wrapf(k.escrow.Release(ctx, types.HoldScope, provider, b.Deposit), "release the deposit of bid %s", b.Id)
+}
+
+// withdrawBid closes a provider's open bid at its own wish. One on an order that is no longer open need not wait for
+// its refund.
 func (k *Keeper) withdrawBid(ctx context.Context, id types.BidID) error {
 	b, err := k.Bid(ctx, id)
 	if err != nil {
@@ -222,8 +224,11 @@ func (k *Keeper) withdrawBid(ctx context.Context, id types.BidID) error {
 	if err != nil {
 		return err
 	}
-	if byChain(o) && height(ctx) <= windowEnd(o) {
+	if byChain(o) && o.State == types.ORDER_STATE_OPEN && height(ctx) <= windowEnd(o) {
 		return types.ErrWindowOpen.Wrapf("%s, at height %d", o.Id, windowEnd(o))
 	}
-	return k.endBid(ctx, b, types.BID_STATE_CLOSED, types.CLOSE_REASON_UNSPECIFIED)
+	if late, err := k.overdue(ctx, o); err != nil || late {
+		return beingDecided(err, o)
+	}
+	return k.endAndRelease(ctx, b, types.BID_STATE_CLOSED)
 }

@@ -57,6 +57,8 @@ func emitLease(ctx context.Context, l types.Lease, prev types.LeaseState) error 
 		return emit(ctx, &types.EventLeaseSuspended{Owner: owner, Dseq: dseq, Provider: provider, Lease: l})
 	case prev == types.LEASE_STATE_SUSPENDED:
 		return emit(ctx, &types.EventLeaseResumed{Owner: owner, Dseq: dseq, Provider: provider, Lease: l})
+	case l.State == types.LEASE_STATE_RECLAIMING:
+		return emit(ctx, &types.EventLeaseReclaiming{Owner: owner, Dseq: dseq, Provider: provider, Lease: l})
 	}
 	return emit(ctx, &types.EventLeaseCreated{Owner: owner, Dseq: dseq, Provider: provider, Lease: l})
 }

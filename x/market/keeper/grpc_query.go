@@ -38,8 +38,11 @@ func (q queryServer) counted(ctx context.Context, o types.Order) (types.Order, e
 	if o.State != types.ORDER_STATE_OPEN {
 		return o, nil
 	}
-	n, err := q.k.CountOpenBids(ctx, o.Id)
-	o.OpenBids = n
+	key, err := o.Id.Key()
+	if err != nil {
+		return o, err
+	}
+	o.OpenBids, err = q.k.CountOpenBids(ctx, key)
 	return o, err
 }
 
@@ -85,33 +88,6 @@ func (q queryServer) Bid(ctx context.Context, r *types.QueryBidRequest) (*types.
 	return &types.QueryBidResponse{Bid: b}, nil
 }
 
-// Bids returns a page. With an owner they come from its keys, else with a provider from the index by provider and
-// state; a state alone is filtered from all bids.
-func (q queryServer) Bids(ctx context.Context, r *types.QueryBidsRequest) (*types.QueryBidsResponse, error) {
-	f, err := readFilter(r.GetOwner(), r.GetDseq(), r.GetProvider())
-	if err != nil {
-		return nil, invalid(err)
-	}
-	var bs []types.Bid
-	var page *query.PageResponse
-	if f.byProvider() {
-		bs, page, err = query.CollectionPaginate(ctx, q.k.providerBids, r.Pagination,
-			func(key types.ProviderKey, _ collections.NoValue) (types.Bid, error) {
-				return q.k.bids.Get(ctx, key.K3())
-			},
-			f.providerPrefix(int32(r.State)))
-	} else {
-		bs, page, err = query.CollectionFilteredPaginate(ctx, q.k.bids, r.Pagination,
-			keep(f, r.State, bidState),
-			func(_ types.BidKey, b types.Bid) (types.Bid, error) { return b, nil },
-			f.bidPrefix()...)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &types.QueryBidsResponse{Bids: bs, Pagination: page}, nil
-}
-
 // Lease returns a lease with its payment, or the gRPC code NotFound.
 func (q queryServer) Lease(ctx context.Context, r *types.QueryLeaseRequest) (*types.QueryLeaseResponse, error) {
 	if err := r.Id.Validate(); err != nil {
@@ -125,7 +101,8 @@ func (q queryServer) Lease(ctx context.Context, r *types.QueryLeaseRequest) (*ty
 	return &res, err
 }
 
-// Leases returns a page of leases with their payments, by the same ways as Bids.
+// Leases returns a page of leases with their payments. With an owner they come from its keys, else with a provider from
+// the index by provider and state; a state alone is filtered from all leases.
 func (q queryServer) Leases(ctx context.Context, r *types.QueryLeasesRequest) (*types.QueryLeasesResponse, error) {
 	f, err := readFilter(r.GetOwner(), r.GetDseq(), r.GetProvider())
 	if err != nil {
@@ -135,13 +112,13 @@ func (q queryServer) Leases(ctx context.Context, r *types.QueryLeasesRequest) (*
 	var page *query.PageResponse
 	if f.byProvider() {
 		ls, page, err = query.CollectionPaginate(ctx, q.k.providerLeases, r.Pagination,
-			func(key types.ProviderKey, _ collections.NoValue) (types.QueryLeaseResponse, error) {
+			func(key types.ProviderLeaseKey, _ collections.NoValue) (types.QueryLeaseResponse, error) {
 				l, err := q.k.leases.Get(ctx, key.K3())
 				if err != nil {
 					return types.QueryLeaseResponse{}, err
 				}
 				return q.withPayment(ctx, l)
-			}, f.providerPrefix(int32(r.State)))
+			}, f.leasePrefix(r.State))
 	} else {
 		ls, page, err = query.CollectionFilteredPaginate(ctx, q.k.leases, r.Pagination,
 			keep(f, r.State, leaseState),
@@ -241,11 +218,11 @@ func (f filter) bidPrefix() []func(*query.CollectionsPaginateOptions[types.BidKe
 	return []func(*query.CollectionsPaginateOptions[types.BidKey]){prefixed(p)}
 }
 
-func (f filter) providerPrefix(state int32) func(*query.CollectionsPaginateOptions[types.ProviderKey]) {
-	if state == 0 {
+func (f filter) leasePrefix(state types.LeaseState) func(*query.CollectionsPaginateOptions[types.ProviderLeaseKey]) {
+	if state == types.LEASE_STATE_UNSPECIFIED {
 		return prefixed(collections.TriplePrefix[sdk.AccAddress, int32, types.BidKey](f.provider))
 	}
-	return prefixed(collections.TripleSuperPrefix[sdk.AccAddress, int32, types.BidKey](f.provider, state))
+	return prefixed(collections.TripleSuperPrefix[sdk.AccAddress, int32, types.BidKey](f.provider, int32(state)))
 }
 
 func prefixed[K any](p K) func(*query.CollectionsPaginateOptions[K]) {
@@ -262,7 +239,8 @@ func keep[V any, S ~int32](f filter, state S, of func(V) S) func(types.BidKey, V
 	}
 }
 
-func bidState(b types.Bid) types.BidState       { return b.State }
+func bidState(b types.Bid) types.BidState { return b.State }
+
 func leaseState(l types.Lease) types.LeaseState { return l.State }
 
 func keepOrders(state types.OrderState) func(types.OrderKey, types.Order) (bool, error) {

@@ -9,22 +9,26 @@ import (
 
 var _ deploymenttypes.DeploymentHooks = (*Keeper)(nil)
 
-// AfterDeploymentCreated opens the first order of each group.
+// AfterDeploymentCreated opens the first order of each group. It fails with ErrReclaimWindow if the deployment asks for
+// a notice outside the parameters.
 func (k *Keeper) AfterDeploymentCreated(ctx context.Context, d deploymenttypes.Deployment, groups []deploymenttypes.Group) error {
+	p, err := k.Params(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.CheckReclaimWindow(d.Reclamation.MinWindowSeconds); err != nil {
+		return err
+	}
 	for _, g := range groups {
-		o := types.Order{
-			Id:   types.OrderID{Owner: g.Id.Owner, Dseq: g.Id.Dseq, Gseq: g.Id.Gseq, Oseq: 1},
-			Spec: g.Spec, Auction: d.Auction,
-		}
-		if err := k.openOrder(ctx, o); err != nil {
+		if err := k.openOrder(ctx, newOrder(d, g)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// BeforeDeploymentClosed ends all orders, bids and leases of a deployment and gives the bids' deposits back. It leaves
-// the payments to the escrow, which closes them with the account.
+// BeforeDeploymentClosed ends all orders and leases of a deployment. It leaves the payments to the escrow, which closes
+// them with the account.
 func (k *Keeper) BeforeDeploymentClosed(ctx context.Context, d deploymenttypes.Deployment, cause deploymenttypes.CloseCause) error {
 	reason := types.CLOSE_REASON_TENANT
 	if cause == deploymenttypes.CloseByExhaustion {
@@ -37,7 +41,7 @@ func (k *Keeper) BeforeDeploymentClosed(ctx context.Context, d deploymenttypes.D
 	for _, o := range orders {
 		switch o.State {
 		case types.ORDER_STATE_OPEN:
-			err = k.abandonOrder(ctx, o)
+			err = k.closeOrder(ctx, o)
 		case types.ORDER_STATE_ACTIVE:
 			err = k.endOrderLease(ctx, o, reason)
 		}
@@ -46,14 +50,6 @@ func (k *Keeper) BeforeDeploymentClosed(ctx context.Context, d deploymenttypes.D
 		}
 	}
 	return nil
-}
-
-// abandonOrder closes an open order: its bids are lost.
-func (k *Keeper) abandonOrder(ctx context.Context, o types.Order) error {
-	if _, err := k.loseBids(ctx, o.Id); err != nil {
-		return err
-	}
-	return k.closeOrder(ctx, o)
 }
 
 // endOrderLease closes an active order with its lease.
@@ -65,18 +61,54 @@ func (k *Keeper) endOrderLease(ctx context.Context, o types.Order, reason types.
 	return k.endLease(ctx, l, o, reason)
 }
 
-// AfterDeploymentSuspended suspends the active leases of a deployment.
+// BeforeGroupStopped ends a group's order, and its lease with its payment, in the tenant's name.
+func (k *Keeper) BeforeGroupStopped(ctx context.Context, _ deploymenttypes.Deployment, g deploymenttypes.Group) error {
+	o, err := k.lastOrder(ctx, g.Id)
+	if err != nil {
+		return err
+	}
+	switch o.State {
+	case types.ORDER_STATE_OPEN:
+		return k.closeOrder(ctx, o)
+	case types.ORDER_STATE_ACTIVE:
+		l, err := k.orderLease(ctx, o.Id)
+		if err != nil {
+			return err
+		}
+		_, err = k.endPaid(ctx, l.Id, types.CLOSE_REASON_TENANT, func(types.Lease) error { return nil })
+		return err
+	}
+	return nil
+}
+
+// AfterGroupStarted opens a group's next order.
+func (k *Keeper) AfterGroupStarted(ctx context.Context, _ deploymenttypes.Deployment, g deploymenttypes.Group) error {
+	last, err := k.lastOrder(ctx, g.Id)
+	if err != nil {
+		return err
+	}
+	if last.State != types.ORDER_STATE_CLOSED {
+		return types.ErrOrderNotOpen.Wrapf("%s is %s, the group cannot have another order", last.Id, last.State)
+	}
+	next, err := nextOrder(last, height(ctx))
+	if err != nil {
+		return err
+	}
+	return k.openOrder(ctx, next)
+}
+
+// AfterDeploymentSuspended suspends the leases of a deployment.
 func (k *Keeper) AfterDeploymentSuspended(ctx context.Context, d deploymenttypes.Deployment) error {
-	return k.changeLeases(ctx, d.Id, types.LEASE_STATE_ACTIVE, types.LEASE_STATE_SUSPENDED)
+	return k.changeLeases(ctx, d.Id, func(types.Lease) types.LeaseState { return types.LEASE_STATE_SUSPENDED })
 }
 
 // AfterDeploymentResumed resumes the suspended leases of a deployment.
 func (k *Keeper) AfterDeploymentResumed(ctx context.Context, d deploymenttypes.Deployment) error {
-	return k.changeLeases(ctx, d.Id, types.LEASE_STATE_SUSPENDED, types.LEASE_STATE_ACTIVE)
+	return k.changeLeases(ctx, d.Id, resumed)
 }
 
-// changeLeases moves the leases of a deployment from one state to another.
-func (k *Keeper) changeLeases(ctx context.Context, id deploymenttypes.DeploymentID, from, to types.LeaseState) error {
+// changeLeases moves the living leases of a deployment to another state.
+func (k *Keeper) changeLeases(ctx context.Context, id deploymenttypes.DeploymentID, to func(types.Lease) types.LeaseState) error {
 	orders, err := k.lastOrders(ctx, id)
 	if err != nil {
 		return err
@@ -89,31 +121,16 @@ func (k *Keeper) changeLeases(ctx context.Context, id deploymenttypes.Deployment
 		if err != nil {
 			return err
 		}
-		if l.State != from {
+		prev := l.State
+		if l.State = to(l); l.State == prev {
 			continue
 		}
-		l.State = to
-		if err := k.putLease(ctx, l, from); err != nil {
+		if err := k.putLease(ctx, l, prev); err != nil {
 			return err
 		}
-		if err := emitLease(ctx, l, from); err != nil {
+		if err := emitLease(ctx, l, prev); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// BeforeGroupStopped ends a group's order, with its lease.
-func (k *Keeper) BeforeGroupStopped(context.Context, deploymenttypes.Deployment, deploymenttypes.Group) error {
-	return nil
-}
-
-// AfterGroupStarted opens a group's next order.
-func (k *Keeper) AfterGroupStarted(context.Context, deploymenttypes.Deployment, deploymenttypes.Group) error {
-	return nil
-}
-
-// PruneDeployment removes the orders, bids and leases of a closed deployment.
-func (k *Keeper) PruneDeployment(context.Context, deploymenttypes.Deployment, int) (removed int, done bool, err error) {
-	return 0, true, nil
 }

@@ -2,86 +2,99 @@ package keeper
 
 import (
 	"context"
-	"errors"
-	"sort"
 
-	"cosmossdk.io/collections"
 	errorsmod "cosmossdk.io/errors"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"berth.dev/berth/x/market/types"
+	providertypes "berth.dev/berth/x/provider/types"
 )
 
-// eligible says why an open bid cannot become a lease at this height, or nil. What was true when the bid was made is
-// checked again: the provider may have changed since.
-func (k *Keeper) eligible(ctx context.Context, o types.Order, b types.Bid) error {
-	if expired(b, height(ctx)) {
-		return types.ErrBidExpired.Wrapf("bid %s was valid until height %d", b.Id, b.ValidUntil)
-	}
-	provider, err := sdk.AccAddressFromBech32(b.Id.Provider)
+// stillMatches says why the provider of an open bid may not run the order's group, or nil. What was true when the bid
+// was made is checked again: the provider, or what auditors say of it, may have changed since.
+func (k *Keeper) stillMatches(ctx context.Context, o types.Order, b types.Bid) error {
+	provider, record, err := k.registered(ctx, b.Id.Provider)
 	if err != nil {
-		return types.ErrInvalidID.Wrapf("provider %q: %s", b.Id.Provider, err)
+		return err
 	}
-	return k.matches(ctx, o, provider)
+	return k.matches(ctx, o, provider, record.Attributes)
+}
+
+// registered reads the present record of a provider.
+func (k *Keeper) registered(ctx context.Context, provider string) (sdk.AccAddress, providertypes.Provider, error) {
+	address, err := sdk.AccAddressFromBech32(provider)
+	if err != nil {
+		return nil, providertypes.Provider{}, types.ErrInvalidID.Wrapf("provider %q: %s", provider, err)
+	}
+	record, err := k.providers.Provider(ctx, address)
+	if err != nil {
+		return nil, providertypes.Provider{}, types.ErrProviderNotRegistered.Wrap(provider)
+	}
+	return address, record, nil
 }
 
 // openLease turns an eligible bid into a lease, which is paid from this height on. All other bids are lost.
 func (k *Keeper) openLease(ctx context.Context, o types.Order, b types.Bid) error {
-	provider, err := sdk.AccAddressFromBech32(b.Id.Provider)
+	provider, record, err := k.registered(ctx, b.Id.Provider)
 	if err != nil {
-		return types.ErrInvalidID.Wrapf("provider %q: %s", b.Id.Provider, err)
+		return err
 	}
 	if err := k.escrow.OpenPayment(ctx, b.Id.PaymentID(), provider, b.Price); err != nil {
 		return errorsmod.Wrapf(err, "open the payment of lease %s", b.Id)
 	}
+	key, err := b.Id.Key()
+	if err != nil {
+		return err
+	}
 	b.State = types.BID_STATE_ACTIVE
-	if err := k.putBid(ctx, b, types.BID_STATE_OPEN); err != nil {
-		return err
-	}
-	if _, err := k.loseBids(ctx, o.Id); err != nil {
-		return err
-	}
-	if byChain(o) {
-		if err := k.unqueueAuction(ctx, o); err != nil {
-			return err
-		}
+	if err := k.liveBids.Set(ctx, key, b); err != nil {
+		return errorsmod.Wrapf(err, "store bid %s", b.Id)
 	}
 	o.State = types.ORDER_STATE_ACTIVE
+	if err := k.leaveMarket(ctx, o); err != nil {
+		return err
+	}
 	if err := k.putOrder(ctx, o, types.ORDER_STATE_OPEN); err != nil {
 		return err
 	}
-	l := types.Lease{Id: b.Id, State: types.LEASE_STATE_ACTIVE, Price: b.Price, CreatedAt: height(ctx)}
+	l := types.Lease{
+		Id: b.Id, State: types.LEASE_STATE_ACTIVE, Price: b.Price, CreatedAt: height(ctx), ReclaimWindowSeconds: b.ReclaimWindowSeconds,
+		Matched: matched(o.Spec.Requirements.Attributes, record.Attributes),
+	}
 	if err := k.putLease(ctx, l, types.LEASE_STATE_UNSPECIFIED); err != nil {
 		return err
 	}
-	if err := k.countOpened(ctx, provider); err != nil {
+	if err := k.note(ctx, provider, types.ProviderDelta{Opened: 1}); err != nil {
 		return err
 	}
 	return emitLease(ctx, l, types.LEASE_STATE_UNSPECIFIED)
 }
 
-// closeLease ends one lease, pays it out, and asks for bids on its group again.
-func (k *Keeper) closeLease(ctx context.Context, id types.LeaseID, reason types.CloseReason) error {
+// endPaid pays a living lease out and ends it, with its bid and its order. allow is asked once the escrow has handled
+// what was due: it may have found the account dry and suspended the lease.
+func (k *Keeper) endPaid(ctx context.Context, id types.LeaseID, reason types.CloseReason, allow func(types.Lease) error) (types.Order, error) {
 	if _, err := k.liveLease(ctx, id); err != nil {
-		return err
+		return types.Order{}, err
 	}
 	if err := k.escrow.ClosePayment(ctx, id.PaymentID()); err != nil {
-		return errorsmod.Wrapf(err, "close the payment of lease %s", id)
+		return types.Order{}, errorsmod.Wrapf(err, "close the payment of lease %s", id)
 	}
-	// The escrow may have found the account dry and suspended the lease meanwhile.
 	l, err := k.liveLease(ctx, id)
 	if err != nil {
-		return err
+		return types.Order{}, err
+	}
+	if err := allow(l); err != nil {
+		return types.Order{}, err
+	}
+	if reason == types.CLOSE_REASON_UNSPECIFIED {
+		reason = l.ReclaimReason
 	}
 	o, err := k.Order(ctx, id.OrderID())
 	if err != nil {
-		return err
+		return types.Order{}, err
 	}
-	if err := k.endLease(ctx, l, o, reason); err != nil {
-		return err
-	}
-	return k.reopenOrder(ctx, o, id.Provider)
+	return o, k.endLease(ctx, l, o, reason)
 }
 
 func (k *Keeper) liveLease(ctx context.Context, id types.LeaseID) (types.Lease, error) {
@@ -92,14 +105,12 @@ func (k *Keeper) liveLease(ctx context.Context, id types.LeaseID) (types.Lease, 
 	return l, err
 }
 
-// endLease closes a lease with its bid and its order. Its payment is the caller's concern.
+// endLease closes a lease with its bid and its order. Its payment is the caller's concern; the deposit of the bid is
+// given back by the end block.
 func (k *Keeper) endLease(ctx context.Context, l types.Lease, o types.Order, reason types.CloseReason) error {
 	prev := l.State
 	l.State, l.ClosedAt, l.Reason = types.LEASE_STATE_CLOSED, height(ctx), reason
 	if err := k.putLease(ctx, l, prev); err != nil {
-		return err
-	}
-	if err := k.countClosed(ctx, l); err != nil {
 		return err
 	}
 	if err := emitLease(ctx, l, prev); err != nil {
@@ -109,47 +120,13 @@ func (k *Keeper) endLease(ctx context.Context, l types.Lease, o types.Order, rea
 	if err != nil {
 		return err
 	}
-	if err := k.endBid(ctx, b, types.BID_STATE_CLOSED, reason); err != nil {
+	provider, err := k.endBid(ctx, b, types.BID_STATE_CLOSED, reason)
+	if err != nil {
+		return err
+	}
+	delta := types.ProviderDelta{Closed: []types.ReasonCount{{Reason: reason, Count: 1}}, Released: []sdk.Coin{b.Deposit}}
+	if err := k.note(ctx, provider, delta); err != nil {
 		return err
 	}
 	return k.closeOrder(ctx, o)
-}
-
-// Record returns what the chain remembers of a provider's leases; zeros for one without any.
-func (k *Keeper) Record(ctx context.Context, provider sdk.AccAddress) (types.ProviderRecord, error) {
-	r, err := k.records.Get(ctx, provider)
-	if errors.Is(err, collections.ErrNotFound) {
-		return types.ProviderRecord{Provider: provider.String()}, nil
-	}
-	return r, errorsmod.Wrapf(err, "read the record of %s", provider)
-}
-
-func (k *Keeper) countOpened(ctx context.Context, provider sdk.AccAddress) error {
-	r, err := k.Record(ctx, provider)
-	if err != nil {
-		return err
-	}
-	r.Leases++
-	r.Active++
-	return k.records.Set(ctx, provider, r)
-}
-
-func (k *Keeper) countClosed(ctx context.Context, l types.Lease) error {
-	provider, err := sdk.AccAddressFromBech32(l.Id.Provider)
-	if err != nil {
-		return types.ErrInvalidID.Wrapf("provider %q: %s", l.Id.Provider, err)
-	}
-	r, err := k.Record(ctx, provider)
-	if err != nil {
-		return err
-	}
-	r.Active--
-	i := sort.Search(len(r.Closed), func(i int) bool { return r.Closed[i].Reason >= l.Reason })
-	if i == len(r.Closed) || r.Closed[i].Reason != l.Reason {
-		r.Closed = append(r.Closed, types.ReasonCount{})
-		copy(r.Closed[i+1:], r.Closed[i:])
-		r.Closed[i] = types.ReasonCount{Reason: l.Reason}
-	}
-	r.Closed[i].Count++
-	return k.records.Set(ctx, provider, r)
 }

@@ -6,7 +6,6 @@ import (
 	errorsmod "cosmossdk.io/errors"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
-	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
 	"berth.dev/berth/x/market/types"
 )
@@ -42,13 +41,9 @@ func (m msgServer) CreateBids(ctx context.Context, msg *types.MsgCreateBids) (*t
 }
 
 func (m msgServer) bidder(ctx context.Context, provider string) (bidder, error) {
-	address, err := sdk.AccAddressFromBech32(provider)
+	address, record, err := m.registered(ctx, provider)
 	if err != nil {
-		return bidder{}, types.ErrInvalidID.Wrapf("provider %q: %s", provider, err)
-	}
-	record, err := m.providers.Provider(ctx, address)
-	if err != nil {
-		return bidder{}, types.ErrProviderNotRegistered.Wrap(provider)
+		return bidder{}, err
 	}
 	params, err := m.Params(ctx)
 	return bidder{address: address, record: record, params: params}, err
@@ -118,7 +113,10 @@ func (m msgServer) CreateLease(ctx context.Context, msg *types.MsgCreateLease) (
 	if b.State != types.BID_STATE_OPEN {
 		return nil, types.ErrBidNotOpen.Wrapf("%s is %s", b.Id, b.State)
 	}
-	if err := m.eligible(ctx, o, b); err != nil {
+	if expired(b, height(ctx)) {
+		return nil, types.ErrBidExpired.Wrapf("bid %s was valid until height %d", b.Id, b.ValidUntil)
+	}
+	if err := m.stillMatches(ctx, o, b); err != nil {
 		return nil, err
 	}
 	return &types.MsgCreateLeaseResponse{}, m.openLease(ctx, o, b)
@@ -129,16 +127,27 @@ func (m msgServer) CloseLease(ctx context.Context, msg *types.MsgCloseLease) (*t
 	if err := msg.ValidateBasic(); err != nil {
 		return nil, err
 	}
-	reason := msg.Reason
+	reason, allow := msg.Reason, func(l types.Lease) error { return mayTakeBack(l, seconds(ctx)) }
 	if msg.Signer == msg.Id.Owner {
-		reason = types.CLOSE_REASON_TENANT
+		reason, allow = types.CLOSE_REASON_TENANT, func(types.Lease) error { return nil }
 	}
-	return &types.MsgCloseLeaseResponse{}, m.closeLease(ctx, msg.Id, reason)
+	o, err := m.endPaid(ctx, msg.Id, reason, allow)
+	if err != nil {
+		return nil, err
+	}
+	return &types.MsgCloseLeaseResponse{}, m.reopenOrder(ctx, o, msg.Id.Provider)
 }
 
-// StartReclaim announces that a lease will be taken back.
-func (m msgServer) StartReclaim(context.Context, *types.MsgStartReclaim) (*types.MsgStartReclaimResponse, error) {
-	return nil, errorsmod.Wrap(sdkerrors.ErrNotSupported, "not built yet")
+// StartReclaim announces that a lease will be taken back; its provider signs.
+func (m msgServer) StartReclaim(ctx context.Context, msg *types.MsgStartReclaim) (*types.MsgStartReclaimResponse, error) {
+	if err := msg.ValidateBasic(); err != nil {
+		return nil, err
+	}
+	deadline, err := m.startReclaim(ctx, msg.Id, msg.Reason)
+	if err != nil {
+		return nil, err
+	}
+	return &types.MsgStartReclaimResponse{Deadline: deadline}, nil
 }
 
 // UpdateParams replaces the parameters; only the module's authority may.

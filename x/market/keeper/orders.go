@@ -3,20 +3,22 @@ package keeper
 import (
 	"context"
 	"math"
+	"slices"
 
 	"cosmossdk.io/collections"
 	errorsmod "cosmossdk.io/errors"
-
-	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	"berth.dev/berth/x/market/types"
 )
 
-// windowEnd is the last height at which an order of an auction collects bids: it is matched at the end of that block.
-func windowEnd(o types.Order) int64 { return o.CreatedAt + int64(o.Auction.Window) }
-
-func byChain(o types.Order) bool { return o.Auction.Mode == deploymenttypes.AUCTION_MODE_LOWEST }
+// newOrder is the first order of a group.
+func newOrder(d deploymenttypes.Deployment, g deploymenttypes.Group) types.Order {
+	return types.Order{
+		Id:   types.OrderID{Owner: g.Id.Owner, Dseq: g.Id.Dseq, Gseq: g.Id.Gseq, Oseq: 1},
+		Spec: g.Spec, Auction: d.Auction, Reclamation: d.Reclamation,
+	}
+}
 
 // openOrder stores a new order and asks for bids on it.
 func (k *Keeper) openOrder(ctx context.Context, o types.Order) error {
@@ -32,6 +34,20 @@ func (k *Keeper) openOrder(ctx context.Context, o types.Order) error {
 	return emitOrderCreated(ctx, o)
 }
 
+// nextOrder is the order that follows the last one of a group. Numbers only go up: the id of an order is never used
+// twice. What is left of a provider's exclusion goes on.
+func nextOrder(last types.Order, height int64) (types.Order, error) {
+	if last.Id.Oseq == math.MaxUint32 {
+		return types.Order{}, types.ErrOseqExhausted.Wrap(last.Id.GroupID().String())
+	}
+	next := types.Order{Id: last.Id, Spec: last.Spec, Auction: last.Auction, Reclamation: last.Reclamation}
+	next.Id.Oseq++
+	if height < last.ExcludedUntil {
+		next.Excluded, next.ExcludedUntil = last.Excluded, last.ExcludedUntil
+	}
+	return next, nil
+}
+
 // reopenOrder asks for bids again after a lease has ended, while the group is open. The provider whose lease it was
 // may not bid for a while, so that a group does not come back to where it has just failed.
 func (k *Keeper) reopenOrder(ctx context.Context, old types.Order, provider string) error {
@@ -39,69 +55,101 @@ func (k *Keeper) reopenOrder(ctx context.Context, old types.Order, provider stri
 	if err != nil {
 		return errorsmod.Wrapf(err, "reopen order %s", old.Id)
 	}
-	if g.State != deploymenttypes.GROUP_STATE_OPEN || old.Id.Oseq == math.MaxUint32 {
+	if g.State != deploymenttypes.GROUP_STATE_OPEN {
 		return nil
+	}
+	next, err := nextOrder(old, height(ctx))
+	if err != nil {
+		return err
 	}
 	p, err := k.Params(ctx)
 	if err != nil {
 		return err
 	}
-	next := types.Order{Id: old.Id, Spec: old.Spec, Auction: old.Auction}
-	next.Id.Oseq++
+	next.Excluded, next.ExcludedUntil = "", 0
 	if p.ExclusionBlocks > 0 {
 		next.Excluded, next.ExcludedUntil = provider, height(ctx)+p.ExclusionBlocks
 	}
 	return k.openOrder(ctx, next)
 }
 
-// closeOrder ends an order whose bids and lease have ended.
+// closeOrder ends an order without a lease. Its open bids are lost and refunded by the end block.
 func (k *Keeper) closeOrder(ctx context.Context, o types.Order) error {
 	prev := o.State
-	if prev == types.ORDER_STATE_OPEN && byChain(o) {
-		if err := k.unqueueAuction(ctx, o); err != nil {
+	o.State, o.ClosedAt = types.ORDER_STATE_CLOSED, height(ctx)
+	if prev == types.ORDER_STATE_OPEN {
+		if err := k.leaveMarket(ctx, o); err != nil {
 			return err
 		}
 	}
-	o.State, o.ClosedAt = types.ORDER_STATE_CLOSED, height(ctx)
 	if err := k.putOrder(ctx, o, prev); err != nil {
 		return err
 	}
 	return emitOrderClosed(ctx, o)
 }
 
-// lastOrders returns the newest order of each group of a deployment, in the order of gseq. Only these can be open or
-// active: a group gets its next order when the one before has ended. Older orders are skipped, not read.
+// leaveMarket takes an order that ceases to be open off the auctions and queues the refunds of its open bids. An active
+// order has done so before.
+func (k *Keeper) leaveMarket(ctx context.Context, o types.Order) error {
+	if byChain(o) {
+		if err := k.unqueueAuction(ctx, o); err != nil {
+			return err
+		}
+	}
+	key, err := o.Id.Key()
+	if err != nil {
+		return err
+	}
+	return k.queueRefunds(ctx, key)
+}
+
+// lastOrder returns the newest order of a group, or ErrOrderNotFound.
+func (k *Keeper) lastOrder(ctx context.Context, id deploymenttypes.GroupID) (types.Order, error) {
+	key, err := id.DeploymentID().Key()
+	if err != nil {
+		return types.Order{}, err
+	}
+	o, ok, err := k.newest(ctx, key, types.Slot(id.Gseq, 0), types.Slot(id.Gseq, math.MaxUint32))
+	if err == nil && !ok {
+		err = types.ErrOrderNotFound.Wrapf("group %s has none", id)
+	}
+	return o, err
+}
+
+// lastOrders returns the newest order of each group of a deployment that has one, in the order of gseq. Only these can
+// be open or active: a group gets its next order when the one before has ended. Older orders are skipped, not read.
 func (k *Keeper) lastOrders(ctx context.Context, id deploymenttypes.DeploymentID) ([]types.Order, error) {
 	key, err := id.Key()
 	if err != nil {
 		return nil, err
 	}
 	var orders []types.Order
-	for gseq := uint32(1); gseq <= deploymenttypes.MaxGroups; gseq++ {
-		rng := new(collections.Range[types.OrderKey]).
-			StartInclusive(collections.Join3(key.K1(), key.K2(), types.Slot(gseq, 0))).
-			EndInclusive(collections.Join3(key.K1(), key.K2(), types.Slot(gseq, math.MaxUint32))).
-			Descending()
-		before := len(orders)
-		err := k.orders.Walk(ctx, rng, func(_ types.OrderKey, o types.Order) (bool, error) {
-			orders = append(orders, o)
-			return true, nil
-		})
+	for end := uint64(math.MaxUint64); ; {
+		o, ok, err := k.newest(ctx, key, 0, end)
 		if err != nil {
-			return nil, errorsmod.Wrapf(err, "read the orders of %s", id)
+			return nil, err
 		}
-		if len(orders) == before {
+		if !ok {
 			break
 		}
+		orders = append(orders, o)
+		end = types.Slot(o.Id.Gseq, 0)
 	}
+	slices.Reverse(orders)
 	return orders, nil
 }
 
-// matches says why a provider may not run an order's group, or nil. It reads the provider's present record.
-func (k *Keeper) matches(ctx context.Context, o types.Order, provider sdk.AccAddress) error {
-	p, err := k.providers.Provider(ctx, provider)
-	if err != nil {
-		return types.ErrProviderNotRegistered.Wrap(provider.String())
-	}
-	return checkPlacement(o, p.Attributes)
+// newest returns the last order of a deployment whose slot is in from..to, if there is any.
+func (k *Keeper) newest(ctx context.Context, id deploymenttypes.DeploymentKey, from, to uint64) (types.Order, bool, error) {
+	rng := new(collections.Range[types.OrderKey]).
+		StartInclusive(collections.Join3(id.K1(), id.K2(), from)).
+		EndInclusive(collections.Join3(id.K1(), id.K2(), to)).
+		Descending()
+	var last types.Order
+	ok := false
+	err := k.orders.Walk(ctx, rng, func(_ types.OrderKey, o types.Order) (bool, error) {
+		last, ok = o, true
+		return true, nil
+	})
+	return last, ok, errorsmod.Wrap(err, "read the orders of a deployment")
 }

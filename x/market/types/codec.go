@@ -13,6 +13,7 @@ func RegisterInterfaces(registry codectypes.InterfaceRegistry) {
 		&MsgCloseBids{},
 		&MsgCreateLease{},
 		&MsgCloseLease{},
+		&MsgStartReclaim{},
 		&MsgWithdrawLeases{},
 		&MsgUpdateParams{},
 	)

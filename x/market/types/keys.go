@@ -17,28 +17,35 @@ const (
 	StoreKey = ModuleName
 )
 
-// The prefixes of the module's keys. A slot is gseq << 32 | oseq: one number that sorts as the two do.
+// The prefixes of the module's keys. A slot is gseq << 32 | oseq: one number that sorts as the two do. 7 and 8 held
+// indexes of the first version of the state and are not used again.
 var (
 	// ParamsPrefix holds Params.
 	ParamsPrefix = collections.NewPrefix(1)
 	// OrdersPrefix: (owner, dseq, slot) -> Order.
 	OrdersPrefix = collections.NewPrefix(2)
-	// BidsPrefix: (owner, dseq, slot, provider) -> Bid.
-	BidsPrefix = collections.NewPrefix(3)
+	// LiveBidsPrefix: (owner, dseq, slot, provider) -> Bid that is open or active.
+	LiveBidsPrefix = collections.NewPrefix(3)
 	// LeasesPrefix: (owner, dseq, slot, provider) -> Lease.
 	LeasesPrefix = collections.NewPrefix(4)
 	// RecordsPrefix: provider -> ProviderRecord.
 	RecordsPrefix = collections.NewPrefix(5)
 	// OpenOrdersPrefix: the keys of open orders.
 	OpenOrdersPrefix = collections.NewPrefix(6)
-	// OpenBidsPrefix: the keys of open bids, hence those of each order together.
-	OpenBidsPrefix = collections.NewPrefix(7)
-	// ProviderBidsPrefix: (provider, state, bid key).
-	ProviderBidsPrefix = collections.NewPrefix(8)
 	// ProviderLeasesPrefix: (provider, state, lease key).
 	ProviderLeasesPrefix = collections.NewPrefix(9)
 	// AuctionsPrefix: (height at which the window ends, order key), for orders that the chain matches.
 	AuctionsPrefix = collections.NewPrefix(10)
+	// EndedBidsPrefix: (owner, dseq, slot, provider) -> Bid that was lost or closed.
+	EndedBidsPrefix = collections.NewPrefix(11)
+	// ProviderBidsPrefix: (provider, order key), for live bids.
+	ProviderBidsPrefix = collections.NewPrefix(12)
+	// RefundsPrefix: (height at which the order ceased to be open, order key), for orders whose bids are to be refunded.
+	RefundsPrefix = collections.NewPrefix(13)
+	// DeltasPrefix: (provider, index of the transaction) -> ProviderDelta.
+	DeltasPrefix = collections.NewPrefix(14)
+	// FrozenPrefix: (provider, key of an attribute, order key), for live leases that were matched on the attribute.
+	FrozenPrefix = collections.NewPrefix(15)
 )
 
 type (
@@ -46,18 +53,27 @@ type (
 	OrderKey = collections.Triple[sdk.AccAddress, uint64, uint64]
 	// BidKey is the stored form of a BidID: owner, dseq, slot, provider.
 	BidKey = collections.Quad[sdk.AccAddress, uint64, uint64, sdk.AccAddress]
-	// ProviderKey is an entry of an index by provider: provider, state, bid key.
-	ProviderKey = collections.Triple[sdk.AccAddress, int32, BidKey]
-	// AuctionKey is an entry of the auction queue: height, order key.
-	AuctionKey = collections.Pair[int64, OrderKey]
+	// ProviderBidKey is an entry of the index of live bids by provider: provider, order key.
+	ProviderBidKey = collections.Pair[sdk.AccAddress, OrderKey]
+	// ProviderLeaseKey is an entry of the index of leases by provider: provider, state, lease key.
+	ProviderLeaseKey = collections.Triple[sdk.AccAddress, int32, BidKey]
+	// QueueKey is an entry of a queue of orders: height, order key.
+	QueueKey = collections.Pair[int64, OrderKey]
+	// DeltaKey is the place of a ProviderDelta: provider, index of the transaction.
+	DeltaKey = collections.Pair[sdk.AccAddress, uint64]
+	// FrozenKey is an entry of the index of frozen attributes: provider, key of the attribute, key of the lease's order.
+	FrozenKey = collections.Triple[sdk.AccAddress, string, OrderKey]
 )
 
 // The codecs of the keys.
 var (
-	OrderKeyCodec    = collections.TripleKeyCodec(sdk.AccAddressKey, collections.Uint64Key, collections.Uint64Key)
-	BidKeyCodec      = collections.QuadKeyCodec(sdk.AccAddressKey, collections.Uint64Key, collections.Uint64Key, sdk.AccAddressKey)
-	ProviderKeyCodec = collections.TripleKeyCodec(sdk.AccAddressKey, collections.Int32Key, BidKeyCodec)
-	AuctionKeyCodec  = collections.PairKeyCodec(collections.Int64Key, OrderKeyCodec)
+	OrderKeyCodec         = collections.TripleKeyCodec(sdk.AccAddressKey, collections.Uint64Key, collections.Uint64Key)
+	BidKeyCodec           = collections.QuadKeyCodec(sdk.AccAddressKey, collections.Uint64Key, collections.Uint64Key, sdk.AccAddressKey)
+	ProviderBidKeyCodec   = collections.PairKeyCodec(sdk.AccAddressKey, OrderKeyCodec)
+	ProviderLeaseKeyCodec = collections.TripleKeyCodec(sdk.AccAddressKey, collections.Int32Key, BidKeyCodec)
+	QueueKeyCodec         = collections.PairKeyCodec(collections.Int64Key, OrderKeyCodec)
+	DeltaKeyCodec         = collections.PairKeyCodec(sdk.AccAddressKey, collections.Uint64Key)
+	FrozenKeyCodec        = collections.TripleKeyCodec(sdk.AccAddressKey, collections.StringKey, OrderKeyCodec)
 )
 
 // Slot joins gseq and oseq.
@@ -65,6 +81,9 @@ func Slot(gseq, oseq uint32) uint64 { return uint64(gseq)<<32 | uint64(oseq) }
 
 // SlotGseq is the gseq of a slot.
 func SlotGseq(slot uint64) uint32 { return uint32(slot >> 32) }
+
+// SlotOseq is the oseq of a slot.
+func SlotOseq(slot uint64) uint32 { return uint32(slot) }
 
 // Key is the stored form of the id. It fails if the owner is not an address.
 func (id OrderID) Key() (OrderKey, error) {
@@ -85,7 +104,12 @@ func (id BidID) Key() (BidKey, error) {
 	if err != nil {
 		return BidKey{}, errorsmod.Wrapf(deploymenttypes.ErrInvalidID, "provider %q: %s", id.Provider, err)
 	}
-	return collections.Join4(order.K1(), order.K2(), order.K3(), provider), nil
+	return BidKeyOf(order, provider), nil
+}
+
+// BidKeyOf is the key of a provider's bid on an order.
+func BidKeyOf(order OrderKey, provider sdk.AccAddress) BidKey {
+	return collections.Join4(order.K1(), order.K2(), order.K3(), provider)
 }
 
 // OrderKeyOf is the key of the order that a bid or lease belongs to.

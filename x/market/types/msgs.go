@@ -16,6 +16,7 @@ var (
 	_ sdk.HasValidateBasic = (*MsgCloseBids)(nil)
 	_ sdk.HasValidateBasic = (*MsgCreateLease)(nil)
 	_ sdk.HasValidateBasic = (*MsgCloseLease)(nil)
+	_ sdk.HasValidateBasic = (*MsgStartReclaim)(nil)
 	_ sdk.HasValidateBasic = (*MsgWithdrawLeases)(nil)
 	_ sdk.HasValidateBasic = (*MsgUpdateParams)(nil)
 )
@@ -127,6 +128,20 @@ func (m *MsgCloseLease) ValidateBasic() error {
 		return validateProviderReason(m.Reason)
 	}
 	return ErrUnauthorized.Wrapf("%s is neither the tenant nor the provider of lease %s", m.Signer, m.Id)
+}
+
+// ValidateBasic checks the message without state.
+func (m *MsgStartReclaim) ValidateBasic() error {
+	if _, err := providertypes.ParseAddress("provider", m.Provider); err != nil {
+		return err
+	}
+	if err := m.Id.Validate(); err != nil {
+		return err
+	}
+	if m.Id.Provider != m.Provider {
+		return ErrUnauthorized.Wrapf("lease %s is not one of %s", m.Id, m.Provider)
+	}
+	return validateProviderReason(m.Reason)
 }
 
 func validateProviderReason(r CloseReason) error {

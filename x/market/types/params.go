@@ -18,13 +18,19 @@ const (
 	DefaultOrderMaxBids = 20
 	// DefaultExclusionBlocks is how long a provider whose lease has ended may not bid on the group.
 	DefaultExclusionBlocks = 10
-	// DefaultMaxWorkPerBlock bounds the auctions of an end block: one for each auction and one for each of its bids.
+	// DefaultMaxWorkPerBlock bounds the auctions and refunds of an end block: one for each auction and each of its bids, one
+	// for each refund.
 	DefaultMaxWorkPerBlock = 400
+	// DefaultMinReclaimWindow and DefaultMaxReclaimWindow bound the notice before a lease is taken back, in seconds: an
+	// hour to thirty days.
+	DefaultMinReclaimWindow = 3600
+	DefaultMaxReclaimWindow = 30 * 24 * 3600
 
 	maxOrderMaxBids    = 100
 	maxExclusionBlocks = 1_000_000
 	maxWorkCap         = 100_000
 	maxBidDenoms       = 32
+	maxReclaimWindow   = DefaultMaxReclaimWindow
 )
 
 // DefaultParams are the parameters of a new chain.
@@ -34,6 +40,9 @@ func DefaultParams() Params {
 		OrderMaxBids:    DefaultOrderMaxBids,
 		ExclusionBlocks: DefaultExclusionBlocks,
 		MaxWorkPerBlock: DefaultMaxWorkPerBlock,
+
+		MinReclaimWindowSeconds: DefaultMinReclaimWindow,
+		MaxReclaimWindowSeconds: DefaultMaxReclaimWindow,
 	}
 }
 
@@ -59,6 +68,10 @@ func (p Params) Validate() error {
 		return ErrInvalidParams.Wrapf("exclusion_blocks %d is not in 0..%d", p.ExclusionBlocks, maxExclusionBlocks)
 	case p.MaxWorkPerBlock < 1 || p.MaxWorkPerBlock > maxWorkCap:
 		return ErrInvalidParams.Wrapf("max_work_per_block %d is not in 1..%d", p.MaxWorkPerBlock, maxWorkCap)
+	case p.MaxReclaimWindowSeconds < 1 || p.MaxReclaimWindowSeconds > maxReclaimWindow:
+		return ErrInvalidParams.Wrapf("max_reclaim_window_seconds %d is not in 1..%d", p.MaxReclaimWindowSeconds, maxReclaimWindow)
+	case p.MinReclaimWindowSeconds > p.MaxReclaimWindowSeconds:
+		return ErrInvalidParams.Wrapf("min_reclaim_window_seconds %d is above max_reclaim_window_seconds %d", p.MinReclaimWindowSeconds, p.MaxReclaimWindowSeconds)
 	}
 	return nil
 }
@@ -75,4 +88,12 @@ func (p Params) CheckDeposit(deposit sdk.Coin) error {
 		return nil
 	}
 	return ErrInvalidDeposit.Wrapf("%s: deposit one of %s", deposit, sdk.Coins(p.BidMinDeposits))
+}
+
+// CheckReclaimWindow says whether a notice, of a bid or asked for by a deployment, is none or within the parameters.
+func (p Params) CheckReclaimWindow(seconds uint32) error {
+	if seconds != 0 && (seconds < p.MinReclaimWindowSeconds || seconds > p.MaxReclaimWindowSeconds) {
+		return ErrReclaimWindow.Wrapf("%d seconds: give 0 or %d to %d", seconds, p.MinReclaimWindowSeconds, p.MaxReclaimWindowSeconds)
+	}
+	return nil
 }
