@@ -143,7 +143,9 @@ func (k *Keepers) buildMarket(enc Encoding, s stores) {
 	k.EscrowKeeper = escrowkeeper.NewKeeper(enc.Codec, s.service(escrowtypes.StoreKey), k.AccountKeeper, k.BankKeeper,
 		k.DistrKeeper, k.AuthzKeeper, Authority())
 	k.DeploymentKeeper = deploymentkeeper.NewKeeper(enc.Codec, s.service(deploymenttypes.StoreKey), k.EscrowKeeper, Authority())
-	k.MarketKeeper = marketkeeper.NewKeeper(enc.Codec, s.service(markettypes.StoreKey), k.EscrowKeeper, k.DeploymentKeeper, k.ProviderKeeper, Authority())
+	k.MarketKeeper = marketkeeper.NewKeeper(enc.Codec, s.service(markettypes.StoreKey), k.EscrowKeeper, k.DeploymentKeeper,
+		k.ProviderKeeper, k.AuditKeeper, Authority())
 	k.EscrowKeeper.SetHooks(k.DeploymentKeeper)
 	k.DeploymentKeeper.SetHooks(k.MarketKeeper)
+	k.ProviderKeeper.SetHooks(k.MarketKeeper)
 }

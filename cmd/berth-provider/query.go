@@ -181,7 +181,7 @@ func (a *app) leasesCommand() *cobra.Command {
 }
 
 func (p *provider) leases(ctx context.Context, all bool) ([]leaseResult, error) {
-	states := []markettypes.LeaseState{markettypes.LEASE_STATE_ACTIVE, markettypes.LEASE_STATE_SUSPENDED}
+	states := []markettypes.LeaseState{markettypes.LEASE_STATE_ACTIVE, markettypes.LEASE_STATE_RECLAIMING, markettypes.LEASE_STATE_SUSPENDED}
 	if all {
 		states = append(states, markettypes.LEASE_STATE_CLOSED)
 	}
@@ -202,6 +202,7 @@ func (p *provider) leases(ctx context.Context, all bool) ([]leaseResult, error) 
 var (
 	stateNames = map[markettypes.LeaseState]string{
 		markettypes.LEASE_STATE_ACTIVE: "active", markettypes.LEASE_STATE_SUSPENDED: "suspended", markettypes.LEASE_STATE_CLOSED: "closed",
+		markettypes.LEASE_STATE_RECLAIMING: "reclaiming",
 	}
 	reasonNames = map[markettypes.CloseReason]string{
 		markettypes.CLOSE_REASON_TENANT: "tenant", markettypes.CLOSE_REASON_UNSTABLE: "unstable",

@@ -100,7 +100,7 @@ func (r *Reader) LeasePresence(ctx context.Context, id markettypes.LeaseID, notB
 		return Unknown, fmt.Errorf("read lease %s: %w", id, err)
 	}
 	switch res.Lease.State {
-	case markettypes.LEASE_STATE_ACTIVE, markettypes.LEASE_STATE_SUSPENDED:
+	case markettypes.LEASE_STATE_ACTIVE, markettypes.LEASE_STATE_SUSPENDED, markettypes.LEASE_STATE_RECLAIMING:
 		return Present, nil
 	case markettypes.LEASE_STATE_CLOSED:
 		return Absent, nil
@@ -262,7 +262,7 @@ func (r *Reader) Snapshot(ctx context.Context, notBelow int64) (*Snapshot, error
 	if s.Bids, err = r.openBids(ctx); err != nil {
 		return nil, err
 	}
-	for _, state := range []markettypes.LeaseState{markettypes.LEASE_STATE_ACTIVE, markettypes.LEASE_STATE_SUSPENDED} {
+	for _, state := range []markettypes.LeaseState{markettypes.LEASE_STATE_ACTIVE, markettypes.LEASE_STATE_SUSPENDED, markettypes.LEASE_STATE_RECLAIMING} {
 		leases, err := r.Leases(ctx, state)
 		if err != nil {
 			return nil, err

@@ -102,7 +102,7 @@ func (b *backend) promised(ctx context.Context, id markettypes.LeaseID) (*deploy
 // mayRun refuses manifests for leases that are not paid for.
 func mayRun(id markettypes.LeaseID, state markettypes.LeaseState) error {
 	switch state {
-	case markettypes.LEASE_STATE_ACTIVE:
+	case markettypes.LEASE_STATE_ACTIVE, markettypes.LEASE_STATE_RECLAIMING:
 		return nil
 	case markettypes.LEASE_STATE_SUSPENDED:
 		return fmt.Errorf("lease %s is suspended for lack of funds; make a deposit first: %w", id, gateway.ErrRefused)

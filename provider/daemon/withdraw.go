@@ -26,7 +26,7 @@ const withdrawBatch = 100
 // since the last time are left alone. Closed leases need none of this: the chain pays them out when they close.
 func Withdraw(ctx context.Context, provider string, r *chain.Reader, send Sender) (sdk.Coins, error) {
 	var due []markettypes.LeaseID
-	for _, state := range []markettypes.LeaseState{markettypes.LEASE_STATE_ACTIVE, markettypes.LEASE_STATE_SUSPENDED} {
+	for _, state := range []markettypes.LeaseState{markettypes.LEASE_STATE_ACTIVE, markettypes.LEASE_STATE_SUSPENDED, markettypes.LEASE_STATE_RECLAIMING} {
 		leases, err := r.Leases(ctx, state)
 		if err != nil {
 			return nil, err

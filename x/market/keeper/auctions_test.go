@@ -151,9 +151,9 @@ func TestClosedDeploymentLeavesNoAuctionBehind(t *testing.T) {
 	id := c.deploy(auctionMsg(0, 1, 2))
 	c.bid(0, id, 100)
 	require.NoError(t, c.closeDeployment(id.DeploymentID()))
-	require.Equal(t, types.BID_STATE_LOST, c.theBid(id.BidID(provider(0))).State)
 	require.Equal(t, types.ORDER_STATE_CLOSED, c.order(id).State)
 	c.blocks(4)
+	require.Equal(t, types.BID_STATE_LOST, c.theBid(id.BidID(provider(0))).State)
 	require.EqualValues(t, startBalance, c.balance(provider(0)).Int64())
 	require.EqualValues(t, startBalance, c.balance(tenant(0)).Int64())
 }

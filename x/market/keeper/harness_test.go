@@ -27,6 +27,8 @@ import (
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	"github.com/cosmos/cosmos-sdk/x/authz"
 
+	auditkeeper "berth.dev/berth/x/audit/keeper"
+	audittypes "berth.dev/berth/x/audit/types"
 	deploymentkeeper "berth.dev/berth/x/deployment/keeper"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	escrowkeeper "berth.dev/berth/x/escrow/keeper"
@@ -158,6 +160,7 @@ type chain struct {
 
 	bank        ledgerBank
 	providers   *providerkeeper.Keeper
+	audits      *auditkeeper.Keeper
 	escrow      *escrowkeeper.Keeper
 	deployments *deploymentkeeper.Keeper
 	market      *keeper.Keeper
@@ -176,7 +179,7 @@ const startBalance = 1_000_000_000_000
 // newChain starts a chain at height 10 with funded accounts and short grace.
 func newChain(t tb) *chain {
 	t.Helper()
-	keys := storetypes.NewKVStoreKeys("bank", providertypes.StoreKey, escrowtypes.StoreKey, deploymenttypes.StoreKey, types.StoreKey)
+	keys := storetypes.NewKVStoreKeys("bank", audittypes.StoreKey, providertypes.StoreKey, escrowtypes.StoreKey, deploymenttypes.StoreKey, types.StoreKey)
 	cdc := codec.NewProtoCodec(codectypes.NewInterfaceRegistry())
 	sb := collections.NewSchemaBuilder(runtime.NewKVStoreService(keys["bank"]))
 	c := &chain{t: t, bank: ledgerBank{collections.NewMap(sb, collections.NewPrefix(0), "balances",
@@ -191,9 +194,11 @@ func newChain(t tb) *chain {
 	}
 	c.escrow = escrowkeeper.NewKeeper(cdc, counted(escrowtypes.StoreKey), moduleAccounts{}, c.bank, c.bank, noGrants{}, authority)
 	c.deployments = deploymentkeeper.NewKeeper(cdc, runtime.NewKVStoreService(keys[deploymenttypes.StoreKey]), c.escrow, authority)
-	c.market = keeper.NewKeeper(cdc, counted(types.StoreKey), c.escrow, c.deployments, c.providers, authority)
+	c.audits = auditkeeper.NewKeeper(cdc, runtime.NewKVStoreService(keys[audittypes.StoreKey]))
+	c.market = keeper.NewKeeper(cdc, counted(types.StoreKey), c.escrow, c.deployments, c.providers, c.audits, authority)
 	c.escrow.SetHooks(c.deployments)
 	c.deployments.SetHooks(c.market)
+	c.providers.SetHooks(c.market)
 	c.provider, c.deployment = providerkeeper.NewMsgServer(c.providers), deploymentkeeper.NewMsgServer(c.deployments)
 	c.msgs, c.escrows, c.query = keeper.NewMsgServer(c.market), escrowkeeper.NewMsgServer(c.escrow), keeper.NewQueryServer(c.market)
 

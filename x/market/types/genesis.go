@@ -1,9 +1,14 @@
 package types
 
 import (
+	"slices"
+
 	"cosmossdk.io/math"
 
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
 	deploymenttypes "berth.dev/berth/x/deployment/types"
+	providertypes "berth.dev/berth/x/provider/types"
 )
 
 // DefaultGenesis has the default parameters and an empty market.
@@ -87,8 +92,6 @@ func (b Bid) validate(orders map[OrderID]Order) error {
 		return ErrInvalidGenesis.Wrap("it has no order")
 	case b.State < BID_STATE_OPEN || b.State > BID_STATE_CLOSED:
 		return ErrInvalidGenesis.Wrapf("state %s", b.State)
-	case b.State == BID_STATE_OPEN && o.State != ORDER_STATE_OPEN:
-		return ErrInvalidGenesis.Wrapf("it is open, its order is %s", o.State)
 	case b.State == BID_STATE_ACTIVE && o.State != ORDER_STATE_ACTIVE:
 		return ErrInvalidGenesis.Wrapf("it is active, its order is %s", o.State)
 	}
@@ -108,11 +111,8 @@ func (g GenesisState) leases(bids map[BidID]Bid) (map[string]uint64, error) {
 			return nil, ErrInvalidGenesis.Wrapf("lease %s stands twice or has no bid", l.Id)
 		}
 		seen[l.Id] = struct{}{}
-		if l.State < LEASE_STATE_ACTIVE || l.State > LEASE_STATE_CLOSED {
-			return nil, ErrInvalidGenesis.Wrapf("lease %s: state %s", l.Id, l.State)
-		}
-		if (l.State != LEASE_STATE_CLOSED) != (b.State == BID_STATE_ACTIVE) {
-			return nil, ErrInvalidGenesis.Wrapf("lease %s is %s, its bid is %s", l.Id, l.State, b.State)
+		if err := l.validate(b); err != nil {
+			return nil, ErrInvalidGenesis.Wrapf("lease %s: %s", l.Id, err)
 		}
 		if l.State != LEASE_STATE_CLOSED {
 			live[l.Id.OrderID()] = struct{}{}
@@ -127,21 +127,69 @@ func (g GenesisState) leases(bids map[BidID]Bid) (map[string]uint64, error) {
 	return perProvider, nil
 }
 
-func (g GenesisState) records(active map[string]uint64) error {
+func (l Lease) validate(b Bid) error {
+	switch {
+	case l.State < LEASE_STATE_ACTIVE || l.State > LEASE_STATE_RECLAIMING:
+		return ErrInvalidGenesis.Wrapf("state %s", l.State)
+	case (l.State != LEASE_STATE_CLOSED) != (b.State == BID_STATE_ACTIVE):
+		return ErrInvalidGenesis.Wrapf("it is %s, its bid is %s", l.State, b.State)
+	case (l.State == LEASE_STATE_RECLAIMING && l.ReclaimDeadline == 0) || (l.State == LEASE_STATE_ACTIVE && l.ReclaimDeadline != 0):
+		return ErrInvalidGenesis.Wrapf("it is %s with the deadline %d", l.State, l.ReclaimDeadline)
+	case !slices.IsSorted(l.Matched) || len(slices.Compact(slices.Clone(l.Matched))) != len(l.Matched):
+		return ErrInvalidGenesis.Wrap("the keys that it was matched on are not in ascending order")
+	}
+	return deploymenttypes.ValidateDecCoin(l.Price)
+}
+
+// records checks that the records, with the deltas that wait, count the living leases. Of leases that have ended some may
+// have been pruned.
+func (g GenesisState) records(living map[string]uint64) error {
+	counted, err := g.deltas()
+	if err != nil {
+		return err
+	}
 	seen := make(map[string]struct{}, len(g.Records))
 	for _, r := range g.Records {
+		if _, err := providertypes.ParseAddress("provider", r.Provider); err != nil {
+			return ErrInvalidGenesis.Wrapf("record: %s", err)
+		}
 		if _, dup := seen[r.Provider]; dup {
 			return ErrInvalidGenesis.Wrapf("the record of %s stands twice", r.Provider)
 		}
 		seen[r.Provider] = struct{}{}
-		if r.Active != active[r.Provider] {
-			return ErrInvalidGenesis.Wrapf("the record of %s counts %d active leases, there are %d", r.Provider, r.Active, active[r.Provider])
-		}
+		counted[r.Provider] += r.Active
 	}
 	for _, l := range g.Leases {
-		if _, ok := seen[l.Id.Provider]; !ok {
-			return ErrInvalidGenesis.Wrapf("provider %s has leases but no record", l.Id.Provider)
+		if n := counted[l.Id.Provider]; n != living[l.Id.Provider] {
+			return ErrInvalidGenesis.Wrapf("%d living leases of %s are counted, there are %d", n, l.Id.Provider, living[l.Id.Provider])
+		}
+	}
+	for _, r := range g.Records {
+		if n := counted[r.Provider]; n != living[r.Provider] {
+			return ErrInvalidGenesis.Wrapf("%d living leases of %s are counted, there are %d", n, r.Provider, living[r.Provider])
 		}
 	}
 	return nil
+}
+
+// deltas checks the deltas and returns what they add to the numbers of living leases, which may be below zero: the sums
+// wrap around as unsigned numbers do, and come out right.
+func (g GenesisState) deltas() (map[string]uint64, error) {
+	add := make(map[string]uint64, len(g.Deltas))
+	for _, d := range g.Deltas {
+		if _, err := providertypes.ParseAddress("provider", d.Provider); err != nil {
+			return nil, ErrInvalidGenesis.Wrapf("delta: %s", err)
+		}
+		if _, dup := add[d.Provider]; dup {
+			return nil, ErrInvalidGenesis.Wrapf("the delta of %s stands twice", d.Provider)
+		}
+		add[d.Provider] = d.Opened
+		for _, c := range d.Closed {
+			add[d.Provider] -= c.Count
+		}
+		if err := sdk.Coins(d.Released).Validate(); err != nil {
+			return nil, ErrInvalidGenesis.Wrapf("what the delta of %s releases: %s", d.Provider, err)
+		}
+	}
+	return add, nil
 }

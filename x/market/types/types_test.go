@@ -91,7 +91,7 @@ func FuzzMessages(f *testing.F) {
 		for _, m := range []interface {
 			Unmarshal([]byte) error
 			ValidateBasic() error
-		}{&types.MsgCreateBids{}, &types.MsgCloseBids{}, &types.MsgCreateLease{}, &types.MsgCloseLease{}, &types.MsgWithdrawLeases{}, &types.MsgUpdateParams{}} {
+		}{&types.MsgCreateBids{}, &types.MsgCloseBids{}, &types.MsgCreateLease{}, &types.MsgCloseLease{}, &types.MsgStartReclaim{}, &types.MsgWithdrawLeases{}, &types.MsgUpdateParams{}} {
 			if m.Unmarshal(b) == nil {
 				_ = m.ValidateBasic()
 			}
@@ -122,6 +122,11 @@ func TestParams(t *testing.T) {
 		"negative exclusion":     {func(p *types.Params) { p.ExclusionBlocks = -1 }, false},
 		"no work":                {func(p *types.Params) { p.MaxWorkPerBlock = 0 }, false},
 		"more work than allowed": {func(p *types.Params) { p.MaxWorkPerBlock = 100_001 }, false},
+		"any notice":             {func(p *types.Params) { p.MinReclaimWindowSeconds = 0 }, true},
+		"one notice":             {func(p *types.Params) { p.MinReclaimWindowSeconds = p.MaxReclaimWindowSeconds }, true},
+		"no notice at all":       {func(p *types.Params) { p.MinReclaimWindowSeconds, p.MaxReclaimWindowSeconds = 0, 0 }, false},
+		"bounds exchanged":       {func(p *types.Params) { p.MaxReclaimWindowSeconds = 3599 }, false},
+		"a notice of 31 days":    {func(p *types.Params) { p.MaxReclaimWindowSeconds = 31 * 24 * 3600 }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := types.DefaultParams()
@@ -153,17 +158,50 @@ func TestGenesis(t *testing.T) {
 		change func(*types.GenesisState)
 		ok     bool
 	}{
-		"whole":                     {func(*types.GenesisState) {}, true},
-		"empty":                     {func(g *types.GenesisState) { *g = *types.DefaultGenesis() }, true},
-		"bad parameters":            {func(g *types.GenesisState) { g.Params.OrderMaxBids = 0 }, false},
-		"an order twice":            {func(g *types.GenesisState) { g.Orders = append(g.Orders, g.Orders[0]) }, false},
-		"an order without a state":  {func(g *types.GenesisState) { g.Orders[0].State = 0 }, false},
-		"an order without units":    {func(g *types.GenesisState) { g.Orders[0].Spec.Units = nil }, false},
-		"a counted order":           {func(g *types.GenesisState) { g.Orders[0].OpenBids = 1 }, false},
-		"a bid twice":               {func(g *types.GenesisState) { g.Bids = append(g.Bids, g.Bids[0]) }, false},
-		"a bid without its order":   {func(g *types.GenesisState) { g.Orders = nil }, false},
-		"a bid without a price":     {func(g *types.GenesisState) { g.Bids[0].Price = sdk.DecCoin{} }, false},
-		"an open bid, active order": {func(g *types.GenesisState) { g.Bids[0].State = types.BID_STATE_OPEN }, false},
+		"whole":                    {func(*types.GenesisState) {}, true},
+		"empty":                    {func(g *types.GenesisState) { *g = *types.DefaultGenesis() }, true},
+		"bad parameters":           {func(g *types.GenesisState) { g.Params.OrderMaxBids = 0 }, false},
+		"an order twice":           {func(g *types.GenesisState) { g.Orders = append(g.Orders, g.Orders[0]) }, false},
+		"an order without a state": {func(g *types.GenesisState) { g.Orders[0].State = 0 }, false},
+		"an order without units":   {func(g *types.GenesisState) { g.Orders[0].Spec.Units = nil }, false},
+		"a counted order":          {func(g *types.GenesisState) { g.Orders[0].OpenBids = 1 }, false},
+		"a bid twice":              {func(g *types.GenesisState) { g.Bids = append(g.Bids, g.Bids[0]) }, false},
+		"a bid without its order":  {func(g *types.GenesisState) { g.Orders = nil }, false},
+		"a bid without a price":    {func(g *types.GenesisState) { g.Bids[0].Price = sdk.DecCoin{} }, false},
+		"an open bid for a lease":  {func(g *types.GenesisState) { g.Bids[0].State = types.BID_STATE_OPEN }, false},
+		"an open bid left behind": {func(g *types.GenesisState) {
+			b := g.Bids[0]
+			b.Id.Provider, b.State = addr(3), types.BID_STATE_OPEN
+			g.Bids = append(g.Bids, b)
+		}, true},
+		"an unknown state of a lease": {func(g *types.GenesisState) { g.Leases[0].State = 5 }, false},
+		"reclaiming": {func(g *types.GenesisState) {
+			g.Leases[0].State, g.Leases[0].ReclaimDeadline = types.LEASE_STATE_RECLAIMING, 9
+		}, true},
+		"reclaiming without end":    {func(g *types.GenesisState) { g.Leases[0].State = types.LEASE_STATE_RECLAIMING }, false},
+		"active with a deadline":    {func(g *types.GenesisState) { g.Leases[0].ReclaimDeadline = 9 }, false},
+		"matched keys in order":     {func(g *types.GenesisState) { g.Leases[0].Matched = []string{"a", "b"} }, true},
+		"matched keys out of order": {func(g *types.GenesisState) { g.Leases[0].Matched = []string{"b", "a"} }, false},
+		"a matched key twice":       {func(g *types.GenesisState) { g.Leases[0].Matched = []string{"a", "a"} }, false},
+		"a delta instead of a record": {func(g *types.GenesisState) {
+			g.Records = nil
+			g.Deltas = []types.ProviderDelta{{Provider: addr(2), Opened: 1}}
+		}, true},
+		"a delta that miscounts": {func(g *types.GenesisState) { g.Deltas = []types.ProviderDelta{{Provider: addr(2), Opened: 1}} }, false},
+		"a delta that closes": {func(g *types.GenesisState) {
+			g.Records[0].Active, g.Records[0].Leases = 2, 2
+			g.Deltas = []types.ProviderDelta{{Provider: addr(2), Closed: []types.ReasonCount{{Reason: types.CLOSE_REASON_TENANT, Count: 1}}}}
+		}, true},
+		"a delta twice": {func(g *types.GenesisState) {
+			g.Deltas = []types.ProviderDelta{{Provider: addr(4)}, {Provider: addr(4)}}
+		}, false},
+		"a delta of nothing": {func(g *types.GenesisState) {
+			g.Deltas = []types.ProviderDelta{{Provider: addr(4), Released: []sdk.Coin{{}}}}
+		}, false},
+		"a delta of nobody":         {func(g *types.GenesisState) { g.Deltas = []types.ProviderDelta{{Provider: "x"}} }, false},
+		"a record after a prune":    {func(g *types.GenesisState) { g.Records[0].Leases = 9 }, true},
+		"a record of nobody":        {func(g *types.GenesisState) { g.Records = append(g.Records, types.ProviderRecord{Provider: "x"}) }, false},
+		"a lease without a price":   {func(g *types.GenesisState) { g.Leases[0].Price = sdk.DecCoin{} }, false},
 		"a lease twice":             {func(g *types.GenesisState) { g.Leases = append(g.Leases, g.Leases[0]) }, false},
 		"a lease without its bid":   {func(g *types.GenesisState) { g.Bids = nil }, false},
 		"a closed lease, active":    {func(g *types.GenesisState) { g.Leases[0].State = types.LEASE_STATE_CLOSED }, false},
