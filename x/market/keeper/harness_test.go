@@ -129,24 +129,6 @@ func (moduleAccounts) GetModuleAddress(name string) sdk.AccAddress {
 }
 func (moduleAccounts) GetModuleAccount(context.Context, string) sdk.ModuleAccountI { return nil }
 
-// countingService counts the keys that are written to a store.
-type countingService struct {
-	store.KVStoreService
-	writes *int
-}
-
-func (s countingService) OpenKVStore(ctx context.Context) store.KVStore {
-	return countingStore{s.KVStoreService.OpenKVStore(ctx), s.writes}
-}
-
-type countingStore struct {
-	store.KVStore
-	writes *int
-}
-
-func (s countingStore) Set(key, value []byte) error { *s.writes++; return s.KVStore.Set(key, value) }
-func (s countingStore) Delete(key []byte) error     { *s.writes++; return s.KVStore.Delete(key) }
-
 // tb is what a test and a property have in common.
 type tb interface {
 	require.TestingT
@@ -165,7 +147,7 @@ type chain struct {
 	deployments *deploymentkeeper.Keeper
 	market      *keeper.Keeper
 
-	writes *int // keys that market and escrow have written or removed so far
+	writes *writeLog // of market and escrow
 
 	provider   providertypes.MsgServer
 	deployment deploymenttypes.MsgServer
@@ -188,9 +170,9 @@ func newChain(t tb) *chain {
 	require.NoError(t, err)
 	authority := authtypes.NewModuleAddress("gov").String()
 	c.providers = providerkeeper.NewKeeper(cdc, runtime.NewKVStoreService(keys[providertypes.StoreKey]))
-	c.writes = new(int)
+	c.writes = newWriteLog()
 	counted := func(name string) store.KVStoreService {
-		return countingService{runtime.NewKVStoreService(keys[name]), c.writes}
+		return c.writes.watch(name, runtime.NewKVStoreService(keys[name]))
 	}
 	c.escrow = escrowkeeper.NewKeeper(cdc, counted(escrowtypes.StoreKey), moduleAccounts{}, c.bank, c.bank, noGrants{}, authority)
 	c.deployments = deploymentkeeper.NewKeeper(cdc, runtime.NewKVStoreService(keys[deploymenttypes.StoreKey]), c.escrow, authority)
