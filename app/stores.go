@@ -35,14 +35,17 @@ type stores struct {
 	object map[string]*storetypes.ObjectStoreKey
 }
 
+// rehearsedStores are those that a rehearsed upgrade adds; see upgrades_rehearsal.go.
+var rehearsedStores []string
+
 func newStores() stores {
 	return stores{
-		kv: storetypes.NewKVStoreKeys(
+		kv: storetypes.NewKVStoreKeys(append([]string{
 			authtypes.StoreKey, banktypes.StoreKey, stakingtypes.StoreKey, minttypes.StoreKey, distrtypes.StoreKey,
 			slashingtypes.StoreKey, govtypes.StoreKey, consensustypes.StoreKey, upgradetypes.StoreKey, feegrant.StoreKey,
 			evidencetypes.StoreKey, authzkeeper.StoreKey,
 			providertypes.StoreKey, audittypes.StoreKey, escrowtypes.StoreKey, deploymenttypes.StoreKey, markettypes.StoreKey,
-		),
+		}, rehearsedStores...)...),
 		object: storetypes.NewObjectStoreKeys(banktypes.ObjectStoreKey),
 	}
 }

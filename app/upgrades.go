@@ -8,6 +8,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/server"
 	servertypes "github.com/cosmos/cosmos-sdk/server/types"
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/module"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 )
@@ -18,6 +19,8 @@ type Upgrade struct {
 	Name string
 	// Stores are added, renamed or deleted at the upgrade's height.
 	Stores storetypes.StoreUpgrades
+	// Then, if set, runs after the modules' migrations.
+	Then func(ctx sdk.Context, app *App) error
 }
 
 // Upgrades lists the upgrades that this program can carry out, oldest first. Each runs the migrations of the modules
@@ -29,7 +32,11 @@ var Upgrades []Upgrade
 func (app *App) setUpgrades(home string) {
 	for _, u := range Upgrades {
 		app.UpgradeKeeper.SetUpgradeHandler(u.Name, func(ctx context.Context, _ upgradetypes.Plan, from module.VersionMap) (module.VersionMap, error) {
-			return app.manager.RunMigrations(ctx, app.configurator, from)
+			to, err := app.manager.RunMigrations(ctx, app.configurator, from)
+			if err == nil && u.Then != nil {
+				err = u.Then(sdk.UnwrapSDKContext(ctx), app)
+			}
+			return to, err
 		})
 	}
 	if home == "" || len(Upgrades) == 0 {

@@ -88,6 +88,8 @@ func appConfig(gasPrice string) *srvcfg.Config {
 	cfg.MinGasPrices = gasPrice
 	cfg.IndexEvents = indexedEvents
 	cfg.QueryGasLimit = queryGasLimit
+	// They count with pruning "custom" only; the SDK's zeros make `prune custom` refuse to start.
+	cfg.PruningKeepRecent, cfg.PruningInterval = "362880", "10"
 	return cfg
 }
 
