@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	ibcante "github.com/cosmos/ibc-go/v11/modules/core/ante"
+
 	"github.com/cosmos/cosmos-sdk/client"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/x/auth/ante"
@@ -11,7 +13,7 @@ import (
 )
 
 // newAnteHandler checks what every transaction must have: a fee, signatures, a sequence or, for unordered ones, a
-// timeout.
+// timeout. After it, a relayer's transaction whose packets have all been relayed by others is kept out of the mempool.
 func newAnteHandler(k Keepers, txConfig client.TxConfig) (sdk.AnteHandler, error) {
 	handler, err := ante.NewAnteHandler(ante.HandlerOptions{
 		AccountKeeper:    k.AccountKeeper,
@@ -24,7 +26,15 @@ func newAnteHandler(k Keepers, txConfig client.TxConfig) (sdk.AnteHandler, error
 	if err != nil {
 		return nil, fmt.Errorf("build the ante handler: %w", err)
 	}
-	return handler, nil
+	redundantRelay := ibcante.NewRedundantRelayDecorator(k.IBCKeeper)
+	done := func(ctx sdk.Context, _ sdk.Tx, _ bool) (sdk.Context, error) { return ctx, nil }
+	return func(ctx sdk.Context, tx sdk.Tx, simulate bool) (sdk.Context, error) {
+		ctx, err := handler(ctx, tx, simulate)
+		if err != nil {
+			return ctx, err
+		}
+		return redundantRelay.AnteHandle(ctx, tx, simulate, done)
+	}, nil
 }
 
 // virtualFeeBank deducts fees by virtual sends, which bank adds up at the end of the block. Otherwise every transaction

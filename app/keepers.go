@@ -4,6 +4,10 @@ import (
 	"maps"
 	"slices"
 
+	transferkeeper "github.com/cosmos/ibc-go/v11/modules/apps/transfer/keeper"
+	transfertypes "github.com/cosmos/ibc-go/v11/modules/apps/transfer/types"
+	ibckeeper "github.com/cosmos/ibc-go/v11/modules/core/keeper"
+
 	"github.com/cosmos/cosmos-sdk/baseapp"
 	"github.com/cosmos/cosmos-sdk/runtime"
 	authkeeper "github.com/cosmos/cosmos-sdk/x/auth/keeper"
@@ -56,6 +60,8 @@ type Keepers struct {
 	EvidenceKeeper  evidencekeeper.Keeper
 	FeeGrantKeeper  feegrantkeeper.Keeper
 	ConsensusKeeper consensuskeeper.Keeper
+	IBCKeeper       *ibckeeper.Keeper
+	TransferKeeper  *transferkeeper.Keeper
 
 	ProviderKeeper   *providerkeeper.Keeper
 	AuditKeeper      *auditkeeper.Keeper
@@ -65,7 +71,7 @@ type Keepers struct {
 }
 
 // moduleAccounts are the accounts that modules own, with what they may do to the supply. Escrow's may do nothing: it
-// only holds.
+// only holds. Transfer's mints and burns the vouchers of other chains' coins.
 var moduleAccounts = map[string][]string{
 	authtypes.FeeCollectorName:          nil,
 	distrtypes.ModuleName:               nil,
@@ -75,6 +81,7 @@ var moduleAccounts = map[string][]string{
 	stakingtypes.KeyRotationFeePoolName: {authtypes.Burner},
 	govtypes.ModuleName:                 {authtypes.Burner},
 	escrowtypes.ModuleName:              nil,
+	transfertypes.ModuleName:            {authtypes.Minter, authtypes.Burner},
 }
 
 // blockedAddresses may not be sent coins, so that a module account holds what its module put there and nothing else
@@ -98,6 +105,7 @@ func newKeepers(base *baseapp.BaseApp, enc Encoding, s stores, home string, skip
 	k.buildAccounts(base, enc, s)
 	k.buildStaking(enc, s)
 	k.buildGovernance(base, enc, s, home, skipUpgrades)
+	k.buildIBC(base, enc, s)
 	k.buildMarket(enc, s)
 	return k
 }

@@ -3,6 +3,9 @@ package app
 import (
 	autocliv1 "cosmossdk.io/api/cosmos/autocli/v1"
 
+	transfertypes "github.com/cosmos/ibc-go/v11/modules/apps/transfer/types"
+	ibcexported "github.com/cosmos/ibc-go/v11/modules/core/exported"
+
 	runtimeservices "github.com/cosmos/cosmos-sdk/runtime/services"
 	"github.com/cosmos/cosmos-sdk/types/module"
 	"github.com/cosmos/cosmos-sdk/x/auth"
@@ -53,7 +56,7 @@ var (
 
 	beginBlockers = []string{
 		minttypes.ModuleName, distrtypes.ModuleName, slashingtypes.ModuleName, evidencetypes.ModuleName,
-		stakingtypes.ModuleName, genutiltypes.ModuleName, authz.ModuleName,
+		stakingtypes.ModuleName, genutiltypes.ModuleName, authz.ModuleName, ibcexported.ModuleName,
 	}
 
 	// endBlockers: governance comes before bank, as a proposal it executes may deposit, and bank credits the block's
@@ -71,13 +74,14 @@ var (
 		govtypes.ModuleName, minttypes.ModuleName, providertypes.ModuleName, audittypes.ModuleName, escrowtypes.ModuleName,
 		deploymenttypes.ModuleName, markettypes.ModuleName, genutiltypes.ModuleName, evidencetypes.ModuleName, authz.ModuleName,
 		feegrant.ModuleName, upgradetypes.ModuleName, vestingtypes.ModuleName, consensustypes.ModuleName,
+		ibcexported.ModuleName, transfertypes.ModuleName,
 	}
 )
 
 // setModules joins the modules, orders their work and registers their services.
 func (app *App) setModules() {
 	enc := app.encoding
-	app.manager = module.NewManager(append(app.sdkModules(),
+	app.manager = module.NewManager(append(append(app.sdkModules(), app.ibcModules()...),
 		provider.NewAppModule(enc.Codec, app.ProviderKeeper),
 		audit.NewAppModule(enc.Codec, app.AuditKeeper),
 		escrow.NewAppModule(enc.Codec, app.EscrowKeeper),

@@ -4,6 +4,9 @@ import (
 	"maps"
 	"slices"
 
+	transfertypes "github.com/cosmos/ibc-go/v11/modules/apps/transfer/types"
+	ibcexported "github.com/cosmos/ibc-go/v11/modules/core/exported"
+
 	corestore "cosmossdk.io/core/store"
 
 	"github.com/cosmos/cosmos-sdk/runtime"
@@ -43,7 +46,7 @@ func newStores() stores {
 		kv: storetypes.NewKVStoreKeys(append([]string{
 			authtypes.StoreKey, banktypes.StoreKey, stakingtypes.StoreKey, minttypes.StoreKey, distrtypes.StoreKey,
 			slashingtypes.StoreKey, govtypes.StoreKey, consensustypes.StoreKey, upgradetypes.StoreKey, feegrant.StoreKey,
-			evidencetypes.StoreKey, authzkeeper.StoreKey,
+			evidencetypes.StoreKey, authzkeeper.StoreKey, ibcexported.StoreKey, transfertypes.StoreKey,
 			providertypes.StoreKey, audittypes.StoreKey, escrowtypes.StoreKey, deploymenttypes.StoreKey, markettypes.StoreKey,
 		}, rehearsedStores...)...),
 		object: storetypes.NewObjectStoreKeys(banktypes.ObjectStoreKey),

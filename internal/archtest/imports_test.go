@@ -80,6 +80,12 @@ var rules = []rule{
 		never: []string{"github.com/cosmos/cosmos-sdk/enterprise"},
 		why:   "the SDK's enterprise modules are not free software",
 	},
+	{
+		in:     []string{""},
+		except: []string{"app"},
+		never:  []string{"github.com/cosmos/ibc-go"},
+		why:    "outside the app a coin of another chain is a denomination like any other",
+	},
 }
 
 func TestImportRules(t *testing.T) {
