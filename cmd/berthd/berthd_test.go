@@ -20,6 +20,7 @@ import (
 	genutiltypes "github.com/cosmos/cosmos-sdk/x/genutil/types"
 
 	"berth.dev/berth/app"
+	"berth.dev/berth/internal/nodeconfig"
 	"berth.dev/berth/manifest"
 	"berth.dev/berth/testutil/chaintest"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
@@ -68,7 +69,7 @@ func TestIndexedEvents(t *testing.T) {
 	require.NotEmpty(t, want)
 	slices.Sort(want)
 	var got []string
-	for _, key := range indexedEvents {
+	for _, key := range nodeconfig.IndexedEvents {
 		if strings.HasPrefix(key, "berth.") {
 			got = append(got, key)
 		}

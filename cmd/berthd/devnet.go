@@ -18,6 +18,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 
 	"berth.dev/berth/app"
+	"berth.dev/berth/internal/nodeconfig"
 	"berth.dev/berth/units"
 )
 
@@ -70,7 +71,7 @@ func devnetInitCommand(chain *app.App) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.home, flags.FlagHome, app.DefaultHome(), "directory to write")
 	f.StringVar(&o.chainID, flags.FlagChainID, "berth-devnet", "the chain's id")
-	f.DurationVar(&o.blockTime, "block-time", defaultBlockTime, "time between blocks")
+	f.DurationVar(&o.blockTime, "block-time", nodeconfig.BlockTime, "time between blocks")
 	f.StringArrayVar(&o.fund, "fund", nil, "ADDRESS=COINS that an account has from the start (may be given again)")
 	f.IntVar(&o.validators, "validators", 1, "number of validators")
 	f.StringVar(&o.rpc, "rpc", "tcp://127.0.0.1:26657", "address of the first validator's RPC; its peers' port is one below")
@@ -137,7 +138,7 @@ func layOutDevnet(o devnetOptions) ([]genesisNode, error) {
 		if o.validators > 1 {
 			dir = filepath.Join(o.home, fmt.Sprintf("node%d", i))
 		}
-		n.nodeHome = nodeHome{dir: dir, comet: devnetComet(o, n, i), app: appConfig("0" + units.BaseDenom), chainID: o.chainID, keyringBackend: keyring.BackendTest, node: n.rpc}
+		n.nodeHome = nodeHome{dir: dir, comet: devnetComet(o, n, i), app: nodeconfig.App("0" + units.BaseDenom), chainID: o.chainID, keyringBackend: keyring.BackendTest, node: n.rpc}
 		n.app.GRPC.Enable, n.app.GRPCWeb.Enable, n.app.API.Enable = false, false, false // clients use the RPC; the usual ports stay free
 		nodes[i] = n
 	}

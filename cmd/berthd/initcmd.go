@@ -11,6 +11,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/client/flags"
 
 	"berth.dev/berth/app"
+	"berth.dev/berth/internal/nodeconfig"
 )
 
 // noPrepare replaces the root's preparation for commands that write a home themselves.
@@ -41,7 +42,7 @@ func initCommand(chain *app.App) *cobra.Command {
 				return err
 			}
 		}
-		h := nodeHome{dir: *home, comet: cometConfig(), app: appConfig(defaultGasPrice), chainID: *chainID, keyringBackend: "os", node: "tcp://localhost:26657"}
+		h := nodeHome{dir: *home, comet: nodeconfig.Comet(), app: nodeconfig.App(nodeconfig.GasPrice), chainID: *chainID, keyringBackend: "os", node: "tcp://localhost:26657"}
 		h.comet.Moniker = args[0]
 		id, _, err := h.makeKeys()
 		if err != nil {

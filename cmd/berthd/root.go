@@ -26,6 +26,7 @@ import (
 	genutilcli "github.com/cosmos/cosmos-sdk/x/genutil/client/cli"
 
 	"berth.dev/berth/app"
+	"berth.dev/berth/internal/nodeconfig"
 )
 
 // noOptions are the settings of an app that is never run: it supplies codecs, default genesis and command descriptions.
@@ -96,7 +97,7 @@ func prepare(cmd *cobra.Command, clientCtx client.Context) error {
 	if err := client.SetCmdClientContextHandler(clientCtx, cmd); err != nil {
 		return err
 	}
-	srv, err := server.InterceptConfigsAndCreateContext(cmd, srvcfg.DefaultConfigTemplate, appConfig(defaultGasPrice), cometConfig())
+	srv, err := server.InterceptConfigsAndCreateContext(cmd, srvcfg.DefaultConfigTemplate, nodeconfig.App(nodeconfig.GasPrice), nodeconfig.Comet())
 	if err != nil {
 		return err
 	}

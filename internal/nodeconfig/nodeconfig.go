@@ -1,4 +1,6 @@
-package main
+// Package nodeconfig is how a Berth node is set up unless its operator says otherwise: the defaults of config.toml and
+// app.toml. The programs that write them and the benchmarks that measure them read them here.
+package nodeconfig
 
 import (
 	"time"
@@ -11,17 +13,17 @@ import (
 )
 
 const (
-	// defaultBlockTime is the time between blocks of a node that is told nothing else.
-	defaultBlockTime = 500 * time.Millisecond
-	// defaultGasPrice is the least that a validator takes for a unit of gas.
-	defaultGasPrice = "0.0025" + units.BaseDenom
+	// BlockTime is the time between blocks of a node that is told nothing else.
+	BlockTime = 500 * time.Millisecond
+	// GasPrice is the least that a validator takes for a unit of gas.
+	GasPrice = "0.0025" + units.BaseDenom
 	// queryGasLimit bounds one query, so that no stranger can keep a public node busy with it.
 	queryGasLimit = 100_000_000
 )
 
-// indexedEvents are the event attributes that a node indexes: ids and addresses only. Everything else can be read from
+// IndexedEvents are the event attributes that a node indexes: ids and addresses only. Everything else can be read from
 // a block's results; an index of whole objects would outgrow the chain.
-var indexedEvents = []string{
+var IndexedEvents = []string{
 	"message.action",
 	"message.sender",
 	"transfer.recipient",
@@ -82,20 +84,20 @@ var indexedEvents = []string{
 	"berth.provider.v1.EventProviderUpdated.owner",
 }
 
-// appConfig is the default app.toml.
-func appConfig(gasPrice string) *srvcfg.Config {
+// App is the default app.toml.
+func App(gasPrice string) *srvcfg.Config {
 	cfg := srvcfg.DefaultConfig()
 	cfg.MinGasPrices = gasPrice
-	cfg.IndexEvents = indexedEvents
+	cfg.IndexEvents = IndexedEvents
 	cfg.QueryGasLimit = queryGasLimit
 	// They count with pruning "custom" only; the SDK's zeros make `prune custom` refuse to start.
 	cfg.PruningKeepRecent, cfg.PruningInterval = "362880", "10"
 	return cfg
 }
 
-// cometConfig is the default config.toml.
-func cometConfig() *cmtcfg.Config {
+// Comet is the default config.toml.
+func Comet() *cmtcfg.Config {
 	cfg := cmtcfg.DefaultConfig()
-	cfg.Consensus.TimeoutCommit = defaultBlockTime
+	cfg.Consensus.TimeoutCommit = BlockTime
 	return cfg
 }
