@@ -69,6 +69,11 @@ bench-devnet: deps build ## Time the devnet: first block, deploy to first 200, i
 	$(BIN)/localkube build
 	BERTH_BIN=$(BIN) go test -tags e2e -count=1 -timeout $(E2E_TIMEOUT) -v -run TestFigures ./testutil/e2e/...
 
+.PHONY: bench-chain
+bench-chain: ## The chain's throughput and block times in one process (WORKLOAD=a,b for some, SCALE=0.1 for a quick look)
+	go build -tags libsecp256k1_sdk -o $(BIN)/ ./testutil/chainbench/cmd/chainbench
+	$(BIN)/chainbench -workload '$(WORKLOAD)' -scale $(or $(SCALE),1)
+
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (default 30s) each
 	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh

@@ -151,6 +151,9 @@ func (app *App) InterfaceRegistry() codectypes.InterfaceRegistry { return app.en
 // TxConfig is how transactions are written and signed.
 func (app *App) TxConfig() client.TxConfig { return app.encoding.TxConfig }
 
+// StoreKeys are the keys of all stores, in the order of their names: those for one block's objects, then the persistent ones.
+func (app *App) StoreKeys() []storetypes.StoreKey { return app.stores.all() }
+
 // BasicManager gives the modules' parts that need no keeper: default genesis and its validation.
 func (app *App) BasicManager() module.BasicManager { return app.basics }
 
