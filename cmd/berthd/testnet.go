@@ -29,6 +29,7 @@ import (
 	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 
 	"berth.dev/berth/app"
+	"berth.dev/berth/internal/nodeconfig"
 	"berth.dev/berth/units"
 )
 
@@ -102,7 +103,7 @@ func testnetCommand(chain *app.App) *cobra.Command {
 	f.StringVar(&o.chainID, flags.FlagChainID, "berth-testnet", "the chain's id")
 	f.IntVar(&o.validators, "validators", 4, "number of validators")
 	f.IntVar(&o.fullNodes, "full-nodes", 0, "number of nodes that follow the chain without validating")
-	f.DurationVar(&o.blockTime, "block-time", defaultBlockTime, "time between blocks")
+	f.DurationVar(&o.blockTime, "block-time", nodeconfig.BlockTime, "time between blocks")
 	f.DurationVar(&o.votingPeriod, "voting-period", 0, "how long governance votes; 0 takes the chain's default")
 	f.StringArrayVar(&o.fund, "fund", nil, "ADDRESS=COINS that an account has from the start (may be given again)")
 	f.Uint64Var(&o.stake, "stake", 1_000_000, "whole tokens that each validator stakes")
@@ -110,7 +111,7 @@ func testnetCommand(chain *app.App) *cobra.Command {
 	f.IntVar(&o.hostFirst, "host-first", 0, "number of the first node in --host")
 	f.StringVar(&o.rpcListen, "rpc-listen", "127.0.0.1", "address on which the RPC listens")
 	f.IntVar(&o.portsBase, "ports-base", 26656, "first port of the first node")
-	f.StringVar(&o.gasPrice, "min-gas-price", defaultGasPrice, "least price of a unit of gas that the nodes take")
+	f.StringVar(&o.gasPrice, "min-gas-price", nodeconfig.GasPrice, "least price of a unit of gas that the nodes take")
 	f.StringVar(&o.pruning, "pruning", pruningtypes.PruningOptionDefault, "states that the nodes keep: default, nothing (all) or everything (the last two)")
 	f.Uint64Var(&o.snapshotInterval, "snapshot-interval", 1000, "blocks between two snapshots, from which new nodes can start; 0 takes none")
 	f.Uint32Var(&o.snapshotKeep, "snapshot-keep", 2, "snapshots that a node keeps")
@@ -284,7 +285,7 @@ func (o testnetOptions) layOut(dir string) []genesisNode {
 
 // comet is the config.toml of a node.
 func (o testnetOptions) comet(name string, base int, p2p string) *cmtcfg.Config {
-	cfg := cometConfig()
+	cfg := nodeconfig.Comet()
 	cfg.Moniker = name
 	cfg.Consensus.TimeoutCommit = o.blockTime
 	cfg.RPC.ListenAddress = "tcp://" + address(o.rpcListen, base+portRPC)
@@ -303,7 +304,7 @@ func (o testnetOptions) comet(name string, base int, p2p string) *cmtcfg.Config 
 
 // app is the app.toml of a node.
 func (o testnetOptions) app(base int) *srvcfg.Config {
-	cfg := appConfig(o.gasPrice)
+	cfg := nodeconfig.App(o.gasPrice)
 	cfg.Pruning = o.pruning
 	cfg.StateSync.SnapshotInterval, cfg.StateSync.SnapshotKeepRecent = o.snapshotInterval, o.snapshotKeep
 	cfg.GRPC.Address = address("127.0.0.1", base+portGRPC)

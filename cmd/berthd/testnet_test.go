@@ -23,6 +23,7 @@ import (
 	stakingtypes "github.com/cosmos/cosmos-sdk/x/staking/types"
 
 	"berth.dev/berth/app"
+	"berth.dev/berth/internal/nodeconfig"
 )
 
 // testnetSummary is what testnet -o json prints.
@@ -81,8 +82,8 @@ func TestTestnet(t *testing.T) {
 		for j, other := range s.Nodes {
 			require.Equal(t, i != j, strings.Contains(comet.P2P.PersistentPeers, other.Peer), "node%d knows node%d", i, j)
 		}
-		require.Equal(t, indexedEvents, node.IndexEvents)
-		require.Equal(t, defaultGasPrice, node.MinGasPrices)
+		require.Equal(t, nodeconfig.IndexedEvents, node.IndexEvents)
+		require.Equal(t, nodeconfig.GasPrice, node.MinGasPrices)
 		require.EqualValues(t, 30, node.StateSync.SnapshotInterval)
 		require.EqualValues(t, 5, node.StateSync.SnapshotKeepRecent)
 		mustRun(t, "genesis", "validate", "--home", n.Home)
