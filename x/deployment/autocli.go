@@ -13,6 +13,7 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
 				{RpcMethod: "Deployment", Use: "deployment OWNER DSEQ", Short: "Show a deployment with its groups", PositionalArgs: id},
 				{RpcMethod: "Deployments", Use: "deployments", Short: "List deployments, optionally those of an owner (--owner) or a state (--state)"},
+				{RpcMethod: "PruneFloor", Use: "prune-floor OWNER", Short: "Show the highest dseq of an owner that was pruned; a new one must be above it", PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "owner"}}},
 				{RpcMethod: "Params", Use: "params", Short: "Show the parameters"},
 			},
 		},

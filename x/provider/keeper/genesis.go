@@ -21,6 +21,15 @@ func (k *Keeper) InitGenesis(ctx context.Context, gs types.GenesisState) error {
 			return errorsmod.Wrapf(err, "store provider %s", p.Owner)
 		}
 	}
+	for _, key := range gs.GatewayKeys {
+		owner, err := types.ParseAddress("owner", key.Owner)
+		if err != nil {
+			return err
+		}
+		if err := k.gatewayKeys.Set(ctx, owner, key); err != nil {
+			return errorsmod.Wrapf(err, "store the gateway key of %s", key.Owner)
+		}
+	}
 	return nil
 }
 
@@ -31,5 +40,15 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*types.GenesisState, error)
 		gs.Providers = append(gs.Providers, p)
 		return false, nil
 	})
-	return gs, err
+	if err != nil {
+		return nil, errorsmod.Wrap(err, "read providers")
+	}
+	err = k.gatewayKeys.Walk(ctx, nil, func(_ sdk.AccAddress, key types.GatewayKey) (bool, error) {
+		gs.GatewayKeys = append(gs.GatewayKeys, key)
+		return false, nil
+	})
+	if err != nil {
+		return nil, errorsmod.Wrap(err, "read gateway keys")
+	}
+	return gs, nil
 }

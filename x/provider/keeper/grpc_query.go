@@ -44,7 +44,18 @@ func (q queryServer) Providers(ctx context.Context, r *types.QueryProvidersReque
 	return &types.QueryProvidersResponse{Providers: ps, Pagination: page}, nil
 }
 
-// GatewayKey returns the gateway key of an owner.
-func (q queryServer) GatewayKey(context.Context, *types.QueryGatewayKeyRequest) (*types.QueryGatewayKeyResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "not built yet")
+// GatewayKey returns the gateway key of an owner, or the gRPC code NotFound.
+func (q queryServer) GatewayKey(ctx context.Context, r *types.QueryGatewayKeyRequest) (*types.QueryGatewayKeyResponse, error) {
+	owner, err := types.ParseAddress("owner", r.GetOwner())
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	key, err := q.k.GatewayKey(ctx, owner)
+	if errors.Is(err, types.ErrNoGatewayKey) {
+		return nil, status.Error(codes.NotFound, err.Error())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &types.QueryGatewayKeyResponse{GatewayKey: key}, nil
 }

@@ -21,6 +21,8 @@ type Keeper struct {
 	schema    collections.Schema
 	hooks     types.ProviderHooks
 	providers collections.Map[sdk.AccAddress, types.Provider]
+	// gatewayKeys are of any account, registered as a provider or not.
+	gatewayKeys collections.Map[sdk.AccAddress, types.GatewayKey]
 }
 
 // NewKeeper returns a keeper over the module's store. It panics if the schema is inconsistent, which is a mistake in
@@ -28,7 +30,8 @@ type Keeper struct {
 func NewKeeper(cdc codec.BinaryCodec, ss store.KVStoreService) *Keeper {
 	sb := collections.NewSchemaBuilder(ss)
 	k := &Keeper{
-		providers: collections.NewMap(sb, types.ProvidersPrefix, "providers", sdk.AccAddressKey, codec.CollValue[types.Provider](cdc)),
+		providers:   collections.NewMap(sb, types.ProvidersPrefix, "providers", sdk.AccAddressKey, codec.CollValue[types.Provider](cdc)),
+		gatewayKeys: collections.NewMap(sb, types.GatewayKeysPrefix, "gateway_keys", sdk.AccAddressKey, codec.CollValue[types.GatewayKey](cdc)),
 	}
 	schema, err := sb.Build()
 	if err != nil {
@@ -51,4 +54,13 @@ func (k *Keeper) Provider(ctx context.Context, owner sdk.AccAddress) (types.Prov
 		return types.Provider{}, errorsmod.Wrapf(err, "read provider %s", owner)
 	}
 	return p, nil
+}
+
+// GatewayKey returns the gateway key of owner, or ErrNoGatewayKey.
+func (k *Keeper) GatewayKey(ctx context.Context, owner sdk.AccAddress) (types.GatewayKey, error) {
+	key, err := k.gatewayKeys.Get(ctx, owner)
+	if errors.Is(err, collections.ErrNotFound) {
+		return types.GatewayKey{}, types.ErrNoGatewayKey.Wrap(owner.String())
+	}
+	return key, errorsmod.Wrapf(err, "read the gateway key of %s", owner)
 }

@@ -78,6 +78,8 @@ func TestQueriesAndGenesis(t *testing.T) {
 		_, err := m.CreateProvider(ctx, create(b))
 		require.NoError(t, err)
 	}
+	_, err := m.SetGatewayKey(ctx, &types.MsgSetGatewayKey{Owner: addr(7).String(), Key: point(1)})
+	require.NoError(t, err)
 	one, err := q.Provider(ctx, &types.QueryProviderRequest{Owner: addr(3).String()})
 	require.NoError(t, err)
 	require.Equal(t, addr(3).String(), one.Provider.Owner)

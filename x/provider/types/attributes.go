@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -108,6 +109,18 @@ func meets(required Attribute, have []Attribute) bool {
 		}
 	}
 	return false
+}
+
+// ChangedKeys are the keys of attributes of before that after has not, or has with another value, in ascending order.
+func ChangedKeys(before, after []Attribute) []string {
+	var keys []string
+	for _, a := range before {
+		if !slices.Contains(after, a) {
+			keys = append(keys, a.Key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // clip shortens what a user gave, so that an error stays readable.

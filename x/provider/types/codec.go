@@ -11,6 +11,8 @@ func RegisterInterfaces(registry codectypes.InterfaceRegistry) {
 	registry.RegisterImplementations((*sdk.Msg)(nil),
 		&MsgCreateProvider{},
 		&MsgUpdateProvider{},
+		&MsgDeleteProvider{},
+		&MsgSetGatewayKey{},
 	)
 	msgservice.RegisterMsgServiceDesc(registry, &_Msg_serviceDesc)
 }

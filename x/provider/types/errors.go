@@ -14,4 +14,7 @@ var (
 	ErrInvalidGenesis    = errorsmod.Register(ModuleName, 9, "invalid genesis")
 	ErrAttributesInUse   = errorsmod.Register(ModuleName, 10, "attribute is in use: a living lease was matched on it; end the lease first")
 	ErrProviderInUse     = errorsmod.Register(ModuleName, 11, "provider is in use: end its leases first")
+	ErrRecordTooLarge    = errorsmod.Register(ModuleName, 12, "record is too large for its event: use fewer or shorter attributes")
+	ErrInvalidGatewayKey = errorsmod.Register(ModuleName, 13, "invalid gateway key: give a compressed secp256k1 public key of 33 bytes, or none to remove the one that stands")
+	ErrNoGatewayKey      = errorsmod.Register(ModuleName, 14, "the account has no gateway key")
 )

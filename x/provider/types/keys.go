@@ -10,5 +10,10 @@ const (
 	StoreKey = ModuleName
 )
 
-// ProvidersPrefix starts the keys of the records: owner -> Provider.
-var ProvidersPrefix = collections.NewPrefix(1)
+// The prefixes of the module's keys.
+var (
+	// ProvidersPrefix: owner -> Provider.
+	ProvidersPrefix = collections.NewPrefix(1)
+	// GatewayKeysPrefix: owner -> GatewayKey.
+	GatewayKeysPrefix = collections.NewPrefix(2)
+)

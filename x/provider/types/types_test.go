@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -178,11 +180,54 @@ func TestParseAddress(t *testing.T) {
 
 func TestGenesis(t *testing.T) {
 	p := types.Provider{Owner: addr(1), HostUri: "https://a.example", TlsPins: [][]byte{pin(1)}}
-	require.NoError(t, types.DefaultGenesis().Validate())
-	require.NoError(t, types.GenesisState{Providers: []types.Provider{p}}.Validate())
-	require.ErrorIs(t, types.GenesisState{Providers: []types.Provider{p, p}}.Validate(), types.ErrInvalidGenesis)
-	p.HostUri = "http://a.example"
-	require.ErrorIs(t, types.GenesisState{Providers: []types.Provider{p}}.Validate(), types.ErrInvalidGenesis)
+	bad := p
+	bad.HostUri = "http://a.example"
+	key := types.GatewayKey{Owner: addr(1), Key: point(1)}
+	for name, tc := range map[string]struct {
+		gs types.GenesisState
+		ok bool
+	}{
+		"default":           {*types.DefaultGenesis(), true},
+		"one of each":       {types.GenesisState{Providers: []types.Provider{p}, GatewayKeys: []types.GatewayKey{key}}, true},
+		"a provider twice":  {types.GenesisState{Providers: []types.Provider{p, p}}, false},
+		"a bad provider":    {types.GenesisState{Providers: []types.Provider{bad}}, false},
+		"a key twice":       {types.GenesisState{GatewayKeys: []types.GatewayKey{key, key}}, false},
+		"a key of nobody":   {types.GenesisState{GatewayKeys: []types.GatewayKey{{Key: point(1)}}}, false},
+		"an empty key":      {types.GenesisState{GatewayKeys: []types.GatewayKey{{Owner: addr(1)}}}, false},
+		"a key that is not": {types.GenesisState{GatewayKeys: []types.GatewayKey{{Owner: addr(1), Key: make([]byte, 33)}}}, false},
+	} {
+		err := tc.gs.Validate()
+		if tc.ok {
+			require.NoError(t, err, name)
+			continue
+		}
+		require.ErrorIs(t, err, types.ErrInvalidGenesis, name)
+	}
+}
+
+func point(b byte) []byte {
+	return secp256k1.PrivKeyFromBytes([]byte{b}).PubKey().SerializeCompressed()
+}
+
+// ChangedKeys names exactly the keys whose attribute is not the same afterwards.
+func TestChangedKeys(t *testing.T) {
+	list := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) types.Attribute {
+		return types.Attribute{Key: rapid.StringMatching(`[a-c]{2}`).Draw(t, "key"), Value: rapid.StringMatching(`[xy]`).Draw(t, "value")}
+	}), 0, 8, func(a types.Attribute) string { return a.Key })
+	rapid.Check(t, func(t *rapid.T) {
+		before, after := list.Draw(t, "before"), list.Draw(t, "after")
+		changed := types.ChangedKeys(before, after)
+		require.True(t, slices.IsSorted(changed))
+		values := map[string]string{}
+		for _, a := range after {
+			values[a.Key] = a.Value
+		}
+		for _, a := range before {
+			require.Equal(t, values[a.Key] != a.Value, slices.Contains(changed, a.Key), a.Key)
+		}
+		require.Empty(t, types.ChangedKeys(before, before))
+		require.Len(t, types.ChangedKeys(before, nil), len(before))
+	})
 }
 
 func FuzzMessages(f *testing.F) {

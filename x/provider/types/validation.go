@@ -29,6 +29,8 @@ var hostName = regexp.MustCompile(`^([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?
 var (
 	_ sdk.HasValidateBasic = (*MsgCreateProvider)(nil)
 	_ sdk.HasValidateBasic = (*MsgUpdateProvider)(nil)
+	_ sdk.HasValidateBasic = (*MsgDeleteProvider)(nil)
+	_ sdk.HasValidateBasic = (*MsgSetGatewayKey)(nil)
 )
 
 // ValidateBasic checks the message without state.
@@ -39,6 +41,23 @@ func (m *MsgCreateProvider) ValidateBasic() error {
 // ValidateBasic checks the message without state.
 func (m *MsgUpdateProvider) ValidateBasic() error {
 	return validateRecord(m.Owner, m.HostUri, m.TlsPins, m.Attributes, m.Info)
+}
+
+// ValidateBasic checks the message without state.
+func (m *MsgDeleteProvider) ValidateBasic() error {
+	_, err := ParseAddress("owner", m.Owner)
+	return err
+}
+
+// ValidateBasic checks the message without state.
+func (m *MsgSetGatewayKey) ValidateBasic() error {
+	if _, err := ParseAddress("owner", m.Owner); err != nil {
+		return err
+	}
+	if len(m.Key) == 0 {
+		return nil
+	}
+	return ValidateGatewayKey(m.Key)
 }
 
 // Validate checks a whole record.

@@ -22,7 +22,7 @@ func NewTxCmd() *cobra.Command {
 		Short: "Open, update and close deployments",
 		RunE:  client.ValidateCmd,
 	}
-	cmd.AddCommand(newCloseCmd())
+	cmd.AddCommand(newCloseCmd(), newPauseGroupCmd(), newStartGroupCmd(), newCloseGroupCmd())
 	return cmd
 }
 
@@ -38,9 +38,9 @@ func newCloseCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			dseq, err := strconv.ParseUint(args[0], 10, 64)
+			dseq, err := parseDseq(args[0])
 			if err != nil {
-				return fmt.Errorf("dseq %q is not a whole number", args[0])
+				return err
 			}
 			msg := &types.MsgCloseDeployment{Id: types.DeploymentID{Owner: clientCtx.GetFromAddress().String(), Dseq: dseq}}
 			if err := msg.ValidateBasic(); err != nil {
@@ -51,4 +51,12 @@ func newCloseCmd() *cobra.Command {
 	}
 	flags.AddTxFlagsToCmd(cmd)
 	return cmd
+}
+
+func parseDseq(s string) (uint64, error) {
+	dseq, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("dseq %q is not a whole number", s)
+	}
+	return dseq, nil
 }
