@@ -2,45 +2,19 @@ package keeper
 
 import (
 	"context"
-	"fmt"
 
-	"cosmossdk.io/collections"
+	errorsmod "cosmossdk.io/errors"
 
 	"berth.dev/berth/x/escrow/types"
 )
 
-// EndBlock handles the accounts that are due, at most max_due_per_block of them, then sends what the block's
-// transactions have paid out. Its work is bounded by the parameter and by the transactions' gas.
+// EndBlock handles accounts that are due, as many as max_due_per_block allows, then sends what the block has claimed.
+// Its work is bounded by the parameter and by the transactions' gas.
 func (k *Keeper) EndBlock(ctx context.Context) error {
-	ids, err := k.dueAccounts(ctx)
-	if err != nil {
+	if err := k.handleQueue(ctx); err != nil {
 		return err
 	}
-	for _, id := range ids {
-		atomically(ctx, "handle due account", id.String(), func(ctx context.Context) error {
-			_, err := k.touch(ctx, id)
-			return err
-		})
-	}
 	return k.sendClaims(ctx)
-}
-
-// dueAccounts lists the accounts that are due by height and id, as many as one block may handle.
-func (k *Keeper) dueAccounts(ctx context.Context) ([]types.AccountID, error) {
-	params, err := k.GetParams(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var ids []types.AccountID
-	until := collections.NewPrefixUntilTripleRange[int64, string, string](height(ctx))
-	err = k.due.Walk(ctx, until, func(key dueKey) (bool, error) {
-		ids = append(ids, types.AccountID{Scope: key.K2(), Xid: key.K3()})
-		return uint32(len(ids)) >= params.MaxDuePerBlock, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the queue of due accounts: %w", err)
-	}
-	return ids, nil
 }
 
 // touch loads an account for a message: whatever is due is handled first, however late the queue is, and what comes
@@ -56,7 +30,7 @@ func (k *Keeper) touch(ctx context.Context, id types.AccountID) (*sheet, error) 
 			return s, nil
 		}
 		if err := k.handleDue(ctx, s); err != nil {
-			return nil, fmt.Errorf("handle due account %s: %w", id, err)
+			return nil, errorsmod.Wrapf(err, "handle due account %s", id)
 		}
 	}
 }

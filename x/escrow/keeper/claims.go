@@ -53,10 +53,10 @@ func (k *Keeper) sendClaims(ctx context.Context) error {
 		return err
 	}
 	if takes := sumTakes(payees); !takes.Empty() {
-		funded := atomically(ctx, "fund the community pool", takes.String(), func(ctx context.Context) error {
-			return k.sendTakes(ctx, payees, takes)
-		})
-		if funded {
+		err := atomically(ctx, func(ctx context.Context) error { return k.sendTakes(ctx, payees, takes) })
+		if err != nil {
+			logFailure(ctx, "fund the community pool", takes.String(), err)
+		} else {
 			strikeTakes(payees)
 		}
 	}
@@ -64,7 +64,9 @@ func (k *Keeper) sendClaims(ctx context.Context) error {
 		if p.claim.Coins.Empty() {
 			continue
 		}
-		atomically(ctx, "send claim", p.claim.Address, func(ctx context.Context) error { return k.sendClaim(ctx, p) })
+		if err := atomically(ctx, func(ctx context.Context) error { return k.sendClaim(ctx, p) }); err != nil {
+			logFailure(ctx, "send claim", p.claim.Address, err)
+		}
 	}
 	return nil
 }
@@ -135,26 +137,4 @@ func (k *Keeper) replaceClaims(ctx context.Context, p payee, claim types.Claim) 
 		return nil
 	}
 	return k.claims.Set(ctx, p.keys[0], claim)
-}
-
-// atomically does one item of the end block's work, wholly or not at all, and says whether it was done. A failure, or a
-// panic, is logged and leaves the item for a later block: one bad record must not halt the chain.
-func atomically(ctx context.Context, what, item string, do func(context.Context) error) (done bool) {
-	sdkCtx := sdk.UnwrapSDKContext(ctx)
-	cached, write := sdkCtx.CacheContext()
-	if err := recovered(cached, do); err != nil {
-		sdkCtx.Logger().Error("escrow: "+what+" failed, will be tried again", "item", item, "err", err)
-		return false
-	}
-	write()
-	return true
-}
-
-func recovered(ctx context.Context, do func(context.Context) error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
-		}
-	}()
-	return do(ctx)
 }

@@ -16,6 +16,7 @@ import (
 	"fmt"
 
 	"cosmossdk.io/collections"
+	collcodec "cosmossdk.io/collections/codec"
 	"cosmossdk.io/core/store"
 	errorsmod "cosmossdk.io/errors"
 
@@ -50,6 +51,7 @@ type Keeper struct {
 	payments collections.Map[paymentKey, types.Payment]
 	live     collections.KeySet[paymentKey]
 	due      collections.KeySet[dueKey]
+	cursor   collections.Item[dueKey]
 	holds    collections.Map[holdKey, types.Hold]
 	claims   collections.Map[claimKey, types.Claim]
 }
@@ -65,6 +67,7 @@ func NewKeeper(
 	}
 	sb := collections.NewSchemaBuilder(ss)
 	strings3 := collections.TripleKeyCodec(collections.StringKey, collections.StringKey, collections.StringKey)
+	dueCodec := collections.TripleKeyCodec(collections.Int64Key, collections.StringKey, collections.StringKey)
 	k := &Keeper{
 		accountKeeper: accountKeeper,
 		bank:          bankKeeper,
@@ -76,8 +79,8 @@ func NewKeeper(
 			collections.PairKeyCodec(collections.StringKey, collections.StringKey), codec.CollValue[types.Account](cdc)),
 		payments: collections.NewMap(sb, types.PaymentsPrefix, "payments", strings3, codec.CollValue[types.Payment](cdc)),
 		live:     collections.NewKeySet(sb, types.LivePrefix, "live_payments", strings3),
-		due: collections.NewKeySet(sb, types.DuePrefix, "due",
-			collections.TripleKeyCodec(collections.Int64Key, collections.StringKey, collections.StringKey)),
+		due:      collections.NewKeySet(sb, types.DuePrefix, "due", dueCodec),
+		cursor:   collections.NewItem(sb, types.CursorPrefix, "due_cursor", collcodec.KeyToValueCodec(dueCodec)),
 		holds: collections.NewMap(sb, types.HoldsPrefix, "holds",
 			collections.TripleKeyCodec(collections.StringKey, sdk.AccAddressKey, collections.StringKey), codec.CollValue[types.Hold](cdc)),
 		claims: collections.NewMap(sb, types.ClaimsPrefix, "claims",

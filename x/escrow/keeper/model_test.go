@@ -76,7 +76,7 @@ func step(t *rapid.T, e *env) {
 	case 1, 2:
 		err = e.k.OpenPayment(ctx, payment, who, drawRate(t))
 	case 3:
-		err = e.k.Deposit(ctx, account, who, amount)
+		err = e.k.Deposit(ctx, account, who, amount, nil)
 	case 4:
 		err = e.k.ClosePayment(ctx, payment)
 	case 5:
@@ -119,7 +119,7 @@ func TestWithdrawingOftenPaysTheSame(t *testing.T) {
 					}
 				}
 				if h == topUpAt {
-					_ = e.k.Deposit(e.ctx, id("a"), addr("alice"), coin(topUp))
+					_ = e.k.Deposit(e.ctx, id("a"), addr("alice"), coin(topUp), nil)
 				}
 				e.end(1)
 			}

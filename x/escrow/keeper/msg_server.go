@@ -21,7 +21,7 @@ func (m msgServer) Deposit(ctx context.Context, msg *types.MsgDeposit) (*types.M
 	if err != nil {
 		return nil, errorsmod.Wrapf(sdkerrors.ErrInvalidAddress, "depositor %q: %s", msg.Depositor, err)
 	}
-	if err := m.keeper.Deposit(ctx, msg.AccountId, depositor, msg.Amount); err != nil {
+	if err := m.keeper.Deposit(ctx, msg.AccountId, depositor, msg.Amount, msg.Sources); err != nil {
 		return nil, err
 	}
 	return &types.MsgDepositResponse{}, nil

@@ -6,7 +6,7 @@ import errorsmod "cosmossdk.io/errors"
 var (
 	// ErrInvalidID refuses an id that is empty, too long or contains a zero byte.
 	ErrInvalidID = errorsmod.Register(ModuleName, 2, "invalid escrow id")
-	// ErrInvalidDeposit refuses an amount that is not positive or below the minimum.
+	// ErrInvalidDeposit refuses an amount that is not positive, below the minimum, or more than an account may hold.
 	ErrInvalidDeposit = errorsmod.Register(ModuleName, 3, "invalid deposit")
 	// ErrInvalidDenom refuses a denom that is not accepted, or not the account's.
 	ErrInvalidDenom = errorsmod.Register(ModuleName, 4, "invalid denom")
@@ -26,8 +26,9 @@ var (
 	ErrPaymentNotFound = errorsmod.Register(ModuleName, 11, "payment not found")
 	// ErrPaymentClosed says that the payment has been closed and paid out.
 	ErrPaymentClosed = errorsmod.Register(ModuleName, 12, "payment is closed")
-	// ErrInsufficientFunds says that an account cannot pay one block of its rate.
-	ErrInsufficientFunds = errorsmod.Register(ModuleName, 13, "insufficient funds in escrow")
+	// ErrInsufficientFunds says that an account cannot pay one block of its rate, or the sources of a deposit cannot cover
+	// it.
+	ErrInsufficientFunds = errorsmod.Register(ModuleName, 13, "insufficient funds")
 	// ErrHoldExists refuses a second hold of the same id.
 	ErrHoldExists = errorsmod.Register(ModuleName, 14, "hold exists")
 	// ErrHoldNotFound says that no hold has this id: it was never made or has been released.
@@ -42,4 +43,6 @@ var (
 	ErrAccountOpen = errorsmod.Register(ModuleName, 19, "escrow account is not closed")
 	// ErrInvalidSource refuses a list of sources that is too long, names one twice or is malformed.
 	ErrInvalidSource = errorsmod.Register(ModuleName, 20, "invalid deposit source")
+	// ErrInvalidGrant refuses a new grant without limits, or one that says something was spent.
+	ErrInvalidGrant = errorsmod.Register(ModuleName, 21, "invalid deposit grant")
 )

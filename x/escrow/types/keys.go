@@ -20,4 +20,5 @@ var (
 	DuePrefix      = collections.NewPrefix(4) // (height, scope, xid) of accounts with something to do at that height
 	HoldsPrefix    = collections.NewPrefix(7) // (scope, owner, denom) -> Hold
 	ClaimsPrefix   = collections.NewPrefix(8) // (address, transaction's index) -> Claim, sent at the end of the block
+	CursorPrefix   = collections.NewPrefix(9) // -> (height, scope, xid) of the due account that failed last
 )

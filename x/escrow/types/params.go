@@ -15,7 +15,8 @@ const (
 	MaxGraceBlocks = 32_000_000
 	// MaxDuePerBlock is the most accounts that an end block may be told to handle.
 	MaxDuePerBlock = 100_000
-	// MaxDeposits is the most unspent deposits on one account, so that no stranger can make it costly to read.
+	// MaxDeposits is the most unspent deposits on one account, so that no stranger can make it costly to read. The last
+	// MaxSources of them are kept for its owner, whom strangers hence cannot lock out.
 	MaxDeposits = 100
 )
 
