@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"slices"
 
 	errorsmod "cosmossdk.io/errors"
 
@@ -20,7 +21,63 @@ type bidder struct {
 	params  types.Params
 }
 
-// placeBid takes one bid: it is checked, makes room if the order is full, and its deposit is held.
+// placeBids takes each bid that can be taken. The deposits of all are held in one, as a transfer costs more than a bid
+// does. A provider that cannot pay them all pays for each bid by itself, as far as its balance goes.
+func (k *Keeper) placeBids(ctx context.Context, by bidder, items []types.BidItem) []types.ItemResult {
+	cached, write := sdk.UnwrapSDKContext(ctx).CacheContext()
+	none := func(context.Context, sdk.Coin) error { return nil }
+	results := k.eachBid(cached, by, items, none)
+	hold := func(ctx context.Context, c sdk.Coin) error {
+		return errorsmod.Wrap(k.escrow.Hold(ctx, types.HoldScope, by.address, c), "hold the deposit")
+	}
+	if !holdAll(cached, items, results, hold) {
+		return k.eachBid(ctx, by, items, hold)
+	}
+	write()
+	return results
+}
+
+// holdAll holds the deposits of all bids that were taken, one sum for each denom, and says whether that was possible.
+func holdAll(ctx context.Context, items []types.BidItem, results []types.ItemResult, hold func(context.Context, sdk.Coin) error) bool {
+	var sums []sdk.Coin
+	for i, item := range items {
+		if results[i].Code != 0 {
+			continue
+		}
+		at := slices.IndexFunc(sums, func(c sdk.Coin) bool { return c.Denom == item.Deposit.Denom })
+		if at < 0 {
+			sums = append(sums, item.Deposit)
+			continue
+		}
+		sum, err := sums[at].Amount.SafeAdd(item.Deposit.Amount)
+		if err != nil {
+			return false
+		}
+		sums[at].Amount = sum
+	}
+	for _, c := range sums {
+		if hold(ctx, c) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// eachBid takes each bid in a context of its own.
+func (k *Keeper) eachBid(ctx context.Context, by bidder, items []types.BidItem, hold func(context.Context, sdk.Coin) error) []types.ItemResult {
+	results := make([]types.ItemResult, len(items))
+	for i, item := range items {
+		results[i] = result(runItem(ctx, bidGas, "market bid", func(ctx context.Context) error {
+			if err := k.placeBid(ctx, by, item); err != nil {
+				return err
+			}
+			return hold(ctx, item.Deposit)
+		}))
+	}
+	return results
+}
+
+// placeBid takes one bid: it is checked and makes room if the order is full. Its deposit is held by the caller.
 func (k *Keeper) placeBid(ctx context.Context, by bidder, item types.BidItem) error {
 	orderKey, err := item.OrderId.Key()
 	if err != nil {
@@ -43,16 +100,14 @@ func (k *Keeper) placeBid(ctx context.Context, by bidder, item types.BidItem) er
 	if err := k.addBid(ctx, types.BidKeyOf(orderKey, by.address), b); err != nil {
 		return err
 	}
-	if err := k.escrow.Hold(ctx, types.HoldScope, by.address, item.Deposit); err != nil {
-		return errorsmod.Wrapf(err, "hold the deposit of bid %s", b.Id)
-	}
 	// After an empty window the entry is gone: the first bid brings it back, and it is due at the end of this block.
 	if byChain(o) && height(ctx) > windowEnd(o) {
 		if err := k.queueAuction(ctx, o); err != nil {
 			return err
 		}
 	}
-	return emitBidCreated(ctx, b)
+	emitBid(ctx, bidCreated, b)
+	return nil
 }
 
 // checkBid says why a bid cannot be taken, or nil.
@@ -185,7 +240,8 @@ func (k *Keeper) endBid(ctx context.Context, b types.Bid, state types.BidState, 
 	if err := k.retire(ctx, key, b); err != nil {
 		return nil, err
 	}
-	return key.K4(), emitBidClosed(ctx, b)
+	emitBid(ctx, bidClosed, b)
+	return key.K4(), nil
 }
 
 // evict makes a bid lose in another provider's transaction: the end block gives the deposit back.

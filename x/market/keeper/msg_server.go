@@ -32,12 +32,7 @@ func (m msgServer) CreateBids(ctx context.Context, msg *types.MsgCreateBids) (*t
 	if err != nil {
 		return nil, err
 	}
-	res := &types.MsgCreateBidsResponse{Results: make([]types.ItemResult, len(msg.Bids))}
-	for i, item := range msg.Bids {
-		err := runItem(ctx, bidGas, "market bid", func(ctx context.Context) error { return m.placeBid(ctx, by, item) })
-		res.Results[i] = result(err)
-	}
-	return res, nil
+	return &types.MsgCreateBidsResponse{Results: m.placeBids(ctx, by, msg.Bids)}, nil
 }
 
 func (m msgServer) bidder(ctx context.Context, provider string) (bidder, error) {

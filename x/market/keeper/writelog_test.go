@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	"cosmossdk.io/core/store"
+
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
+	sdk "github.com/cosmos/cosmos-sdk/types"
 )
 
 // writeLog remembers what stood under each key before it was first written, so that it can say how many keys a
@@ -58,11 +61,14 @@ type watchedService struct {
 }
 
 func (s watchedService) OpenKVStore(ctx context.Context) store.KVStore {
-	return watchedStore{s.KVStoreService.OpenKVStore(ctx), s.name, s.log}
+	// What the log reads is not to be paid for.
+	free := sdk.UnwrapSDKContext(ctx).WithGasMeter(storetypes.NewInfiniteGasMeter())
+	return watchedStore{s.KVStoreService.OpenKVStore(ctx), s.KVStoreService.OpenKVStore(free), s.name, s.log}
 }
 
 type watchedStore struct {
 	store.KVStore
+	free store.KVStore
 	name string
 	log  *writeLog
 }
@@ -75,7 +81,7 @@ func (s watchedStore) note(key []byte) {
 	if _, known := s.log.before[id]; known {
 		return
 	}
-	old, err := s.KVStore.Get(key)
+	old, err := s.free.Get(key)
 	if err != nil {
 		panic(err)
 	}
