@@ -19,6 +19,13 @@ func windowEnd(o types.Order) int64 { return o.CreatedAt + int64(o.Auction.Windo
 
 func byChain(o types.Order) bool { return o.Auction.Mode == deploymenttypes.AUCTION_MODE_LOWEST }
 
+// The unit of work is a refund. To make a lease costs about as much as leaseWork refunds; of the bids that an auction
+// only reads, and the attributes that it freezes, perUnit cost as much as one.
+const (
+	leaseWork = 8
+	perUnit   = 4
+)
+
 // runAuctions matches the orders whose auction is due, oldest first, and returns the work it was. An auction is never
 // split: one that has begun is finished.
 func (k *Keeper) runAuctions(ctx context.Context, limit int) (int, error) {
@@ -39,7 +46,7 @@ func (k *Keeper) runAuctions(ctx context.Context, limit int) (int, error) {
 // tryAuction runs one auction and returns the work it was. An auction that fails is undone and taken off the queue: it
 // must neither stop the chain nor come back every block. It is matched again when the next bid arrives.
 func (k *Keeper) tryAuction(ctx context.Context, key types.QueueKey) int {
-	work, item := 1, types.QueueKeyCodec.Stringify(key)
+	work, item := leaseWork, types.QueueKeyCodec.Stringify(key)
 	ok := atomically(ctx, "auction", item, func(ctx context.Context) (err error) {
 		work, err = k.runAuction(ctx, key)
 		return err
@@ -61,7 +68,7 @@ func (k *Keeper) runAuction(ctx context.Context, key types.QueueKey) (int, error
 	if err != nil {
 		return 1, err
 	}
-	work := 1 + len(bids)
+	work := leaseWork + (len(bids)+len(o.Spec.Requirements.Attributes))/perUnit
 	at := decidedAt(o, bids)
 	slices.SortFunc(bids, ranking)
 	for _, b := range bids {

@@ -109,11 +109,7 @@ func TestAuctionClosesAnOrderThatCannotBePaid(t *testing.T) {
 
 func TestAuctionsShareTheWorkOfABlock(t *testing.T) {
 	c := newChain(t)
-	p, err := c.market.Params(c.ctx)
-	require.NoError(t, err)
-	p.MaxWorkPerBlock = 5 // two auctions of one bid each are 4, a third may begin
-	_, err = c.msgs.UpdateParams(c.ctx, &types.MsgUpdateParams{Authority: authority(), Params: p})
-	require.NoError(t, err)
+	c.params(func(p *types.Params) { p.MaxWorkPerBlock = 17 }) // two auctions are 16, a third may begin
 	c.register(0)
 	const n = 7
 	for i := range uint64(n) {

@@ -207,11 +207,7 @@ func TestCloseBidRefusals(t *testing.T) {
 
 func TestFullOrderEvictsTheHighest(t *testing.T) {
 	c := newChain(t)
-	p, err := c.market.Params(c.ctx)
-	require.NoError(t, err)
-	p.OrderMaxBids = 3
-	_, err = c.msgs.UpdateParams(c.ctx, &types.MsgUpdateParams{Authority: authority(), Params: p})
-	require.NoError(t, err)
+	c.params(func(p *types.Params) { p.OrderMaxBids = 3 })
 	for i := range 6 {
 		c.register(i)
 	}
@@ -235,11 +231,7 @@ func TestFullOrderEvictsTheHighest(t *testing.T) {
 
 func TestFullOrderEvictsTheExpiredFirst(t *testing.T) {
 	c := newChain(t)
-	p, err := c.market.Params(c.ctx)
-	require.NoError(t, err)
-	p.OrderMaxBids = 1
-	_, err = c.msgs.UpdateParams(c.ctx, &types.MsgUpdateParams{Authority: authority(), Params: p})
-	require.NoError(t, err)
+	c.params(func(p *types.Params) { p.OrderMaxBids = 1 })
 	c.register(0)
 	c.register(1)
 	id := c.deploy(deployMsg(0, 1))

@@ -5,23 +5,28 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
+	dbm "github.com/cosmos/cosmos-db"
 	"github.com/stretchr/testify/require"
 
 	"cosmossdk.io/collections"
 	"cosmossdk.io/core/address"
 	"cosmossdk.io/core/store"
+	"cosmossdk.io/log/v2"
 	"cosmossdk.io/math"
 
 	"github.com/cosmos/cosmos-sdk/codec"
 	addresscodec "github.com/cosmos/cosmos-sdk/codec/address"
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	"github.com/cosmos/cosmos-sdk/runtime"
+	storev2 "github.com/cosmos/cosmos-sdk/store/v2"
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
-	"github.com/cosmos/cosmos-sdk/testutil"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
@@ -147,7 +152,8 @@ type chain struct {
 	deployments *deploymentkeeper.Keeper
 	market      *keeper.Keeper
 
-	writes *writeLog // of market and escrow
+	writes *writeLog // of market and escrow, when it is on
+	stores storetypes.CommitMultiStore
 
 	provider   providertypes.MsgServer
 	deployment deploymenttypes.MsgServer
@@ -160,6 +166,12 @@ const startBalance = 1_000_000_000_000
 
 // newChain starts a chain at height 10 with funded accounts and short grace.
 func newChain(t tb) *chain {
+	t.Helper()
+	return newChainOn(t, dbm.NewMemDB())
+}
+
+// newChainOn starts a chain whose stores lie in a database.
+func newChainOn(t tb, db dbm.DB) *chain {
 	t.Helper()
 	keys := storetypes.NewKVStoreKeys("bank", audittypes.StoreKey, providertypes.StoreKey, escrowtypes.StoreKey, deploymenttypes.StoreKey, types.StoreKey)
 	cdc := codec.NewProtoCodec(codectypes.NewInterfaceRegistry())
@@ -184,7 +196,12 @@ func newChain(t tb) *chain {
 	c.provider, c.deployment = providerkeeper.NewMsgServer(c.providers), deploymentkeeper.NewMsgServer(c.deployments)
 	c.msgs, c.escrows, c.query = keeper.NewMsgServer(c.market), escrowkeeper.NewMsgServer(c.escrow), keeper.NewQueryServer(c.market)
 
-	c.ctx = testutil.DefaultContextWithKeys(keys, nil, nil).WithBlockHeight(10)
+	c.stores = storev2.NewCommitMultiStore(db, log.NewNopLogger())
+	for _, name := range slices.Sorted(maps.Keys(keys)) {
+		c.stores.MountStoreWithDB(keys[name], storetypes.StoreTypeIAVL, nil)
+	}
+	require.NoError(t, c.stores.LoadLatestVersion())
+	c.ctx = sdk.NewContext(c.stores, cmtproto.Header{}, false, log.NewNopLogger()).WithBlockHeight(10)
 	require.NoError(t, c.providers.InitGenesis(c.ctx, *providertypes.DefaultGenesis()))
 	eg := escrowtypes.DefaultGenesis()
 	eg.Params.MinDeposits = sdk.NewCoins(sdk.NewInt64Coin(denom, 1000), sdk.NewInt64Coin("uusd", 1000))
@@ -254,6 +271,16 @@ func (c *chain) check() {
 	})
 	require.NoError(c.t, err)
 	require.Equal(c.t, math.NewInt(startBalance).MulRaw(80).String(), sum.String(), "sum of all balances")
+}
+
+// params changes the market's parameters, as governance does.
+func (c *chain) params(edit func(*types.Params)) {
+	c.t.Helper()
+	p, err := c.market.Params(c.ctx)
+	require.NoError(c.t, err)
+	edit(&p)
+	_, err = c.msgs.UpdateParams(c.ctx, &types.MsgUpdateParams{Authority: authority(), Params: p})
+	require.NoError(c.t, err)
 }
 
 func (c *chain) balance(who string) math.Int {

@@ -14,6 +14,7 @@ import (
 // writeLog remembers what stood under each key before it was first written, so that it can say how many keys a
 // message, or a block, has changed. A key that was written and is as before costs a node nothing.
 type writeLog struct {
+	on     bool
 	stores map[string]store.KVStoreService
 	before map[string][]byte // by store name, a slash and key; nil for one that was not there
 }
@@ -61,6 +62,9 @@ type watchedService struct {
 }
 
 func (s watchedService) OpenKVStore(ctx context.Context) store.KVStore {
+	if !s.log.on {
+		return s.KVStoreService.OpenKVStore(ctx)
+	}
 	// What the log reads is not to be paid for.
 	free := sdk.UnwrapSDKContext(ctx).WithGasMeter(storetypes.NewInfiniteGasMeter())
 	return watchedStore{s.KVStoreService.OpenKVStore(ctx), s.KVStoreService.OpenKVStore(free), s.name, s.log}

@@ -14,6 +14,7 @@ import (
 // changes, by the prefixes of its keys. What a message costs a node is mostly the number of these.
 func TestStoreWrites(t *testing.T) {
 	c := newChain(t)
+	c.writes.on = true
 	for i := range 4 {
 		c.register(i, providertypes.Attribute{Key: "region", Value: "eu"})
 	}
