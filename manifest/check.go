@@ -19,6 +19,9 @@ func EndpointKinds(exposes []manifesttypes.Expose) []deploymenttypes.EndpointKin
 		if !Public(e) {
 			continue
 		}
+		if LeasedIP(e) != "" {
+			kinds = append(kinds, deploymenttypes.ENDPOINT_KIND_IP)
+		}
 		switch e.Proto {
 		case manifesttypes.PROTO_HTTP, manifesttypes.PROTO_HTTPS:
 			kinds = append(kinds, deploymenttypes.ENDPOINT_KIND_HTTP)
@@ -35,8 +38,18 @@ func Public(e manifesttypes.Expose) bool {
 	return slices.ContainsFunc(e.To, func(t manifesttypes.To) bool { return t.Global && t.Service == "" })
 }
 
+// LeasedIP is the name of the leased address at which anyone may connect to an exposed port; empty for none.
+func LeasedIP(e manifesttypes.Expose) string {
+	for _, t := range e.To {
+		if t.Global && t.Service == "" {
+			return t.Ip
+		}
+	}
+	return ""
+}
+
 // Check verifies that a group asks its provider for exactly what its spec on chain pays for: the same name, and for
-// each resource unit exactly one service with the same count, resources and endpoints. Its error lists every
+// each resource unit services of its size whose counts and endpoints add up to the unit's. Its error lists every
 // difference and is an ErrGroupMismatch.
 func Check(g manifesttypes.Group, spec deploymenttypes.GroupSpec) error {
 	var found mismatches
@@ -47,28 +60,43 @@ func Check(g manifesttypes.Group, spec deploymenttypes.GroupSpec) error {
 	for _, u := range spec.Units {
 		units[u.Id] = u
 	}
-	used := make(map[uint32]string, len(spec.Units))
+	used := make(map[uint32]*demand, len(spec.Units))
 	for _, s := range g.Services {
 		unit, ok := units[s.UnitId]
-		switch first, twice := used[s.UnitId]; {
-		case !ok:
+		if !ok {
 			found.addf("service %q: unit %d is not on chain", s.Name, s.UnitId)
 			continue
-		case twice:
-			found.addf("service %q: unit %d is used by service %q already", s.Name, s.UnitId, first)
 		}
-		used[s.UnitId] = s.Name
+		if used[s.UnitId] == nil {
+			used[s.UnitId] = &demand{}
+		}
+		used[s.UnitId].add(s)
 		found.compare(s, unit)
 	}
 	for _, u := range spec.Units {
-		if _, ok := used[u.Id]; !ok {
+		if used[u.Id] == nil {
 			found.addf("unit %d is used by no service", u.Id)
+			continue
 		}
+		found.compareTotal(*used[u.Id], u)
 	}
 	if len(found) == 0 {
 		return nil
 	}
 	return fmt.Errorf("check group %q: %s: %w", g.Name, strings.Join(found, "; "), ErrGroupMismatch)
+}
+
+// demand is what the services of one unit ask for together.
+type demand struct {
+	services []string
+	count    uint64
+	kinds    []deploymenttypes.EndpointKind
+}
+
+func (d *demand) add(s manifesttypes.Service) {
+	d.services = append(d.services, s.Name)
+	d.count += uint64(s.Count)
+	d.kinds = append(d.kinds, EndpointKinds(s.Expose)...)
 }
 
 type mismatches []string
@@ -82,7 +110,6 @@ func (m *mismatches) compare(s manifesttypes.Service, u deploymenttypes.Resource
 			m.addf("service %q: %s is %d, on chain %d", s.Name, what, got, want)
 		}
 	}
-	number("count", uint64(s.Count), uint64(u.Count))
 	number("cpu_milli", s.CpuMilli, u.CpuMilli)
 	number("memory_bytes", s.MemoryBytes, u.MemoryBytes)
 	number("gpu", uint64(s.Gpu), uint64(u.Gpu.Count))
@@ -90,13 +117,22 @@ func (m *mismatches) compare(s manifesttypes.Service, u deploymenttypes.Resource
 		m.addf("service %q: gpu attributes differ from those on chain", s.Name)
 	}
 	m.compareVolumes(s, u)
+}
+
+// compareTotal lists the differences between what the services of a unit ask for together and the unit.
+func (m *mismatches) compareTotal(d demand, u deploymenttypes.ResourceUnit) {
+	who := fmt.Sprintf("service %q", strings.Join(d.services, "+"))
+	if d.count != uint64(u.Count) {
+		m.addf("%s: count is %d, on chain %d", who, d.count, u.Count)
+	}
 	want := make([]deploymenttypes.EndpointKind, 0, len(u.Endpoints))
 	for _, e := range u.Endpoints {
 		want = append(want, e.Kind)
 	}
 	slices.Sort(want)
-	if got := EndpointKinds(s.Expose); !slices.Equal(got, want) {
-		m.addf("service %q: its exposed ports need the endpoints %v, on chain %v", s.Name, got, want)
+	slices.Sort(d.kinds)
+	if !slices.Equal(d.kinds, want) {
+		m.addf("%s: its exposed ports need the endpoints %v, on chain %v", who, d.kinds, want)
 	}
 }
 

@@ -38,4 +38,10 @@ const (
 	MaxEdges        = 2048   // connections of a group with other groups
 	MaxPort         = 65_535 // of a port; the least is 1
 	MaxHostBytes    = 253    // of a host name
+
+	MaxCredentialBytes  = 4096        // of each part of a registry's credentials
+	MaxBodyBytes        = 104_857_600 // of a request's body, where a document bounds it
+	MaxProxyBufferBytes = 1_048_576   // of a route's buffer
+	MaxRouteTimeoutMs   = 60_000      // of a route's timeouts
+	MaxNextTries        = 1000        // of tries at other instances
 )

@@ -122,6 +122,9 @@ func isDigest(s string) bool {
 	return ok && len(hex) == 64 && onlyBytes(hex, func(c byte) bool { return isDigit(c) || c >= 'a' && c <= 'f' })
 }
 
+// IsVolumeName tells whether s can name a volume: a lower-case DNS label.
+func IsVolumeName(s string) bool { return isLabel(s) }
+
 // isLabel tells whether s is a lower-case DNS label.
 func isLabel(s string) bool {
 	if s == "" || len(s) > MaxNameBytes || !isLowerAlnum(s[0]) || !isLowerAlnum(s[len(s)-1]) {

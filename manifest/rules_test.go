@@ -57,12 +57,34 @@ func TestCheckRefuses(t *testing.T) {
 	}
 }
 
-func TestCheckRefusesAUnitUsedTwice(t *testing.T) {
+func TestCheckAddsUpSharedUnits(t *testing.T) {
+	g := group("east")
+	g.Services[1] = g.Services[0]
+	g.Services[1].Name, g.Services[1].Count = "zweb", 3
+	s := specOf(g)
+	s.Units = s.Units[:1]
+	s.Units[0].Count = g.Services[0].Count + 3
+	s.Units[0].Endpoints = append(s.Units[0].Endpoints, s.Units[0].Endpoints...)
+	if err := manifest.Check(g, s); err != nil {
+		t.Errorf("two services of one unit: %v", err)
+	}
+	s.Units[0].Count--
+	if err := manifest.Check(g, s); !errors.Is(err, manifest.ErrGroupMismatch) || !strings.Contains(err.Error(), "count is 5, on chain 4") {
+		t.Errorf("one instance too many: %v", err)
+	}
+	s.Units[0].Count++
+	s.Units[0].Endpoints = s.Units[0].Endpoints[:1]
+	if err := manifest.Check(g, s); !errors.Is(err, manifest.ErrGroupMismatch) || !strings.Contains(err.Error(), "endpoints") {
+		t.Errorf("one endpoint too many: %v", err)
+	}
+}
+
+func TestCheckRefusesAUnitWithoutService(t *testing.T) {
 	g := group("east")
 	s := specOf(g)
 	g.Services[1].UnitId = 1
 	err := manifest.Check(g, s)
-	if !errors.Is(err, manifest.ErrGroupMismatch) || !strings.Contains(err.Error(), "unit 1 is used by") || !strings.Contains(err.Error(), "unit 2 is used by no") {
+	if !errors.Is(err, manifest.ErrGroupMismatch) || !strings.Contains(err.Error(), "unit 2 is used by no") || !strings.Contains(err.Error(), "count is 4, on chain 2") {
 		t.Errorf("Check = %v", err)
 	}
 }
@@ -101,8 +123,7 @@ func TestValidateRefuses(t *testing.T) {
 		"21 services":         {func(g g) { g.Services = make([]manifesttypes.Service, 21) }, "21 services"},
 		"order":               {func(g g) { g.Services[0].Name = "zzz" }, "not sorted"},
 		"service twice":       {func(g g) { g.Services[1] = g.Services[0] }, "not sorted"},
-		"unit twice":          {func(g g) { g.Services[1].UnitId = 1 }, "used twice"},
-		"unit 0":              {func(g g) { g.Services[0].UnitId = 0 }, "unit id 0"},
+		"unit 0":              {func(g g) { g.Services[0].UnitId = 0 }, "unit id is 0"},
 		"service name":        {func(g g) { g.Services[1].Name = "web_1" }, "not a DNS label"},
 		"service digit":       {func(g g) { g.Services[0].Name = "1api" }, "not a DNS label"},
 		"image":               {func(g g) { g.Services[0].Image = "a b" }, "not the reference of an image"},

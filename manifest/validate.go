@@ -62,11 +62,9 @@ func (v *validator) run(g manifesttypes.Group) {
 		v.addf("%d services, from 1 to %d are allowed", n, MaxServices)
 		return
 	}
-	units := map[uint32]bool{}
 	for i, s := range g.Services {
 		v.require(i == 0 || g.Services[i-1].Name < s.Name, "services are not sorted by name, or %q appears twice", s.Name)
-		v.require(s.UnitId > 0 && !units[s.UnitId], "service %q: unit id %d is 0 or used twice", s.Name, s.UnitId)
-		units[s.UnitId] = true
+		v.require(s.UnitId > 0, "service %q: unit id is 0", s.Name)
 		v.service(s)
 	}
 	v.edges(g)
@@ -88,6 +86,47 @@ func (v *validator) service(s manifesttypes.Service) {
 	v.env(where, s.Env)
 	v.exposes(where, s.Expose)
 	v.volumes(where, s.Volumes)
+	v.extras(where, s)
+}
+
+// extras checks what few services have. Credentials are secret: no message shows any of them.
+func (v *validator) extras(where string, s manifesttypes.Service) {
+	if c := s.Credentials; c != nil {
+		v.require(c.Host != "" && c.Username != "" && c.Password != "", "%s: credentials lack a host, user name or password", where)
+		for _, text := range []string{c.Host, c.Email, c.Username, c.Password} {
+			v.require(isText(text) && len(text) <= MaxCredentialBytes, "%s: credentials are not text of at most %d bytes each", where, MaxCredentialBytes)
+		}
+	}
+	for i, p := range s.Permissions {
+		v.require(slices.Contains(permissions, p), "%s: permission %q is not known", where, p)
+		v.require(i == 0 || s.Permissions[i-1] < p, "%s: permissions are not sorted, or %q appears twice", where, p)
+	}
+	v.require(slices.Contains(tees, s.Tee), "%s: tee %q is not known", where, s.Tee)
+	v.require(s.Tee != "cpu-gpu" || s.Gpu > 0, "%s: tee cpu-gpu needs a gpu", where)
+}
+
+// The values of what few services have.
+var (
+	permissions = []string{"deployment", "events", "logs"}
+	tees        = []string{"", "cpu", "cpu-gpu"}
+	nextCases   = []string{"403", "404", "429", "500", "502", "503", "504", "error", "off", "timeout"}
+)
+
+// http checks the settings of a route.
+func (v *validator) http(at string, e manifesttypes.Expose) {
+	h := e.HttpOptions
+	if h == nil {
+		return
+	}
+	v.require(e.Proto == manifesttypes.PROTO_HTTP, "%s: only http ports have http options", at)
+	v.require(h.MaxBodyBytes <= MaxBodyBytes && h.ProxyBufferBytes <= MaxProxyBufferBytes, "%s: http options: a size is out of range", at)
+	v.require(max(h.ReadTimeoutMs, h.SendTimeoutMs, h.NextTimeoutMs) <= MaxRouteTimeoutMs, "%s: http options: a timeout is out of range", at)
+	v.require(h.NextTries <= MaxNextTries, "%s: http options: next_tries is out of range", at)
+	for i, c := range h.NextCases {
+		v.require(slices.Contains(nextCases, c), "%s: http options: case %q is not known", at, c)
+		v.require(i == 0 || h.NextCases[i-1] < c, "%s: http options: cases are not sorted, or %q appears twice", at, c)
+	}
+	v.require(len(h.NextCases) < 2 || !slices.Contains(h.NextCases, "off"), "%s: http options: off stands alone", at)
 }
 
 func (v *validator) words(where, what string, words []string) {
@@ -131,6 +170,7 @@ func (v *validator) exposes(where string, exposes []manifesttypes.Expose) {
 		v.require(!seen[d], "%s: port %d is exposed twice", at, e.As)
 		seen[d] = true
 		v.hosts(at, e)
+		v.http(at, e)
 		v.clients(at, e.To)
 	}
 }
@@ -154,6 +194,7 @@ func (v *validator) clients(at string, to []manifesttypes.To) {
 	for i, t := range to {
 		v.require(t.Service != "" || t.Global, "%s: to[%d] names nobody", at, i)
 		v.require(t.Service == "" || IsServiceName(t.Service), "%s: to[%d]: %q cannot name a service", at, i, t.Service)
+		v.require(t.Ip == "" || t.Global && t.Service == "" && len(t.Ip) <= MaxNameBytes && isText(t.Ip), "%s: to[%d]: a leased address is for everyone", at, i)
 		v.require(i == 0 || to[i-1].Service < t.Service, "%s: clients are not sorted, or %q appears twice", at, t.Service)
 	}
 }

@@ -158,8 +158,11 @@ func printable(r rune) rune {
 }
 
 // hideValue cuts off what follows the first equals sign of a line: it may be the value of an environment variable or
-// of an argument, hence a secret. Nothing else in a document needs the sign.
+// of an argument, hence a secret. Nothing else in a document needs the sign. It cuts off passwords, too.
 func hideValue(line string) string {
+	if i := strings.Index(strings.ToLower(line), "password"); i >= 0 && i+len("password") < len(line) {
+		line = line[:i+len("password")] + "..."
+	}
 	before, value, ok := strings.Cut(line, "=")
 	if !ok || value == "" {
 		return line

@@ -18,7 +18,7 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 	out := planJSON{
 		Groups:   make([]groupJSON, 0, len(p.Groups)),
 		Manifest: manifestJSON{Groups: make([]manifestGroupJSON, 0, len(p.Manifests))},
-		Warnings: newWarningsJSON(p.Warnings),
+		Warnings: newWarningsJSON(p.Warnings), Reclaim: p.Reclaim,
 	}
 	for _, g := range p.Groups {
 		out.Groups = append(out.Groups, newGroupJSON(g))
@@ -31,6 +31,7 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 
 type planJSON struct {
 	Groups   []groupJSON   `json:"groups"`
+	Reclaim  uint32        `json:"reclaim_window_seconds,omitempty"`
 	Manifest manifestJSON  `json:"manifest"`
 	Warnings []warningJSON `json:"warnings"`
 }
@@ -166,6 +167,10 @@ type serviceJSON struct {
 	Volumes       []mountJSON       `json:"volumes"`
 	GPU           uint32            `json:"gpu"`
 	GPUAttributes map[string]string `json:"gpu_attributes"`
+	// Registry is the host that the image's credentials are for; the credentials themselves are never written.
+	Registry    string   `json:"registry,omitempty"`
+	Permissions []string `json:"permissions,omitempty"`
+	TEE         string   `json:"tee,omitempty"`
 }
 
 type envJSON struct {
@@ -180,11 +185,14 @@ type exposeJSON struct {
 	Proto  string   `json:"proto"`
 	Accept []string `json:"accept"`
 	To     []toJSON `json:"to"`
+
+	HTTP *manifesttypes.HTTPOptions `json:"http_options,omitempty"`
 }
 
 type toJSON struct {
 	Service string `json:"service,omitempty"`
 	Global  bool   `json:"global"`
+	IP      string `json:"ip,omitempty"`
 }
 
 type mountJSON struct {
@@ -222,6 +230,10 @@ func newServiceJSON(s manifesttypes.Service) serviceJSON {
 		Env: make([]envJSON, 0, len(s.Env)), Expose: make([]exposeJSON, 0, len(s.Expose)),
 		Count: s.Count, UnitID: s.UnitId, CPUMilli: s.CpuMilli, MemoryBytes: s.MemoryBytes,
 		Volumes: make([]mountJSON, 0, len(s.Volumes)), GPU: s.Gpu, GPUAttributes: manifestAttributes(s.GpuAttributes),
+		Permissions: s.Permissions, TEE: s.Tee,
+	}
+	if s.Credentials != nil {
+		out.Registry = s.Credentials.Host
 	}
 	for _, e := range s.Env {
 		value := &e.Value
@@ -231,9 +243,9 @@ func newServiceJSON(s manifesttypes.Service) serviceJSON {
 		out.Env = append(out.Env, envJSON{Name: e.Name, Value: value, Secret: e.Secret})
 	}
 	for _, e := range s.Expose {
-		x := exposeJSON{Port: e.Port, As: e.As, Proto: ProtoName(e.Proto), Accept: list(e.Accept), To: make([]toJSON, 0, len(e.To))}
+		x := exposeJSON{Port: e.Port, As: e.As, Proto: ProtoName(e.Proto), Accept: list(e.Accept), To: make([]toJSON, 0, len(e.To)), HTTP: e.HttpOptions}
 		for _, t := range e.To {
-			x.To = append(x.To, toJSON(t))
+			x.To = append(x.To, toJSON{Service: t.Service, Global: t.Global, IP: t.Ip})
 		}
 		out.Expose = append(out.Expose, x)
 	}

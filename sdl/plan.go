@@ -19,6 +19,8 @@ type Plan struct {
 	Groups []Group
 	// Manifests[i] is the off-chain half of Groups[i], without a salt.
 	Manifests []manifesttypes.Group
+	// Reclaim is the notice that a provider must give before it takes a lease back, in seconds; 0 asks for none.
+	Reclaim uint32
 	// Warnings do not stop a deployment.
 	Warnings Diagnostics
 }
@@ -28,7 +30,7 @@ type Group struct {
 	Name       string
 	Attributes []Attribute // sorted by key
 	SignedBy   SignedBy
-	Resources  []Resource // sorted by service; resource i has unit id i+1
+	Resources  []Resource // sorted by service, or by the first of those that share it; resource i has unit id i+1
 }
 
 // Attribute is a key and a value.
@@ -37,8 +39,10 @@ type Attribute struct{ Key, Value string }
 // SignedBy names the auditors that must have signed a provider's attributes.
 type SignedBy struct{ AllOf, AnyOf []string }
 
-// Resource is what one service needs, for each of its instances.
+// Resource is what one service needs, for each of its instances. Several services of equal needs may share one: its
+// count and endpoints are then those of all of them.
 type Resource struct {
+	// Service is the service's name, or the names of those that share the resource, joined by a plus sign.
 	Service       string
 	Count         uint32
 	CPUMilli      uint64
@@ -47,6 +51,9 @@ type Resource struct {
 	GPU           uint32
 	GPUAttributes []Attribute
 	Endpoints     []EndpointKind
+	// LeasedIPs numbers the leased addresses of exposed ports, sorted: one entry for each port, equal for ports that share
+	// an address.
+	LeasedIPs []uint32
 	// Price is the most that one instance may cost per block, in micro tokens (for example ubrt), exact.
 	Price math.LegacyDec
 	Denom string
@@ -59,7 +66,6 @@ type EndpointKind int
 const (
 	EndpointHTTP EndpointKind = iota + 1
 	EndpointPort
-	EndpointIP
 )
 
 // Volume is storage of one instance.

@@ -83,5 +83,6 @@ func (s *State) createMsg() (*deploymenttypes.MsgCreateDeployment, error) {
 	}
 	return &deploymenttypes.MsgCreateDeployment{
 		Id: s.ID(), Groups: specs, ManifestHash: s.Hash(), Deposit: s.Deposit, Auction: auction,
+		Reclamation: deploymenttypes.Reclamation{MinWindowSeconds: s.Reclaim},
 	}, nil
 }

@@ -209,7 +209,7 @@ func (m *Machine) newState(ctx context.Context, head client.Head, specs []deploy
 	}
 	s := &State{
 		Version: stateVersion, Network: m.Network, ChainID: head.ChainID, Owner: m.Chain.Address(), Step: StepCreate,
-		Document: r.Document, Auction: r.Auction, CreatedAt: m.Clock.Now().UTC(),
+		Document: r.Document, Auction: r.Auction, Reclaim: r.Plan.Reclaim, CreatedAt: m.Clock.Now().UTC(),
 	}
 	if err := s.setSealed(specs, root[:], envelopes); err != nil {
 		return nil, err

@@ -45,9 +45,11 @@ type State struct {
 	Dseq    uint64 `json:"dseq"`
 	Step    Step   `json:"step"`
 	// Document is the path of the document as it was given.
-	Document     string       `json:"document,omitempty"`
-	Deposit      sdk.Coin     `json:"deposit"`
-	Auction      AuctionState `json:"auction"`
+	Document string       `json:"document,omitempty"`
+	Deposit  sdk.Coin     `json:"deposit"`
+	Auction  AuctionState `json:"auction"`
+	// Reclaim is the notice that providers must give before they take a lease back, in seconds.
+	Reclaim      uint32       `json:"reclaim_window_seconds,omitempty"`
 	ManifestHash string       `json:"manifest_hash"`
 	Groups       []GroupState `json:"groups"`
 	// Transactions are the hashes by what they did, in their order.

@@ -231,6 +231,12 @@ type Service struct {
 	Volumes       []Volume    `protobuf:"bytes,12,rep,name=volumes,proto3" json:"volumes"`
 	Gpu           uint32      `protobuf:"varint,13,opt,name=gpu,proto3" json:"gpu,omitempty"`
 	GpuAttributes []Attribute `protobuf:"bytes,14,rep,name=gpu_attributes,json=gpuAttributes,proto3" json:"gpu_attributes"`
+	// credentials open the registry of the image; absent where it is open to all.
+	Credentials *Credentials `protobuf:"bytes,15,opt,name=credentials,proto3" json:"credentials,omitempty"`
+	// permissions are what the service may read of its own deployment, sorted: deployment, events, logs.
+	Permissions []string `protobuf:"bytes,16,rep,name=permissions,proto3" json:"permissions,omitempty"`
+	// tee is the kind of trusted execution that the service must run in: empty, cpu or cpu-gpu.
+	Tee string `protobuf:"bytes,17,opt,name=tee,proto3" json:"tee,omitempty"`
 }
 
 func (m *Service) Reset()         { *m = Service{} }
@@ -364,6 +370,97 @@ func (m *Service) GetGpuAttributes() []Attribute {
 	return nil
 }
 
+func (m *Service) GetCredentials() *Credentials {
+	if m != nil {
+		return m.Credentials
+	}
+	return nil
+}
+
+func (m *Service) GetPermissions() []string {
+	if m != nil {
+		return m.Permissions
+	}
+	return nil
+}
+
+func (m *Service) GetTee() string {
+	if m != nil {
+		return m.Tee
+	}
+	return ""
+}
+
+// Credentials open the registry of an image. They are secret as a whole and never printed.
+type Credentials struct {
+	// host is the registry, for example ghcr.io or https://index.docker.io/v1/.
+	Host     string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	Email    string `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
+	Username string `protobuf:"bytes,3,opt,name=username,proto3" json:"username,omitempty"`
+	Password string `protobuf:"bytes,4,opt,name=password,proto3" json:"password,omitempty"`
+}
+
+func (m *Credentials) Reset()         { *m = Credentials{} }
+func (m *Credentials) String() string { return proto.CompactTextString(m) }
+func (*Credentials) ProtoMessage()    {}
+func (*Credentials) Descriptor() ([]byte, []int) {
+	return fileDescriptor_80830362ca7982f5, []int{3}
+}
+func (m *Credentials) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Credentials) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Credentials.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Credentials) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Credentials.Merge(m, src)
+}
+func (m *Credentials) XXX_Size() int {
+	return m.Size()
+}
+func (m *Credentials) XXX_DiscardUnknown() {
+	xxx_messageInfo_Credentials.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Credentials proto.InternalMessageInfo
+
+func (m *Credentials) GetHost() string {
+	if m != nil {
+		return m.Host
+	}
+	return ""
+}
+
+func (m *Credentials) GetEmail() string {
+	if m != nil {
+		return m.Email
+	}
+	return ""
+}
+
+func (m *Credentials) GetUsername() string {
+	if m != nil {
+		return m.Username
+	}
+	return ""
+}
+
+func (m *Credentials) GetPassword() string {
+	if m != nil {
+		return m.Password
+	}
+	return ""
+}
+
 // EnvVar is an environment variable.
 type EnvVar struct {
 	Name  string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -376,7 +473,7 @@ func (m *EnvVar) Reset()         { *m = EnvVar{} }
 func (m *EnvVar) String() string { return proto.CompactTextString(m) }
 func (*EnvVar) ProtoMessage()    {}
 func (*EnvVar) Descriptor() ([]byte, []int) {
-	return fileDescriptor_80830362ca7982f5, []int{3}
+	return fileDescriptor_80830362ca7982f5, []int{4}
 }
 func (m *EnvVar) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -436,7 +533,7 @@ func (m *Attribute) Reset()         { *m = Attribute{} }
 func (m *Attribute) String() string { return proto.CompactTextString(m) }
 func (*Attribute) ProtoMessage()    {}
 func (*Attribute) Descriptor() ([]byte, []int) {
-	return fileDescriptor_80830362ca7982f5, []int{4}
+	return fileDescriptor_80830362ca7982f5, []int{5}
 }
 func (m *Attribute) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -493,7 +590,7 @@ func (m *Volume) Reset()         { *m = Volume{} }
 func (m *Volume) String() string { return proto.CompactTextString(m) }
 func (*Volume) ProtoMessage()    {}
 func (*Volume) Descriptor() ([]byte, []int) {
-	return fileDescriptor_80830362ca7982f5, []int{5}
+	return fileDescriptor_80830362ca7982f5, []int{6}
 }
 func (m *Volume) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -567,13 +664,15 @@ type Expose struct {
 	// accept are the host names of http and https ports.
 	Accept []string `protobuf:"bytes,4,rep,name=accept,proto3" json:"accept,omitempty"`
 	To     []To     `protobuf:"bytes,5,rep,name=to,proto3" json:"to"`
+	// http_options are settings of an http port's route; absent for the provider's own.
+	HttpOptions *HTTPOptions `protobuf:"bytes,6,opt,name=http_options,json=httpOptions,proto3" json:"http_options,omitempty"`
 }
 
 func (m *Expose) Reset()         { *m = Expose{} }
 func (m *Expose) String() string { return proto.CompactTextString(m) }
 func (*Expose) ProtoMessage()    {}
 func (*Expose) Descriptor() ([]byte, []int) {
-	return fileDescriptor_80830362ca7982f5, []int{6}
+	return fileDescriptor_80830362ca7982f5, []int{7}
 }
 func (m *Expose) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -637,18 +736,121 @@ func (m *Expose) GetTo() []To {
 	return nil
 }
 
+func (m *Expose) GetHttpOptions() *HTTPOptions {
+	if m != nil {
+		return m.HttpOptions
+	}
+	return nil
+}
+
+// HTTPOptions are settings of a route. A zero is the provider's own setting.
+type HTTPOptions struct {
+	MaxBodyBytes  uint32 `protobuf:"varint,1,opt,name=max_body_bytes,json=maxBodyBytes,proto3" json:"max_body_bytes,omitempty"`
+	ReadTimeoutMs uint32 `protobuf:"varint,2,opt,name=read_timeout_ms,json=readTimeoutMs,proto3" json:"read_timeout_ms,omitempty"`
+	SendTimeoutMs uint32 `protobuf:"varint,3,opt,name=send_timeout_ms,json=sendTimeoutMs,proto3" json:"send_timeout_ms,omitempty"`
+	NextTries     uint32 `protobuf:"varint,4,opt,name=next_tries,json=nextTries,proto3" json:"next_tries,omitempty"`
+	NextTimeoutMs uint32 `protobuf:"varint,5,opt,name=next_timeout_ms,json=nextTimeoutMs,proto3" json:"next_timeout_ms,omitempty"`
+	// next_cases are when a request is tried elsewhere, sorted: error, timeout, 403, ..., or off alone.
+	NextCases        []string `protobuf:"bytes,6,rep,name=next_cases,json=nextCases,proto3" json:"next_cases,omitempty"`
+	ProxyBufferBytes uint32   `protobuf:"varint,7,opt,name=proxy_buffer_bytes,json=proxyBufferBytes,proto3" json:"proxy_buffer_bytes,omitempty"`
+}
+
+func (m *HTTPOptions) Reset()         { *m = HTTPOptions{} }
+func (m *HTTPOptions) String() string { return proto.CompactTextString(m) }
+func (*HTTPOptions) ProtoMessage()    {}
+func (*HTTPOptions) Descriptor() ([]byte, []int) {
+	return fileDescriptor_80830362ca7982f5, []int{8}
+}
+func (m *HTTPOptions) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *HTTPOptions) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_HTTPOptions.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *HTTPOptions) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_HTTPOptions.Merge(m, src)
+}
+func (m *HTTPOptions) XXX_Size() int {
+	return m.Size()
+}
+func (m *HTTPOptions) XXX_DiscardUnknown() {
+	xxx_messageInfo_HTTPOptions.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_HTTPOptions proto.InternalMessageInfo
+
+func (m *HTTPOptions) GetMaxBodyBytes() uint32 {
+	if m != nil {
+		return m.MaxBodyBytes
+	}
+	return 0
+}
+
+func (m *HTTPOptions) GetReadTimeoutMs() uint32 {
+	if m != nil {
+		return m.ReadTimeoutMs
+	}
+	return 0
+}
+
+func (m *HTTPOptions) GetSendTimeoutMs() uint32 {
+	if m != nil {
+		return m.SendTimeoutMs
+	}
+	return 0
+}
+
+func (m *HTTPOptions) GetNextTries() uint32 {
+	if m != nil {
+		return m.NextTries
+	}
+	return 0
+}
+
+func (m *HTTPOptions) GetNextTimeoutMs() uint32 {
+	if m != nil {
+		return m.NextTimeoutMs
+	}
+	return 0
+}
+
+func (m *HTTPOptions) GetNextCases() []string {
+	if m != nil {
+		return m.NextCases
+	}
+	return nil
+}
+
+func (m *HTTPOptions) GetProxyBufferBytes() uint32 {
+	if m != nil {
+		return m.ProxyBufferBytes
+	}
+	return 0
+}
+
 // To is one client of an exposed port.
 type To struct {
 	// service is a service of the deployment; empty means anyone, with global.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	Global  bool   `protobuf:"varint,2,opt,name=global,proto3" json:"global,omitempty"`
+	// ip names a leased address of the deployment at which the port is reached; only with global.
+	Ip string `protobuf:"bytes,3,opt,name=ip,proto3" json:"ip,omitempty"`
 }
 
 func (m *To) Reset()         { *m = To{} }
 func (m *To) String() string { return proto.CompactTextString(m) }
 func (*To) ProtoMessage()    {}
 func (*To) Descriptor() ([]byte, []int) {
-	return fileDescriptor_80830362ca7982f5, []int{7}
+	return fileDescriptor_80830362ca7982f5, []int{9}
 }
 func (m *To) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -691,6 +893,13 @@ func (m *To) GetGlobal() bool {
 	return false
 }
 
+func (m *To) GetIp() string {
+	if m != nil {
+		return m.Ip
+	}
+	return ""
+}
+
 // Envelope is what a tenant sends to a provider: its group, and the leaves of all groups in the order of gseq,
 // from which the hash on chain is computed.
 type Envelope struct {
@@ -705,7 +914,7 @@ func (m *Envelope) Reset()         { *m = Envelope{} }
 func (m *Envelope) String() string { return proto.CompactTextString(m) }
 func (*Envelope) ProtoMessage()    {}
 func (*Envelope) Descriptor() ([]byte, []int) {
-	return fileDescriptor_80830362ca7982f5, []int{8}
+	return fileDescriptor_80830362ca7982f5, []int{10}
 }
 func (m *Envelope) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -760,10 +969,12 @@ func init() {
 	proto.RegisterType((*Group)(nil), "berth.manifest.v1.Group")
 	proto.RegisterType((*Edge)(nil), "berth.manifest.v1.Edge")
 	proto.RegisterType((*Service)(nil), "berth.manifest.v1.Service")
+	proto.RegisterType((*Credentials)(nil), "berth.manifest.v1.Credentials")
 	proto.RegisterType((*EnvVar)(nil), "berth.manifest.v1.EnvVar")
 	proto.RegisterType((*Attribute)(nil), "berth.manifest.v1.Attribute")
 	proto.RegisterType((*Volume)(nil), "berth.manifest.v1.Volume")
 	proto.RegisterType((*Expose)(nil), "berth.manifest.v1.Expose")
+	proto.RegisterType((*HTTPOptions)(nil), "berth.manifest.v1.HTTPOptions")
 	proto.RegisterType((*To)(nil), "berth.manifest.v1.To")
 	proto.RegisterType((*Envelope)(nil), "berth.manifest.v1.Envelope")
 }
@@ -771,59 +982,75 @@ func init() {
 func init() { proto.RegisterFile("berth/manifest/v1/manifest.proto", fileDescriptor_80830362ca7982f5) }
 
 var fileDescriptor_80830362ca7982f5 = []byte{
-	// 831 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x8c, 0x55, 0xcd, 0x8e, 0xe3, 0x44,
-	0x10, 0x8e, 0x13, 0x27, 0xb1, 0x2b, 0x3f, 0x64, 0x5b, 0xbb, 0x6c, 0xef, 0xc0, 0x86, 0xe0, 0x53,
-	0x04, 0x52, 0x46, 0xb3, 0x23, 0xf1, 0x23, 0x71, 0x61, 0x76, 0x07, 0x18, 0x04, 0x4c, 0xd4, 0x93,
-	0xdd, 0x03, 0x97, 0xc8, 0xb1, 0x7b, 0x4d, 0x84, 0xed, 0x36, 0x76, 0xdb, 0x22, 0x6f, 0xc0, 0x91,
-	0x13, 0x77, 0xe0, 0xc4, 0x9b, 0xec, 0x71, 0x8f, 0x9c, 0x10, 0x9a, 0x79, 0x04, 0x5e, 0x00, 0x75,
-	0x75, 0xdb, 0x33, 0x62, 0x32, 0x12, 0xb7, 0xfa, 0xbe, 0xae, 0xaa, 0xfe, 0xea, 0xeb, 0x6e, 0x1b,
-	0x66, 0x1b, 0x9e, 0xcb, 0xef, 0x0e, 0x13, 0x3f, 0xdd, 0xbe, 0xe4, 0x85, 0x3c, 0xac, 0x8e, 0x9a,
-	0x78, 0x91, 0xe5, 0x42, 0x0a, 0x72, 0x0f, 0x33, 0x16, 0x0d, 0x5b, 0x1d, 0x1d, 0xdc, 0x8f, 0x44,
-	0x24, 0x70, 0xf5, 0x50, 0x45, 0x3a, 0xd1, 0xfb, 0xcd, 0x82, 0xee, 0xe7, 0xb9, 0x28, 0x33, 0x42,
-	0xc0, 0x4e, 0xfd, 0x84, 0x53, 0x6b, 0x66, 0xcd, 0x5d, 0x86, 0xb1, 0xe2, 0x0a, 0x3f, 0x96, 0xb4,
-	0x3d, 0xb3, 0xe6, 0x43, 0x86, 0x31, 0xf9, 0x04, 0x9c, 0x82, 0xe7, 0xd5, 0x36, 0xe0, 0x05, 0xed,
-	0xcc, 0x3a, 0xf3, 0xc1, 0x93, 0x83, 0xc5, 0xad, 0xdd, 0x16, 0x17, 0x3a, 0xe5, 0xc4, 0x7e, 0xf5,
-	0xd7, 0x3b, 0x2d, 0xd6, 0x54, 0x90, 0x63, 0xe8, 0xf2, 0x30, 0xe2, 0x05, 0xb5, 0xb1, 0xf4, 0xe1,
-	0x9e, 0xd2, 0xd3, 0x30, 0xaa, 0xeb, 0x74, 0xae, 0xf7, 0x8b, 0x05, 0xb6, 0x62, 0xc9, 0x63, 0x80,
-	0x97, 0xb9, 0x48, 0xd6, 0x91, 0x52, 0x6c, 0x94, 0xba, 0x8a, 0xd1, 0x23, 0xbc, 0x0b, 0x43, 0x5c,
-	0x36, 0xbb, 0xa1, 0x6c, 0x97, 0x0d, 0x14, 0x67, 0xf4, 0x90, 0x47, 0xe0, 0x48, 0x61, 0xea, 0x3b,
-	0xb8, 0xdc, 0x97, 0x42, 0x57, 0x3f, 0x06, 0x90, 0xa2, 0xa9, 0xb5, 0x75, 0x73, 0x29, 0xea, 0x4a,
-	0x02, 0x76, 0x26, 0x72, 0x49, 0xbb, 0x33, 0x6b, 0x3e, 0x62, 0x18, 0x7b, 0xff, 0x74, 0xa0, 0x7f,
-	0x63, 0xfd, 0x96, 0x7f, 0xf7, 0xa1, 0xbb, 0x4d, 0xfc, 0xa8, 0x56, 0xa2, 0x01, 0xa1, 0xd0, 0x0f,
-	0x44, 0x92, 0xf8, 0x69, 0x88, 0x06, 0xba, 0xac, 0x86, 0xaa, 0x87, 0x9f, 0x47, 0xda, 0x1c, 0x97,
-	0x61, 0x4c, 0x8e, 0xa0, 0xc3, 0xd3, 0x8a, 0x76, 0xd1, 0xaf, 0x47, 0xfb, 0xfc, 0x4a, 0xab, 0x17,
-	0x7e, 0x6e, 0x1c, 0x53, 0xb9, 0x6a, 0x92, 0x90, 0x67, 0x3c, 0x0d, 0x8b, 0xb5, 0x48, 0x69, 0x0f,
-	0x9b, 0xb9, 0x86, 0x39, 0x4f, 0xc9, 0x87, 0xd0, 0xe3, 0x3f, 0x66, 0xa2, 0xe0, 0xb4, 0x7f, 0x77,
-	0x53, 0x4c, 0x30, 0x4d, 0x4d, 0xba, 0x1a, 0x27, 0x10, 0x65, 0x2a, 0xa9, 0x83, 0x1e, 0x68, 0x40,
-	0x1e, 0x42, 0xbf, 0x4c, 0xb7, 0x72, 0xbd, 0x0d, 0xa9, 0x8b, 0x7c, 0x4f, 0xc1, 0xb3, 0x90, 0xbc,
-	0x05, 0x6e, 0x90, 0x95, 0xeb, 0x64, 0x1b, 0xc7, 0x5b, 0x0a, 0x33, 0x6b, 0x6e, 0x33, 0x27, 0xc8,
-	0xca, 0xaf, 0x15, 0x56, 0x67, 0x95, 0xf0, 0x44, 0xe4, 0xbb, 0xf5, 0x66, 0x27, 0x79, 0x41, 0x07,
-	0xb8, 0x3e, 0xd0, 0xdc, 0x89, 0xa2, 0xc8, 0xc7, 0xd0, 0xaf, 0x44, 0x5c, 0x26, 0xbc, 0xa0, 0xc3,
-	0x3b, 0x85, 0xbe, 0xc0, 0x0c, 0x23, 0xb4, 0xce, 0x27, 0x13, 0xe8, 0x44, 0x59, 0x49, 0x47, 0xa8,
-	0x47, 0x85, 0xe4, 0x0c, 0xc6, 0x51, 0x56, 0xae, 0x7d, 0x29, 0xf3, 0xed, 0xa6, 0x54, 0x3b, 0x8e,
-	0xb1, 0xe7, 0xdb, 0x7b, 0x7a, 0x7e, 0x5a, 0x27, 0x99, 0xb6, 0xa3, 0x28, 0x2b, 0x1b, 0xae, 0xf0,
-	0xbe, 0x84, 0x9e, 0xf6, 0xfc, 0xae, 0x33, 0xaf, 0xfc, 0xb8, 0x6c, 0xce, 0x1c, 0x01, 0x79, 0x13,
-	0x7a, 0x05, 0x0f, 0x72, 0x2e, 0xf1, 0xd6, 0x39, 0xcc, 0x20, 0xef, 0x18, 0xdc, 0xa6, 0xb3, 0x52,
-	0xfd, 0x3d, 0xdf, 0x99, 0x6e, 0x2a, 0xdc, 0xdf, 0xcc, 0xfb, 0xc3, 0x82, 0x9e, 0x9e, 0xfb, 0x2e,
-	0x05, 0xda, 0xd3, 0x36, 0x7a, 0xaa, 0x81, 0x62, 0x13, 0x3c, 0x3c, 0x7d, 0xed, 0x35, 0x50, 0x67,
-	0x94, 0x73, 0x3f, 0x5c, 0x8b, 0x34, 0xde, 0xe1, 0x9d, 0x77, 0x98, 0xa3, 0x88, 0xf3, 0x34, 0xde,
-	0x91, 0x13, 0x80, 0x1b, 0x7e, 0x75, 0xff, 0xb7, 0x5f, 0x37, 0xaa, 0xbc, 0x5f, 0x2d, 0xe8, 0xe9,
-	0xcb, 0xd4, 0xbc, 0x20, 0xeb, 0xfa, 0x05, 0x91, 0x31, 0xb4, 0x7d, 0x2d, 0x74, 0xc4, 0xda, 0x7e,
-	0x41, 0x16, 0xd0, 0xc5, 0x0f, 0x13, 0xaa, 0x1c, 0x3f, 0xa1, 0x7b, 0x76, 0x5b, 0xaa, 0x75, 0xa6,
-	0xd3, 0x94, 0xaf, 0x7e, 0x10, 0xf0, 0x4c, 0x9a, 0x37, 0x63, 0x10, 0x79, 0x1f, 0xda, 0x52, 0x18,
-	0xc9, 0x0f, 0xf6, 0x34, 0x59, 0x09, 0xa3, 0xb5, 0x2d, 0x85, 0xf7, 0x01, 0xb4, 0x57, 0x42, 0x3d,
-	0xcb, 0xfa, 0xf1, 0x6b, 0x37, 0x6b, 0xa8, 0x36, 0x89, 0x62, 0xb1, 0xf1, 0x63, 0x14, 0xea, 0x30,
-	0x83, 0xbc, 0xaf, 0xc0, 0x39, 0x4d, 0x2b, 0x1e, 0x8b, 0x0c, 0x4d, 0xbf, 0xfe, 0x2a, 0x0d, 0x99,
-	0x06, 0x6a, 0xe4, 0xa8, 0xe0, 0x3f, 0x98, 0x01, 0x31, 0x56, 0xdd, 0x62, 0xee, 0x57, 0xe6, 0xf3,
-	0x39, 0x64, 0x06, 0xbd, 0x17, 0x40, 0x17, 0x47, 0x23, 0x0f, 0xe0, 0xde, 0x92, 0x9d, 0xaf, 0xce,
-	0xd7, 0xcf, 0xbf, 0xb9, 0x58, 0x9e, 0x3e, 0x3d, 0xfb, 0xec, 0xec, 0xf4, 0xd9, 0xa4, 0x45, 0xc6,
-	0x00, 0x9a, 0xfe, 0x62, 0xb5, 0x5a, 0x4e, 0x2c, 0xf2, 0x06, 0x0c, 0xae, 0xf1, 0xc5, 0xa4, 0x4d,
-	0x46, 0xe0, 0x6a, 0x62, 0xf5, 0x74, 0x39, 0xe9, 0x5c, 0xc3, 0xe7, 0xcf, 0x96, 0x13, 0xfb, 0xc0,
-	0xfe, 0xe9, 0xf7, 0x69, 0xeb, 0xe4, 0xa3, 0x57, 0x97, 0x53, 0xeb, 0xf5, 0xe5, 0xd4, 0xfa, 0xfb,
-	0x72, 0x6a, 0xfd, 0x7c, 0x35, 0x6d, 0xbd, 0xbe, 0x9a, 0xb6, 0xfe, 0xbc, 0x9a, 0xb6, 0xbe, 0x9d,
-	0x6a, 0x93, 0x42, 0x5e, 0x1d, 0xfe, 0xe7, 0xf7, 0x22, 0x77, 0x19, 0x2f, 0x36, 0x3d, 0x34, 0xfc,
-	0xf8, 0xdf, 0x00, 0x00, 0x00, 0xff, 0xff, 0xce, 0x56, 0x09, 0xe0, 0x7d, 0x06, 0x00, 0x00,
+	// 1081 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x8c, 0x56, 0x4f, 0x6f, 0xe3, 0x44,
+	0x14, 0x8f, 0xf3, 0x3f, 0xcf, 0x49, 0x36, 0x3b, 0xda, 0x65, 0xbd, 0x85, 0x86, 0x60, 0x21, 0x14,
+	0x01, 0x6a, 0xd5, 0xf6, 0x00, 0x48, 0x1c, 0xd8, 0x74, 0xbb, 0x50, 0xc4, 0xd2, 0xc8, 0xcd, 0xee,
+	0x81, 0x8b, 0xe5, 0xd8, 0x53, 0xd7, 0xc2, 0xf6, 0x18, 0xcf, 0x38, 0x34, 0xdf, 0x80, 0x23, 0x27,
+	0xb8, 0xc3, 0x89, 0x6f, 0xb2, 0xc7, 0x3d, 0x72, 0x42, 0xa8, 0xe5, 0xc2, 0xb7, 0x40, 0xf3, 0x66,
+	0x9c, 0x04, 0x9a, 0x4a, 0xdc, 0xde, 0xef, 0xf7, 0xfe, 0xf8, 0xbd, 0x37, 0xbf, 0xcc, 0x04, 0x46,
+	0x73, 0x9a, 0x8b, 0xcb, 0xfd, 0xc4, 0x4b, 0xa3, 0x0b, 0xca, 0xc5, 0xfe, 0xe2, 0x60, 0x65, 0xef,
+	0x65, 0x39, 0x13, 0x8c, 0xdc, 0xc7, 0x88, 0xbd, 0x15, 0xbb, 0x38, 0xd8, 0x79, 0x10, 0xb2, 0x90,
+	0xa1, 0x77, 0x5f, 0x5a, 0x2a, 0xd0, 0xfe, 0xc5, 0x80, 0xc6, 0xe7, 0x39, 0x2b, 0x32, 0x42, 0xa0,
+	0x9e, 0x7a, 0x09, 0xb5, 0x8c, 0x91, 0x31, 0xee, 0x38, 0x68, 0x4b, 0x8e, 0x7b, 0xb1, 0xb0, 0xaa,
+	0x23, 0x63, 0xdc, 0x75, 0xd0, 0x26, 0x9f, 0x42, 0x9b, 0xd3, 0x7c, 0x11, 0xf9, 0x94, 0x5b, 0xb5,
+	0x51, 0x6d, 0x6c, 0x1e, 0xee, 0xec, 0xdd, 0xfa, 0xda, 0xde, 0xb9, 0x0a, 0x99, 0xd4, 0x5f, 0xfd,
+	0xf1, 0x76, 0xc5, 0x59, 0x65, 0x90, 0x23, 0x68, 0xd0, 0x20, 0xa4, 0xdc, 0xaa, 0x63, 0xea, 0xa3,
+	0x2d, 0xa9, 0x27, 0x41, 0x58, 0xe6, 0xa9, 0x58, 0xfb, 0x27, 0x03, 0xea, 0x92, 0x25, 0xbb, 0x00,
+	0x17, 0x39, 0x4b, 0xdc, 0x50, 0x76, 0xac, 0x3b, 0xed, 0x48, 0x46, 0x8d, 0xf0, 0x0e, 0x74, 0xd1,
+	0xad, 0xbf, 0x86, 0x6d, 0x77, 0x1c, 0x53, 0x72, 0xba, 0x1f, 0xf2, 0x18, 0xda, 0x82, 0xe9, 0xfc,
+	0x1a, 0xba, 0x5b, 0x82, 0xa9, 0xec, 0x5d, 0x00, 0xc1, 0x56, 0xb9, 0x75, 0x55, 0x5c, 0xb0, 0x32,
+	0x93, 0x40, 0x3d, 0x63, 0xb9, 0xb0, 0x1a, 0x23, 0x63, 0xdc, 0x73, 0xd0, 0xb6, 0xff, 0xae, 0x43,
+	0x6b, 0xc3, 0x7f, 0x6b, 0x7f, 0x0f, 0xa0, 0x11, 0x25, 0x5e, 0x58, 0x76, 0xa2, 0x00, 0xb1, 0xa0,
+	0xe5, 0xb3, 0x24, 0xf1, 0xd2, 0x00, 0x17, 0xd8, 0x71, 0x4a, 0x28, 0x6b, 0x78, 0x79, 0xa8, 0x96,
+	0xd3, 0x71, 0xd0, 0x26, 0x07, 0x50, 0xa3, 0xe9, 0xc2, 0x6a, 0xe0, 0xbe, 0x1e, 0x6f, 0xdb, 0x57,
+	0xba, 0x78, 0xe9, 0xe5, 0x7a, 0x63, 0x32, 0x56, 0x4e, 0x12, 0xd0, 0x8c, 0xa6, 0x01, 0x77, 0x59,
+	0x6a, 0x35, 0xb1, 0x58, 0x47, 0x33, 0x67, 0x29, 0xf9, 0x08, 0x9a, 0xf4, 0x2a, 0x63, 0x9c, 0x5a,
+	0xad, 0xbb, 0x8b, 0x62, 0x80, 0x2e, 0xaa, 0xc3, 0xe5, 0x38, 0x3e, 0x2b, 0x52, 0x61, 0xb5, 0x71,
+	0x07, 0x0a, 0x90, 0x47, 0xd0, 0x2a, 0xd2, 0x48, 0xb8, 0x51, 0x60, 0x75, 0x90, 0x6f, 0x4a, 0x78,
+	0x1a, 0x90, 0x37, 0xa1, 0xe3, 0x67, 0x85, 0x9b, 0x44, 0x71, 0x1c, 0x59, 0x30, 0x32, 0xc6, 0x75,
+	0xa7, 0xed, 0x67, 0xc5, 0x73, 0x89, 0xe5, 0x59, 0x25, 0x34, 0x61, 0xf9, 0xd2, 0x9d, 0x2f, 0x05,
+	0xe5, 0x96, 0x89, 0x7e, 0x53, 0x71, 0x13, 0x49, 0x91, 0x4f, 0xa0, 0xb5, 0x60, 0x71, 0x91, 0x50,
+	0x6e, 0x75, 0xef, 0x6c, 0xf4, 0x25, 0x46, 0xe8, 0x46, 0xcb, 0x78, 0x32, 0x80, 0x5a, 0x98, 0x15,
+	0x56, 0x0f, 0xfb, 0x91, 0x26, 0x39, 0x85, 0x7e, 0x98, 0x15, 0xae, 0x27, 0x44, 0x1e, 0xcd, 0x0b,
+	0xf9, 0xc5, 0x3e, 0xd6, 0x7c, 0x6b, 0x4b, 0xcd, 0x27, 0x65, 0x90, 0x2e, 0xdb, 0x0b, 0xb3, 0x62,
+	0xc5, 0x71, 0xf2, 0x19, 0x98, 0x7e, 0x4e, 0x03, 0x9a, 0x8a, 0xc8, 0x8b, 0xb9, 0x75, 0x6f, 0x64,
+	0x8c, 0xcd, 0xc3, 0xe1, 0x96, 0x3a, 0xc7, 0xeb, 0x28, 0x67, 0x33, 0x85, 0x8c, 0xc0, 0xcc, 0x68,
+	0x9e, 0x44, 0x9c, 0x47, 0x2c, 0xe5, 0xd6, 0x00, 0x4f, 0x68, 0x93, 0x92, 0x03, 0x08, 0x4a, 0xad,
+	0xfb, 0xa8, 0x1b, 0x69, 0xda, 0x0c, 0xcc, 0x8d, 0x7a, 0x52, 0x2a, 0x97, 0x8c, 0x8b, 0x52, 0x6e,
+	0xd2, 0x96, 0xe7, 0x43, 0x13, 0x2f, 0x8a, 0x4b, 0xb9, 0x21, 0x20, 0x3b, 0xd0, 0x2e, 0x38, 0xcd,
+	0x51, 0x9c, 0x4a, 0xf2, 0x2b, 0x2c, 0x7d, 0x99, 0xc7, 0xf9, 0xf7, 0x2c, 0x0f, 0xb4, 0xe2, 0x57,
+	0xd8, 0xfe, 0x12, 0x9a, 0x4a, 0x5a, 0x77, 0x49, 0x7b, 0xe1, 0xc5, 0xc5, 0x4a, 0xda, 0x08, 0xc8,
+	0x1b, 0xd0, 0xe4, 0xd4, 0xcf, 0xa9, 0xc0, 0x2f, 0xb5, 0x1d, 0x8d, 0xec, 0x23, 0xe8, 0xac, 0x16,
+	0x28, 0x67, 0xfb, 0x96, 0x2e, 0x75, 0x35, 0x69, 0x6e, 0x2f, 0x66, 0xff, 0x66, 0x40, 0x53, 0x1d,
+	0xef, 0x5d, 0x1d, 0x28, 0xe9, 0x54, 0x51, 0x3a, 0x0a, 0x48, 0x36, 0x41, 0x8d, 0xaa, 0x51, 0x15,
+	0x90, 0x52, 0xcc, 0xa9, 0x17, 0xb8, 0x2c, 0x8d, 0x97, 0x38, 0x68, 0xdb, 0x69, 0x4b, 0xe2, 0x2c,
+	0x8d, 0x97, 0x64, 0x02, 0xb0, 0x21, 0x8b, 0xc6, 0xff, 0x96, 0xc5, 0x46, 0x96, 0xfd, 0x97, 0x01,
+	0x4d, 0xf5, 0x9b, 0x59, 0x5d, 0x14, 0xc6, 0xfa, 0xa2, 0x20, 0x7d, 0xa8, 0x7a, 0xaa, 0xd1, 0x9e,
+	0x53, 0xf5, 0x38, 0xd9, 0x83, 0x06, 0xde, 0xbf, 0xd8, 0x65, 0xff, 0xd0, 0xda, 0xf2, 0xb5, 0xa9,
+	0xf4, 0x3b, 0x2a, 0x4c, 0xee, 0xd5, 0xf3, 0x7d, 0x9a, 0x09, 0x7d, 0x35, 0x68, 0x44, 0x3e, 0x80,
+	0xaa, 0x60, 0xba, 0xe5, 0x87, 0x5b, 0x8a, 0xcc, 0x98, 0xee, 0xb5, 0x2a, 0x18, 0x79, 0x02, 0xdd,
+	0x4b, 0x21, 0x32, 0x97, 0x65, 0x02, 0x65, 0xd7, 0xbc, 0x53, 0xb8, 0x5f, 0xcc, 0x66, 0xd3, 0x33,
+	0x15, 0xe5, 0x98, 0x32, 0x47, 0x03, 0xfb, 0xe7, 0x2a, 0x98, 0x1b, 0x4e, 0xf2, 0x2e, 0xf4, 0x13,
+	0xef, 0xca, 0x9d, 0xb3, 0xa0, 0xfc, 0x1d, 0xab, 0xa9, 0xbb, 0x89, 0x77, 0x35, 0x61, 0x81, 0xfe,
+	0x21, 0xbf, 0x07, 0xf7, 0x70, 0xfb, 0x22, 0x4a, 0x28, 0x2b, 0x84, 0x9b, 0x94, 0xab, 0xe8, 0x49,
+	0x7a, 0xa6, 0xd8, 0xe7, 0x18, 0xc7, 0x69, 0xfa, 0xaf, 0xb8, 0x9a, 0x8a, 0x93, 0xf4, 0x3a, 0x6e,
+	0x17, 0x20, 0xa5, 0x57, 0xc2, 0x15, 0x79, 0x84, 0x2f, 0x89, 0x0c, 0xe9, 0x48, 0x66, 0x26, 0x09,
+	0x59, 0x46, 0xb9, 0xd7, 0x65, 0xd4, 0xa5, 0xdd, 0xc3, 0x98, 0x5b, 0x65, 0x7c, 0x8f, 0x53, 0x5e,
+	0x5e, 0x93, 0x92, 0x39, 0x96, 0x04, 0xf9, 0x10, 0x48, 0x96, 0xb3, 0xab, 0xa5, 0x3b, 0x2f, 0x2e,
+	0x2e, 0x68, 0xae, 0xe7, 0x6b, 0x61, 0xa5, 0x01, 0x7a, 0x26, 0xe8, 0xc0, 0x19, 0xed, 0x67, 0x50,
+	0x9d, 0x31, 0x79, 0xb5, 0x97, 0x0f, 0x88, 0x92, 0x6a, 0x09, 0xe5, 0x09, 0x86, 0x31, 0x9b, 0x7b,
+	0xea, 0xc7, 0xd9, 0x76, 0x34, 0x92, 0xca, 0x88, 0xca, 0xa7, 0xa8, 0x1a, 0x65, 0xf6, 0x57, 0xd0,
+	0x3e, 0x49, 0x17, 0x34, 0x66, 0x19, 0x2a, 0x7c, 0xfd, 0xd2, 0x75, 0x1d, 0x05, 0xa4, 0xbe, 0x42,
+	0x4e, 0xbf, 0xd3, 0x2b, 0x44, 0x5b, 0x56, 0x8f, 0xa9, 0xb7, 0xd0, 0x4f, 0x72, 0xd7, 0xd1, 0xe8,
+	0x7d, 0x1f, 0x1a, 0xa8, 0x23, 0xf2, 0x10, 0xee, 0x4f, 0x9d, 0xb3, 0xd9, 0x99, 0xfb, 0xe2, 0xeb,
+	0xf3, 0xe9, 0xc9, 0xf1, 0xe9, 0xb3, 0xd3, 0x93, 0xa7, 0x83, 0x0a, 0xe9, 0x03, 0x28, 0x5a, 0x1e,
+	0xea, 0xc0, 0x20, 0xf7, 0xc0, 0x5c, 0xe3, 0xf3, 0x41, 0x95, 0xf4, 0xa0, 0xa3, 0x88, 0xd9, 0xf1,
+	0x74, 0x50, 0x5b, 0xc3, 0x17, 0x4f, 0xa7, 0x83, 0xfa, 0x4e, 0xfd, 0x87, 0x5f, 0x87, 0x95, 0xc9,
+	0xc7, 0xaf, 0xae, 0x87, 0xc6, 0xeb, 0xeb, 0xa1, 0xf1, 0xe7, 0xf5, 0xd0, 0xf8, 0xf1, 0x66, 0x58,
+	0x79, 0x7d, 0x33, 0xac, 0xfc, 0x7e, 0x33, 0xac, 0x7c, 0x33, 0x54, 0xd2, 0x0a, 0xe8, 0x62, 0xff,
+	0x3f, 0x7f, 0x59, 0xc4, 0x32, 0xa3, 0x7c, 0xde, 0x44, 0x75, 0x1f, 0xfd, 0x13, 0x00, 0x00, 0xff,
+	0xff, 0xeb, 0xd1, 0xdc, 0x49, 0xd1, 0x08, 0x00, 0x00,
 }
 
 func (m *Group) Marshal() (dAtA []byte, err error) {
@@ -967,6 +1194,38 @@ func (m *Service) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.Tee) > 0 {
+		i -= len(m.Tee)
+		copy(dAtA[i:], m.Tee)
+		i = encodeVarintManifest(dAtA, i, uint64(len(m.Tee)))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x8a
+	}
+	if len(m.Permissions) > 0 {
+		for iNdEx := len(m.Permissions) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Permissions[iNdEx])
+			copy(dAtA[i:], m.Permissions[iNdEx])
+			i = encodeVarintManifest(dAtA, i, uint64(len(m.Permissions[iNdEx])))
+			i--
+			dAtA[i] = 0x1
+			i--
+			dAtA[i] = 0x82
+		}
+	}
+	if m.Credentials != nil {
+		{
+			size, err := m.Credentials.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintManifest(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x7a
+	}
 	if len(m.GpuAttributes) > 0 {
 		for iNdEx := len(m.GpuAttributes) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -1086,6 +1345,57 @@ func (m *Service) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		i -= len(m.Name)
 		copy(dAtA[i:], m.Name)
 		i = encodeVarintManifest(dAtA, i, uint64(len(m.Name)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Credentials) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Credentials) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Credentials) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Password) > 0 {
+		i -= len(m.Password)
+		copy(dAtA[i:], m.Password)
+		i = encodeVarintManifest(dAtA, i, uint64(len(m.Password)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if len(m.Username) > 0 {
+		i -= len(m.Username)
+		copy(dAtA[i:], m.Username)
+		i = encodeVarintManifest(dAtA, i, uint64(len(m.Username)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Email) > 0 {
+		i -= len(m.Email)
+		copy(dAtA[i:], m.Email)
+		i = encodeVarintManifest(dAtA, i, uint64(len(m.Email)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Host) > 0 {
+		i -= len(m.Host)
+		copy(dAtA[i:], m.Host)
+		i = encodeVarintManifest(dAtA, i, uint64(len(m.Host)))
 		i--
 		dAtA[i] = 0xa
 	}
@@ -1262,6 +1572,18 @@ func (m *Expose) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.HttpOptions != nil {
+		{
+			size, err := m.HttpOptions.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintManifest(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x32
+	}
 	if len(m.To) > 0 {
 		for iNdEx := len(m.To) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -1303,6 +1625,68 @@ func (m *Expose) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *HTTPOptions) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *HTTPOptions) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *HTTPOptions) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.ProxyBufferBytes != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.ProxyBufferBytes))
+		i--
+		dAtA[i] = 0x38
+	}
+	if len(m.NextCases) > 0 {
+		for iNdEx := len(m.NextCases) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.NextCases[iNdEx])
+			copy(dAtA[i:], m.NextCases[iNdEx])
+			i = encodeVarintManifest(dAtA, i, uint64(len(m.NextCases[iNdEx])))
+			i--
+			dAtA[i] = 0x32
+		}
+	}
+	if m.NextTimeoutMs != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.NextTimeoutMs))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.NextTries != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.NextTries))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.SendTimeoutMs != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.SendTimeoutMs))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.ReadTimeoutMs != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.ReadTimeoutMs))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.MaxBodyBytes != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.MaxBodyBytes))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *To) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -1323,6 +1707,13 @@ func (m *To) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.Ip) > 0 {
+		i -= len(m.Ip)
+		copy(dAtA[i:], m.Ip)
+		i = encodeVarintManifest(dAtA, i, uint64(len(m.Ip)))
+		i--
+		dAtA[i] = 0x1a
+	}
 	if m.Global {
 		i--
 		if m.Global {
@@ -1526,6 +1917,45 @@ func (m *Service) Size() (n int) {
 			n += 1 + l + sovManifest(uint64(l))
 		}
 	}
+	if m.Credentials != nil {
+		l = m.Credentials.Size()
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	if len(m.Permissions) > 0 {
+		for _, s := range m.Permissions {
+			l = len(s)
+			n += 2 + l + sovManifest(uint64(l))
+		}
+	}
+	l = len(m.Tee)
+	if l > 0 {
+		n += 2 + l + sovManifest(uint64(l))
+	}
+	return n
+}
+
+func (m *Credentials) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Host)
+	if l > 0 {
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	l = len(m.Email)
+	if l > 0 {
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	l = len(m.Username)
+	if l > 0 {
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	l = len(m.Password)
+	if l > 0 {
+		n += 1 + l + sovManifest(uint64(l))
+	}
 	return n
 }
 
@@ -1622,6 +2052,43 @@ func (m *Expose) Size() (n int) {
 			n += 1 + l + sovManifest(uint64(l))
 		}
 	}
+	if m.HttpOptions != nil {
+		l = m.HttpOptions.Size()
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	return n
+}
+
+func (m *HTTPOptions) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.MaxBodyBytes != 0 {
+		n += 1 + sovManifest(uint64(m.MaxBodyBytes))
+	}
+	if m.ReadTimeoutMs != 0 {
+		n += 1 + sovManifest(uint64(m.ReadTimeoutMs))
+	}
+	if m.SendTimeoutMs != 0 {
+		n += 1 + sovManifest(uint64(m.SendTimeoutMs))
+	}
+	if m.NextTries != 0 {
+		n += 1 + sovManifest(uint64(m.NextTries))
+	}
+	if m.NextTimeoutMs != 0 {
+		n += 1 + sovManifest(uint64(m.NextTimeoutMs))
+	}
+	if len(m.NextCases) > 0 {
+		for _, s := range m.NextCases {
+			l = len(s)
+			n += 1 + l + sovManifest(uint64(l))
+		}
+	}
+	if m.ProxyBufferBytes != 0 {
+		n += 1 + sovManifest(uint64(m.ProxyBufferBytes))
+	}
 	return n
 }
 
@@ -1637,6 +2104,10 @@ func (m *To) Size() (n int) {
 	}
 	if m.Global {
 		n += 2
+	}
+	l = len(m.Ip)
+	if l > 0 {
+		n += 1 + l + sovManifest(uint64(l))
 	}
 	return n
 }
@@ -2470,6 +2941,284 @@ func (m *Service) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 15:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Credentials", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Credentials == nil {
+				m.Credentials = &Credentials{}
+			}
+			if err := m.Credentials.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 16:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Permissions", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Permissions = append(m.Permissions, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		case 17:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tee", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Tee = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipManifest(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Credentials) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowManifest
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Credentials: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Credentials: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Host", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Host = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Email", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Email = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Username", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Username = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Password", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Password = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipManifest(dAtA[iNdEx:])
@@ -3078,6 +3827,238 @@ func (m *Expose) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field HttpOptions", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.HttpOptions == nil {
+				m.HttpOptions = &HTTPOptions{}
+			}
+			if err := m.HttpOptions.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipManifest(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *HTTPOptions) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowManifest
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: HTTPOptions: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: HTTPOptions: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MaxBodyBytes", wireType)
+			}
+			m.MaxBodyBytes = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MaxBodyBytes |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ReadTimeoutMs", wireType)
+			}
+			m.ReadTimeoutMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ReadTimeoutMs |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SendTimeoutMs", wireType)
+			}
+			m.SendTimeoutMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SendTimeoutMs |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NextTries", wireType)
+			}
+			m.NextTries = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.NextTries |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NextTimeoutMs", wireType)
+			}
+			m.NextTimeoutMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.NextTimeoutMs |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NextCases", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.NextCases = append(m.NextCases, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ProxyBufferBytes", wireType)
+			}
+			m.ProxyBufferBytes = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ProxyBufferBytes |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipManifest(dAtA[iNdEx:])
@@ -3180,6 +4161,38 @@ func (m *To) Unmarshal(dAtA []byte) error {
 				}
 			}
 			m.Global = bool(v != 0)
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Ip", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Ip = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipManifest(dAtA[iNdEx:])

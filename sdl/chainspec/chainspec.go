@@ -45,13 +45,15 @@ func unit(id uint32, r sdl.Resource) deploymenttypes.ResourceUnit {
 	for _, kind := range r.Endpoints {
 		u.Endpoints = append(u.Endpoints, deploymenttypes.Endpoint{Kind: endpointKinds[kind]})
 	}
+	for _, sequence := range r.LeasedIPs {
+		u.Endpoints = append(u.Endpoints, deploymenttypes.Endpoint{Kind: deploymenttypes.ENDPOINT_KIND_IP, Sequence: sequence})
+	}
 	return u
 }
 
 var endpointKinds = map[sdl.EndpointKind]deploymenttypes.EndpointKind{
 	sdl.EndpointHTTP: deploymenttypes.ENDPOINT_KIND_HTTP,
 	sdl.EndpointPort: deploymenttypes.ENDPOINT_KIND_PORT,
-	sdl.EndpointIP:   deploymenttypes.ENDPOINT_KIND_IP,
 }
 
 func attributes(in []sdl.Attribute) []providertypes.Attribute {

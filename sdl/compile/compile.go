@@ -3,11 +3,13 @@
 package compile
 
 import (
+	"slices"
 	"strings"
 
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/doc"
 	"berth.dev/berth/sdl/sdl10"
+	"berth.dev/berth/sdl/sdl20"
 	"berth.dev/berth/sdl/stack"
 	"berth.dev/berth/sdl/suggest"
 )
@@ -31,47 +33,76 @@ func compile(r *sdl.Reporter, data []byte) *sdl.Plan {
 	if root == nil {
 		return nil
 	}
-	if !knownVersion(r, root) {
-		return nil
+	var s *stack.Stack
+	switch v := version(r, root); {
+	case v == sdl10.Version:
+		s = sdl10.Read(r, root)
+	case slices.Contains(sdl20.Versions, v):
+		s = sdl20.Read(r, root, v)
 	}
-	s := sdl10.Read(r, root)
 	if s == nil {
 		return nil
 	}
 	return stack.Resolve(r, s)
 }
 
-// knownVersion checks the version of a document. A version that is merely absent or misspelt is reported, and the
-// document still read, so that the other problems are found with it.
-func knownVersion(r *sdl.Reporter, root *doc.Node) bool {
+// versions are what a document may say as its version.
+var versions = append([]string{sdl10.Version}, sdl20.Versions...)
+
+// spellings are versions as some documents write them.
+var spellings = map[string]string{"2": "2.0", "2.0.0": "2.0", "2.1.0": "2.1"}
+
+// version finds the version of a document. One that is absent, misspelt or not known is reported; if it is clear all the
+// same how the document is meant, that version is returned, so that the other problems are found with it.
+func version(r *sdl.Reporter, root *doc.Node) string {
 	if root.Kind() != doc.Map {
-		return true // the front-end says so
+		return sdl10.Version // the front-end says so
 	}
-	const allowed = `"1.0"`
+	allowed := `"` + strings.Join(versions, `", "`) + `"`
 	for _, n := range root.Items() {
 		if n.Name() != "version" {
-			if suggest.Nearest(n.Name(), []string{"version"}) != "" {
-				return true // the front-end reports the key
+			if suggest.Nearest(n.Name(), []string{"version"}) == "" {
+				continue
 			}
-			continue
+			if n.Kind() == doc.Scalar && slices.Contains(versions, n.Text()) {
+				return n.Text() // the front-end reports the key
+			}
+			return likely(root)
 		}
-		if n.Kind() == doc.Scalar && n.Text() == sdl10.Version {
-			return true
-		}
-		d := n.Problem("E-VERSION", "version %s is not supported", n.Show()).WithAllowed(allowed)
 		if n.Kind() != doc.Scalar {
-			d = n.Key().Problem("E-VERSION", "version is %s", n.Kind()).WithAllowed(allowed)
+			r.Report(n.Key().Problem("E-VERSION", "version is %s", n.Kind()).WithAllowed(allowed))
+			return likely(root)
 		}
-		if n.Kind() == doc.Scalar && strings.HasPrefix(n.Text(), "2") {
-			r.Report(d.WithHint("documents of SDL 2 are not read by this version of Berth"))
-			return false
+		if slices.Contains(versions, n.Text()) {
+			return n.Text()
 		}
-		r.Report(d.WithSuggestion(allowed))
-		return true
+		if known := spellings[n.Text()]; known != "" {
+			r.Warn(n.Problem("W-VERSION", "version %s is read as %q", n.Show(), known).WithAllowed(allowed).WithSuggestion(`"` + known + `"`))
+			return known
+		}
+		meant := likely(root)
+		r.Report(n.Problem("E-VERSION", "version %s is not supported", n.Show()).WithAllowed(allowed).WithSuggestion(`"` + meant + `"`))
+		return meant
 	}
+	meant := likely(root)
 	r.Report(sdl.Diagnostic{
 		Code: "E-VERSION", Line: 1, Column: 1, Path: "version", Message: "version is missing", Allowed: allowed,
-		Suggestion: `version: "1.0"`,
+		Suggestion: `version: "` + meant + `"`,
 	})
-	return true
+	return meant
+}
+
+// likely is the version that a document without one is written for: only from 2.0 on do compute profiles have
+// resources.
+func likely(root *doc.Node) string {
+	if n := root.Child("profiles"); n != nil {
+		if c := n.Child("compute"); c != nil {
+			for _, profile := range c.Items() {
+				if profile.Child("resources") != nil {
+					return sdl20.Versions[0]
+				}
+			}
+		}
+	}
+	return sdl10.Version
 }

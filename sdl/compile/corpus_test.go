@@ -1,9 +1,16 @@
 package compile_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+
+	"cosmossdk.io/math"
 
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/compile"
@@ -78,27 +85,116 @@ func TestCorpusAmounts(t *testing.T) {
 	}
 }
 
-// TestCorpusOfVersion2 holds that documents of later versions are refused with one error that says so.
+// expected is what the other implementation makes of a document of version 2.
+type expected struct {
+	File   string
+	OK     bool
+	Groups []struct {
+		Name       string
+		Attributes map[string]string
+		SignedBy   struct {
+			AllOf []string `json:"all_of"`
+			AnyOf []string `json:"any_of"`
+		} `json:"signed_by"`
+		Resources []struct {
+			Count       uint32
+			CPUMilli    uint64 `json:"cpu_milli"`
+			MemoryBytes uint64 `json:"memory_bytes"`
+			Storage     []struct {
+				Name       string
+				Bytes      uint64
+				Attributes map[string]string
+			}
+			GPU           uint32
+			GPUAttributes []string `json:"gpu_attributes"`
+			Price, Denom  string
+		}
+	}
+}
+
+// TestCorpusOfVersion2 holds that documents of version 2.0 mean what they mean elsewhere: the same are accepted, and
+// ask for the same.
 func TestCorpusOfVersion2(t *testing.T) {
-	files, err := filepath.Glob(corpusDir + "/../sdl-2/*.y*ml")
-	if err != nil || len(files) == 0 {
+	const dir = corpusDir + "/../sdl-2/"
+	data, err := os.ReadFile(dir + "expected.json")
+	if err != nil {
 		t.Skip("the corpus of real documents is not there")
 	}
-	later := 0
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		plan, found := compile.Compile(file, data)
-		if plan != nil {
-			t.Errorf("%s: accepted", file)
-		}
-		if len(found) == 1 && found[0].Code == "E-VERSION" && found[0].Line > 0 {
-			later++
-		}
+	var all []expected
+	if err := json.Unmarshal(data, &all); err != nil {
+		t.Fatal(err)
 	}
-	if later < len(files)*9/10 {
-		t.Errorf("of %d documents, %d are refused for their version", len(files), later)
+	for _, want := range all {
+		t.Run(want.File, func(t *testing.T) {
+			data, err := os.ReadFile(dir + want.File)
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan, found := compile.Compile(want.File, data)
+			if (plan != nil) != want.OK {
+				t.Fatalf("Compile: accepted = %v, want %v: %v", plan != nil, want.OK, found)
+			}
+			if plan != nil {
+				sameGroups(t, plan, want)
+				if !bytes.Contains(data, []byte("akash1")) { // auditors of another chain
+					checkFitsTheChain(t, want.File, plan)
+				}
+			}
+		})
+	}
+}
+
+func sameGroups(t *testing.T, plan *sdl.Plan, want expected) {
+	t.Helper()
+	if len(plan.Groups) != len(want.Groups) {
+		t.Fatalf("%d groups, want %d", len(plan.Groups), len(want.Groups))
+	}
+	for i, w := range want.Groups {
+		g := plan.Groups[i]
+		if g.Name != w.Name || !slices.Equal(g.SignedBy.AllOf, w.SignedBy.AllOf) || !slices.Equal(g.SignedBy.AnyOf, w.SignedBy.AnyOf) {
+			t.Errorf("group %+v, want %+v", g, w)
+		}
+		attributes := map[string]string{}
+		for _, a := range g.Attributes {
+			if !strings.HasPrefix(a.Key, "ability/") { // what only able providers can run
+				attributes[a.Key] = a.Value
+			}
+		}
+		if !maps.Equal(attributes, w.Attributes) {
+			t.Errorf("attributes %v, want %v", attributes, w.Attributes)
+		}
+		if len(g.Resources) != len(w.Resources) {
+			t.Fatalf("%d resources, want %d", len(g.Resources), len(w.Resources))
+		}
+		for j, wr := range w.Resources {
+			r := g.Resources[j]
+			price, err := math.LegacyNewDecFromStr(wr.Price)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var gpus []string
+			for _, a := range r.GPUAttributes {
+				gpus = append(gpus, a.Key)
+			}
+			if r.Count != wr.Count || r.CPUMilli != wr.CPUMilli || r.MemoryBytes != wr.MemoryBytes || r.GPU != wr.GPU ||
+				!slices.Equal(gpus, wr.GPUAttributes) || !r.Price.Equal(price) || r.Denom != wr.Denom || len(r.Storage) != len(wr.Storage) {
+				t.Errorf("resource %+v, want %+v", r, wr)
+				continue
+			}
+			for _, wv := range wr.Storage { // which may stand in another order
+				i := slices.IndexFunc(r.Storage, func(v sdl.Volume) bool { return v.Name == wv.Name })
+				if i < 0 {
+					t.Errorf("no volume %q among %+v", wv.Name, r.Storage)
+					continue
+				}
+				v, have := r.Storage[i], map[string]string{}
+				for _, a := range v.Attributes {
+					have[a.Key] = a.Value
+				}
+				if v.Name != wv.Name || v.Bytes != wv.Bytes || !maps.Equal(have, wv.Attributes) {
+					t.Errorf("volume %+v, want %+v", v, wv)
+				}
+			}
+		}
 	}
 }

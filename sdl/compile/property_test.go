@@ -151,7 +151,7 @@ func TestPlanFitsTheChain(t *testing.T) {
 func checkFitsTheChain(t testing.TB, file string, plan *sdl.Plan) {
 	t.Helper()
 	specs := chainspec.Groups(plan)
-	if err := deploymenttypes.ValidateGroups(specs, sdl.Denom, deploymenttypes.DefaultParams().MaxUnitPrice); err != nil {
+	if err := deploymenttypes.ValidateGroups(specs, plan.Groups[0].Resources[0].Denom, deploymenttypes.DefaultParams().MaxUnitPrice); err != nil {
 		t.Errorf("%s: the chain refuses the groups: %v", file, err)
 	}
 	for i, m := range plan.Manifests {

@@ -22,6 +22,8 @@ type Shape struct {
 	Elsewhere map[string]string
 	// Advice maps keys to what to say of them.
 	Advice map[string]string
+	// Lenient makes unknown keys warnings, for formats whose documents are known to carry keys that mean nothing.
+	Lenient bool
 }
 
 // Object is a mapping with known keys.
@@ -89,7 +91,7 @@ func (n *Node) Object(r *sdl.Reporter, shape Shape) (Object, bool) {
 func (s Shape) unknownKey(r *sdl.Reporter, v *Node, present map[string]*Node) string {
 	name := v.Name()
 	if r.Full() {
-		r.Report(v.Key().Problem("E-UNKNOWN-KEY", "%s has no such key", s.What))
+		s.report(r, v.Key().Problem("E-UNKNOWN-KEY", "%s has no such key", s.What))
 		return ""
 	}
 	d := v.Key().Problem("E-UNKNOWN-KEY", "%s has no key %q", s.What, shorten(name)).
@@ -108,11 +110,25 @@ func (s Shape) unknownKey(r *sdl.Reporter, v *Node, present map[string]*Node) st
 	if advice := s.Advice[name]; advice != "" {
 		d = d.WithHint(advice)
 	}
-	r.Report(d)
-	if !slices.Contains(absent, meant) {
+	known := slices.Contains(absent, meant)
+	if s.Lenient && !known && d.Hint == "" {
+		d = d.WithHint("it is ignored")
+	}
+	s.report(r, d)
+	if !known {
 		return ""
 	}
 	return meant
+}
+
+// report reports an unknown key, as the shape wants it.
+func (s Shape) report(r *sdl.Reporter, d sdl.Diagnostic) {
+	if s.Lenient {
+		d.Code = "W-UNKNOWN-KEY"
+		r.Warn(d)
+		return
+	}
+	r.Report(d)
 }
 
 // nearest finds the absent key that is near to a name, or near to another name of it.

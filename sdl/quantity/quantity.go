@@ -183,14 +183,41 @@ func Price(text string) (math.LegacyDec, *Problem) {
 	if suffix == "" {
 		d.exp += 6
 	}
+	return d.micro(text, allowedPrice)
+}
+
+// allowedAmount is what an amount of a named denomination may look like.
+const allowedAmount = "a decimal number such as 20 or 0.5, in the denomination that is given"
+
+// Amount reads an amount of a denomination that is given beside it: "20" is 20, "0.5" is 0.5. Unlike Price it knows
+// neither suffixes nor exponents.
+func Amount(text string) (math.LegacyDec, *Problem) {
+	d, suffix, ok := parse(text, false)
+	if ok && suffix == "" {
+		return d.micro(text, allowedAmount)
+	}
+	p := &Problem{Reason: fmt.Sprintf("%s is not an amount", quote(text)), Allowed: allowedAmount}
+	if !ok || strings.Contains(text, ",") {
+		return math.LegacyDec{}, withComma(p, text, func(s string) bool { _, bad := Amount(s); return bad == nil })
+	}
+	if v, bad := Price(text); bad == nil && !slices.Contains(micro, suffix) {
+		p.Suggestion = strings.TrimRight(strings.TrimRight(v.QuoInt64(1_000_000).String(), "0"), ".")
+	} else if slices.Contains(micro, strings.ToLower(strings.TrimSpace(suffix))) {
+		p.Suggestion = d.text
+	}
+	return math.LegacyDec{}, p
+}
+
+// micro is a decimal as micro tokens.
+func (d decimal) micro(text, allowed string) (math.LegacyDec, *Problem) {
 	switch d = d.trim(); {
 	case d.negative:
-		return math.LegacyDec{}, &Problem{Reason: fmt.Sprintf("%s is negative", quote(text)), Allowed: allowedPrice}
+		return math.LegacyDec{}, &Problem{Reason: fmt.Sprintf("%s is negative", quote(text)), Allowed: allowed}
 	case len(d.digits)+d.exp > priceDigits:
-		return math.LegacyDec{}, &Problem{Reason: fmt.Sprintf("%s is too large", quote(text)), Allowed: allowedPrice}
+		return math.LegacyDec{}, &Problem{Reason: fmt.Sprintf("%s is too large", quote(text)), Allowed: allowed}
 	case d.exp < -math.LegacyPrecision:
 		return math.LegacyDec{}, &Problem{
-			Reason: fmt.Sprintf("%s has more than %d decimals of a micro token", quote(text), math.LegacyPrecision), Allowed: allowedPrice,
+			Reason: fmt.Sprintf("%s has more than %d decimals of a micro token", quote(text), math.LegacyPrecision), Allowed: allowed,
 		}
 	}
 	v, _ := new(big.Int).SetString(d.digits+strings.Repeat("0", max(0, d.exp)), 10)

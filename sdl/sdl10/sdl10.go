@@ -27,10 +27,10 @@ func Read(r *sdl.Reporter, root *doc.Node) *stack.Stack {
 			WithHint("copy what the other files hold into this one"))
 	}
 	s := &stack.Stack{}
-	l := layout{r: r, top: top}
-	services := l.section("services", "services: {web: {image: nginx}}")
-	profiles := l.section("profiles", "profiles: {compute: ..., placement: ...}")
-	deployment := l.section("deployment", "deployment: {web: {east: {profile: web, count: 1}}}")
+	l := layout{stack.NewLayout(r, top), r}
+	services := l.Section("services", "services: {web: {image: nginx}}")
+	profiles := l.Section("profiles", "profiles: {compute: ..., placement: ...}")
+	deployment := l.Section("deployment", "deployment: {web: {east: {profile: web, count: 1}}}")
 	if services != nil {
 		l.readServices(services, s)
 	}
@@ -43,56 +43,14 @@ func Read(r *sdl.Reporter, root *doc.Node) *stack.Stack {
 	return s
 }
 
-// layout finds the sections of a document, also where they stand at the wrong depth.
+// layout is a document being read.
 type layout struct {
-	r     *sdl.Reporter
-	top   doc.Object
-	moved []*doc.Node
+	*stack.Layout
+	r *sdl.Reporter
 }
 
-// sections are the keys of the top level that hold others.
-var sections = []string{"services", "profiles", "deployment"}
-
-// section returns a section of the document, or reports that it is missing. A section that is indented too far is
-// reported, and returned as if it stood right.
-func (l *layout) section(key, example string) *doc.Node {
-	if n := l.top.Get(key); n != nil {
-		return n
-	}
-	for _, under := range sections {
-		outer := l.top.Get(under)
-		if outer == nil {
-			continue
-		}
-		if inner := outer.Child(key); inner != nil && inner.Kind() == doc.Map {
-			l.r.Report(inner.Key().Problem("E-INDENT", "%s stands under %s, but belongs at the top level", key, under).
-				WithHint("indent it as far as " + under))
-			l.moved = append(l.moved, inner)
-			return inner
-		}
-	}
-	if key == "profiles" && (l.top.Node().Child("compute") != nil || l.top.Node().Child("placement") != nil) {
-		return nil // reported as unknown keys, which belong under profiles
-	}
-	return l.top.Require(l.r, key, example)
-}
-
-// named reads a mapping of names that must not be empty, without the sections that strayed into it.
-func (l *layout) named(n *doc.Node, what, example string) []*doc.Node {
-	return slices.DeleteFunc(named(l.r, n, what, example), func(n *doc.Node) bool { return slices.Contains(l.moved, n) })
-}
-
-// named reads a mapping of names that must not be empty.
-func named(r *sdl.Reporter, n *doc.Node, what, example string) []*doc.Node {
-	nodes, ok := n.Named(r, what)
-	if ok && len(nodes) == 0 {
-		r.Report(n.Key().Problem("E-MISSING", "%s is empty", what).WithHint("for example " + example))
-	}
-	return nodes
-}
-
-func (l *layout) readServices(n *doc.Node, s *stack.Stack) {
-	for _, node := range l.named(n, "services", "web: {image: nginx}") {
+func (l layout) readServices(n *doc.Node, s *stack.Stack) {
+	for _, node := range l.Named(n, "services", "web: {image: nginx}") {
 		s.Services = append(s.Services, readService(l.r, node))
 	}
 }
@@ -108,13 +66,13 @@ func readService(r *sdl.Reporter, n *doc.Node) stack.Service {
 		s.Image = stack.ReadImage(r, image)
 	}
 	if deps := o.Get("depends-on"); deps != nil {
-		s.DependsOn = readDependsOn(r, deps)
+		s.DependsOn = stack.ReadDependsOn(r, deps, "depends-on", dependencyShape)
 	}
 	if args := o.Get("args"); args != nil {
-		s.Args = readTexts(r, args, "args", "an argument")
+		s.Args = stack.ReadTexts(r, args, "args", "an argument")
 	}
 	if env := o.Get("env"); env != nil {
-		s.Env = readEnv(r, env)
+		s.Env = stack.ReadEnv(r, env)
 	}
 	if expose := o.Get("expose"); expose != nil {
 		entries, _ := expose.Entries(r, "expose")
@@ -125,38 +83,9 @@ func readService(r *sdl.Reporter, n *doc.Node) stack.Service {
 	return s
 }
 
-func readTexts(r *sdl.Reporter, n *doc.Node, what, one string) []string {
-	entries, _ := n.Entries(r, what)
-	var out []string
-	for _, e := range entries {
-		if text, ok := e.Scalar(r, one); ok {
-			out = append(out, text)
-		}
-	}
-	return out
-}
-
-// readDependsOn reads a list of services: each is a name, or a mapping with the name as its service.
-func readDependsOn(r *sdl.Reporter, n *doc.Node) []stack.Ref {
-	entries, _ := n.Entries(r, "depends-on")
-	var out []stack.Ref
-	for _, e := range entries {
-		if e.Kind() == doc.Map {
-			o, _ := e.Object(r, dependencyShape)
-			if e = o.Require(r, "service", "service: db"); e == nil {
-				continue
-			}
-		}
-		if name, ok := e.Scalar(r, "a dependency"); ok {
-			out = append(out, stack.Ref{Name: name, At: e})
-		}
-	}
-	return out
-}
-
-func (l *layout) readProfiles(n *doc.Node, s *stack.Stack) {
+func (l layout) readProfiles(n *doc.Node, s *stack.Stack) {
 	r, shape := l.r, profilesShape
-	for _, m := range l.moved {
+	for _, m := range l.Moved() {
 		shape.Keys = append(slices.Clone(shape.Keys), m.Name())
 	}
 	o, ok := n.Object(r, shape)
@@ -164,12 +93,12 @@ func (l *layout) readProfiles(n *doc.Node, s *stack.Stack) {
 		return
 	}
 	if c := o.Require(r, "compute", "compute: {web: {cpu: 0.5, memory: 512Mi, storage: 1Gi}}"); c != nil {
-		for _, node := range named(r, c, "profiles.compute", "web: {cpu: 0.5, memory: 512Mi, storage: 1Gi}") {
+		for _, node := range stack.Named(r, c, "profiles.compute", "web: {cpu: 0.5, memory: 512Mi, storage: 1Gi}") {
 			s.Compute = append(s.Compute, readCompute(r, node))
 		}
 	}
 	if p := o.Require(r, "placement", "placement: {east: {attributes: {region: us-east}, pricing: {web: 20u}}}"); p != nil {
-		for _, node := range named(r, p, "profiles.placement", "east: {attributes: {region: us-east}, pricing: {web: 20u}}") {
+		for _, node := range stack.Named(r, p, "profiles.placement", "east: {attributes: {region: us-east}, pricing: {web: 20u}}") {
 			s.Placements = append(s.Placements, readPlacement(r, node))
 		}
 	}
@@ -221,7 +150,7 @@ func readPlacement(r *sdl.Reporter, n *doc.Node) stack.Placement {
 		p.Attributes = stack.ReadAttributes(r, attributes)
 	}
 	if pricing := o.Require(r, "pricing", "pricing: {web: 20u}"); pricing != nil {
-		for _, node := range named(r, pricing, "pricing", "web: 20u") {
+		for _, node := range stack.Named(r, pricing, "pricing", "web: 20u") {
 			p.Pricing = append(p.Pricing, stack.Price{
 				Ref: stack.Ref{Name: node.Name(), At: node}, Amount: stack.ReadPrice(r, node), Denom: sdl.Denom,
 			})
@@ -230,9 +159,9 @@ func readPlacement(r *sdl.Reporter, n *doc.Node) stack.Placement {
 	return p
 }
 
-func (l *layout) readDeployment(n *doc.Node, s *stack.Stack) {
-	for _, service := range l.named(n, "deployment", "web: {east: {profile: web, count: 1}}") {
-		for _, place := range named(l.r, service, "the deployment of a service", "east: {profile: web, count: 1}") {
+func (l layout) readDeployment(n *doc.Node, s *stack.Stack) {
+	for _, service := range l.Named(n, "deployment", "web: {east: {profile: web, count: 1}}") {
+		for _, place := range stack.Named(l.r, service, "the deployment of a service", "east: {profile: web, count: 1}") {
 			s.Deployments = append(s.Deployments, readPlace(l.r, service, place))
 		}
 	}

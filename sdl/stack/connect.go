@@ -14,28 +14,51 @@ import (
 func (v *resolver) exposes() {
 	for i := range v.Services {
 		s := &v.Services[i]
-		seen := map[[2]uint32]int{}
+		first := make(map[[2]uint32]int, len(s.Expose))
+		kept := s.Expose[:0]
 		for j := range s.Expose {
-			e := &s.Expose[j]
+			e := s.Expose[j]
 			for _, t := range e.To {
 				v.client(s, t)
 			}
-			if e.As == 0 {
-				continue
-			}
 			door := [2]uint32{e.As, 0}
-			if e.Proto == manifesttypes.PROTO_UDP {
+			if isUDP(&e) {
 				door[1] = 1
 			}
-			if line, twice := seen[door]; twice {
-				v.Report(e.At.Problem("E-PORT-DUPLICATE", "service %q exposes port %d in line %d already", s.Name, e.As, line).
-					WithHint("list all clients of a port under one to"))
+			other, twice := first[door]
+			if !twice || e.As == 0 {
+				first[door] = len(kept)
+				kept = append(kept, e)
 				continue
 			}
-			seen[door] = e.At.Line()
+			if !v.join(s, &kept[other], e) {
+				kept = append(kept, e)
+			}
 		}
+		s.Expose = kept
 	}
 }
+
+// join reports a port that is offered twice. Where the format allows it and the two differ in their clients only, they
+// become one.
+func (v *resolver) join(s *Service, into *Expose, e Expose) bool {
+	d := e.At.Problem("E-PORT-DUPLICATE", "service %q exposes port %d in line %d already", s.Name, e.As, into.At.Line()).
+		WithHint("list all clients of a port under one to")
+	if !v.JoinPorts || into.Port != e.Port || into.Proto != e.Proto {
+		v.Report(d)
+		return false
+	}
+	d.Code = "W-PORT-DUPLICATE"
+	v.Warn(d)
+	into.To = append(into.To, e.To...)
+	into.Accept = append(into.Accept, e.Accept...)
+	if into.HTTP == nil {
+		into.HTTP = e.HTTP
+	}
+	return true
+}
+
+func isUDP(e *Expose) bool { return e.Proto == manifesttypes.PROTO_UDP }
 
 func (v *resolver) client(s *Service, t To) {
 	if t.Service.At == nil {

@@ -21,7 +21,7 @@ func (v *resolver) plan() *sdl.Plan {
 		byGroup[d.Placement.Name] = append(byGroup[d.Placement.Name], d)
 	}
 	slices.Sort(groups)
-	p := &sdl.Plan{}
+	p := &sdl.Plan{Reclaim: v.Reclaim}
 	for _, name := range groups {
 		place := v.placements[name]
 		g, m := v.group(place, byGroup[name])
@@ -60,18 +60,54 @@ func (v *resolver) group(place *Placement, deployments []Deployment) (sdl.Group,
 	m := manifesttypes.Group{
 		Name: place.Name, Services: make([]manifesttypes.Service, 0, len(deployments)), Edges: v.edgesOf(place.Name),
 	}
-	for i, d := range deployments {
-		service := v.service(v.services[d.Service.Name], v.compute[d.Profile.Name], d.Count, uint32(i)+1)
+	units := map[string]int{} // by compute profile, where services share them
+	for _, d := range deployments {
+		compute := v.compute[d.Profile.Name]
+		unit, shared := units[compute.Name]
+		if !shared || !v.SharedUnits {
+			unit = len(g.Resources)
+			units[compute.Name] = unit
+			g.Resources = append(g.Resources, v.resource(compute, place.price(d.Profile.Name)))
+		}
+		service := v.service(v.services[d.Service.Name], compute, d.Count, uint32(unit)+1)
 		m.Services = append(m.Services, service)
-		g.Resources = append(g.Resources, v.resource(service, v.compute[d.Profile.Name], place.price(d.Profile.Name)))
+		v.demand(&g.Resources[unit], service)
 	}
+	for i := range g.Resources {
+		if r := &g.Resources[i]; r.Count > manifest.MaxCount {
+			v.Report(place.At.Key().Problem("E-LIMIT", "services %s of placement %q share a compute profile and have %d instances, at most %d are allowed",
+				r.Service, place.Name, r.Count, manifest.MaxCount).WithHint("give one of them a profile of its own"))
+		}
+	}
+	g.Attributes = require(g.Attributes, v.abilities(deployments))
 	return g, m
+}
+
+// demand adds to a resource what one more service asks for.
+func (v *resolver) demand(r *sdl.Resource, s manifesttypes.Service) {
+	if r.Service != "" {
+		r.Service += "+"
+	}
+	r.Service += s.Name
+	r.Count += s.Count
+	for _, e := range s.Expose {
+		if !manifest.Public(e) {
+			continue
+		}
+		r.Endpoints = append(r.Endpoints, kinds[e.Proto])
+		if name := manifest.LeasedIP(e); name != "" {
+			r.LeasedIPs = append(r.LeasedIPs, v.endpoint[name])
+		}
+	}
+	slices.Sort(r.Endpoints)
+	slices.Sort(r.LeasedIPs)
 }
 
 func (v *resolver) service(s *Service, c *Compute, count, unit uint32) manifesttypes.Service {
 	m := manifesttypes.Service{
 		Name: s.Name, Image: s.Image, Command: s.Command, Args: s.Args, Env: s.Env,
-		Count: count, UnitId: unit, CpuMilli: c.CPUMilli, MemoryBytes: c.MemoryBytes, Volumes: c.Volumes, Gpu: c.GPU,
+		Count: count, UnitId: unit, CpuMilli: c.CPUMilli, MemoryBytes: c.MemoryBytes, Volumes: mounted(c.Volumes, s.Mounts), Gpu: c.GPU,
+		Credentials: s.Credentials, Permissions: s.Permissions, Tee: s.TEE.Name,
 	}
 	for _, a := range c.GPUAttributes {
 		m.GpuAttributes = append(m.GpuAttributes, manifesttypes.Attribute{Key: a.Key, Value: a.Value})
@@ -88,13 +124,13 @@ func (v *resolver) service(s *Service, c *Compute, count, unit uint32) manifestt
 }
 
 func expose(e Expose) manifesttypes.Expose {
-	m := manifesttypes.Expose{Port: e.Port, As: e.As, Proto: e.Proto}
+	m := manifesttypes.Expose{Port: e.Port, As: e.As, Proto: e.Proto, HttpOptions: e.HTTP}
 	for _, h := range e.Accept {
 		m.Accept = append(m.Accept, h.Name)
 	}
 	slices.Sort(m.Accept)
 	for _, t := range e.To {
-		m.To = append(m.To, manifesttypes.To{Service: t.Service.Name, Global: t.Global})
+		m.To = append(m.To, manifesttypes.To{Service: t.Service.Name, Global: t.Global, Ip: t.IP.Name})
 	}
 	// A client that may connect from everywhere may connect from here: of two entries for one service the global one
 	// sorts first and stays.
@@ -111,10 +147,10 @@ func expose(e Expose) manifesttypes.Expose {
 	return m
 }
 
-func (v *resolver) resource(m manifesttypes.Service, c *Compute, price *Price) sdl.Resource {
+// resource is what an instance of a compute profile takes, before it is known how many there are.
+func (v *resolver) resource(c *Compute, price *Price) sdl.Resource {
 	r := sdl.Resource{
-		Service: m.Name, Count: m.Count, CPUMilli: c.CPUMilli, MemoryBytes: c.MemoryBytes,
-		GPU: c.GPU, GPUAttributes: c.GPUAttributes, Price: price.Amount, Denom: price.Denom,
+		CPUMilli: c.CPUMilli, MemoryBytes: c.MemoryBytes, GPU: c.GPU, GPUAttributes: c.GPUAttributes, Price: price.Amount, Denom: price.Denom,
 	}
 	for _, x := range c.Volumes {
 		volume := sdl.Volume{Name: x.Name, Bytes: x.Bytes}
@@ -123,11 +159,5 @@ func (v *resolver) resource(m manifesttypes.Service, c *Compute, price *Price) s
 		}
 		r.Storage = append(r.Storage, volume)
 	}
-	for _, e := range m.Expose {
-		if manifest.Public(e) {
-			r.Endpoints = append(r.Endpoints, kinds[e.Proto])
-		}
-	}
-	slices.Sort(r.Endpoints)
 	return r
 }

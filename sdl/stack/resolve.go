@@ -21,8 +21,13 @@ func Resolve(r *sdl.Reporter, s *Stack) *sdl.Plan {
 	v := newResolver(r, s)
 	v.deployments()
 	v.pricing()
+	v.denoms()
 	v.unused()
 	v.exposes()
+	v.global()
+	v.leased()
+	v.volumes()
+	v.trust()
 	v.hosts()
 	v.dependencies()
 	if r.Failed() {
@@ -40,6 +45,8 @@ type resolver struct {
 	placements map[string]*Placement
 	// where lists the placements of each service, sorted.
 	where map[string][]string
+	// endpoint numbers the leased addresses by name.
+	endpoint map[string]uint32
 
 	serviceNames, computeNames, placementNames []string
 }
@@ -167,6 +174,28 @@ func (v *resolver) pricing() {
 			}
 			v.Report(price.At.Key().Problem("E-UNKNOWN-PROFILE", "there is no compute profile %s", price.At.Key().Show()).
 				WithAllowed(list(v.computeNames)).WithHint("prices are given for compute profiles, not for services"))
+		}
+	}
+}
+
+// denoms checks that all that is deployed is priced in one denomination: a deployment has one deposit.
+func (v *resolver) denoms() {
+	var first *Price
+	for _, d := range v.Deployments {
+		place := v.placements[d.Placement.Name]
+		if place == nil {
+			continue
+		}
+		price := place.price(d.Profile.Name)
+		if price == nil || price.Denom == "" {
+			continue
+		}
+		if first == nil {
+			first = price
+		}
+		if price.Denom != first.Denom {
+			v.Report(price.At.Key().Problem("E-DENOM", "the price is in %q, that in line %d in %q", price.Denom, first.At.Line(), first.Denom).
+				WithHint("price everything in one denomination"))
 		}
 	}
 }

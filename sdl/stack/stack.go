@@ -17,6 +17,16 @@ type Stack struct {
 	Compute     []Compute
 	Placements  []Placement
 	Deployments []Deployment
+	// Endpoints are the leased addresses that exposed ports may use.
+	Endpoints []Ref
+	// Reclaim is the notice that a provider must give before it takes a lease back, in whole seconds; 0 asks for none.
+	Reclaim uint32
+	// SharedUnits makes services of one placement and compute profile share a resource unit.
+	SharedUnits bool
+	// JoinPorts reads a port that is exposed twice in the same way as one, with the clients of both.
+	JoinPorts bool
+	// NeedsGlobal refuses a document that nobody outside can reach.
+	NeedsGlobal bool
 }
 
 // Ref is a name with the place that names it.
@@ -34,6 +44,21 @@ type Service struct {
 	Env       []manifesttypes.EnvVar
 	DependsOn []Ref
 	Expose    []Expose
+	// Mounts are where the volumes of the service's compute profile appear; each names its volume.
+	Mounts []Mount
+	// Credentials open the registry of the image; nil where it is open to all.
+	Credentials *manifesttypes.Credentials
+	// Permissions are what the service may read of its own deployment: logs, events, deployment.
+	Permissions []string
+	// TEE is the kind of trusted execution that the service asks for: empty, cpu or cpu-gpu.
+	TEE Ref
+}
+
+// Mount is a volume in the file system of a service.
+type Mount struct {
+	Ref
+	Path     string
+	ReadOnly bool
 }
 
 // Expose is a port of a service.
@@ -44,12 +69,16 @@ type Expose struct {
 	Proto  manifesttypes.Proto
 	Accept []Ref
 	To     []To
+	// HTTP are the settings of the route; nil for the provider's own.
+	HTTP *manifesttypes.HTTPOptions
 }
 
 // To is a client of an exposed port: with a service, its instances; without, anyone.
 type To struct {
 	Service Ref
 	Global  bool
+	// IP names the leased address at which the port is reached.
+	IP Ref
 }
 
 // Compute is a named compute profile.
@@ -60,6 +89,8 @@ type Compute struct {
 	Volumes       []manifesttypes.Volume
 	GPU           uint32
 	GPUAttributes []sdl.Attribute
+	// Arch is the processor's architecture; empty for any.
+	Arch string
 }
 
 // Placement is a named placement profile.

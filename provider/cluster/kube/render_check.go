@@ -74,8 +74,33 @@ func checkService(p *problems, field string, sv manifesttypes.Service, s setting
 	checkEnv(p, field, sv.Env)
 	checkVolumes(p, field, sv.Volumes)
 	checkExpose(p, field, sv.Expose, s)
+	checkAbilities(p, field, sv)
 	if s.Routes == "" && slices.ContainsFunc(sv.Expose, routed) {
 		p.add(field+".expose", "this cluster has neither a Gateway nor an ingress controller for http from outside")
+	}
+}
+
+// checkAbilities refuses what this driver cannot do. The plan of such a document requires attributes that its operator
+// would not have claimed; what comes all the same must not be run as if it asked for less.
+func checkAbilities(p *problems, field string, sv manifesttypes.Service) {
+	if sv.Credentials != nil {
+		p.add(field+".credentials", "this provider pulls no images of private registries")
+	}
+	if len(sv.Permissions) > 0 {
+		p.add(field+".permissions", "this provider lets no service read its deployment")
+	}
+	if sv.Tee != "" {
+		p.add(field+".tee", "this provider has no trusted execution")
+	}
+	for i, e := range sv.Expose {
+		if e.HttpOptions != nil {
+			p.add(fmt.Sprintf("%s.expose[%d].http_options", field, i), "this provider sets no options of routes")
+		}
+		for j, t := range e.To {
+			if t.Ip != "" {
+				p.add(fmt.Sprintf("%s.expose[%d].to[%d].ip", field, i, j), "this provider leases no addresses")
+			}
+		}
 	}
 }
 

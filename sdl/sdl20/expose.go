@@ -1,0 +1,189 @@
+package sdl20
+
+import (
+	"slices"
+	"strings"
+
+	"berth.dev/berth/manifest"
+	manifesttypes "berth.dev/berth/manifest/types"
+	"berth.dev/berth/sdl"
+	"berth.dev/berth/sdl/doc"
+	"berth.dev/berth/sdl/stack"
+	"berth.dev/berth/sdl/suggest"
+)
+
+// httpPort is the port that clients use for which tcp from outside is routed by host.
+const httpPort = 80
+
+func readExpose(r *sdl.Reporter, n *doc.Node) stack.Expose {
+	e := stack.Expose{At: n, Proto: manifesttypes.PROTO_TCP}
+	o, ok := n.Object(r, exposeShape)
+	if !ok {
+		return e
+	}
+	if port := o.Require(r, "port", "port: 80"); port != nil {
+		e.Port = stack.ReadPort(r, port, "port")
+	}
+	e.As = e.Port
+	if as := o.Get("as"); as != nil {
+		e.As = stack.ReadPort(r, as, "as")
+	}
+	if proto := o.Get("proto"); proto != nil {
+		e.Proto = readProto(r, proto)
+	}
+	if options := o.Get("http_options"); options != nil {
+		e.HTTP = readHTTP(r, options)
+	}
+	if to := o.Get("to"); to != nil {
+		entries, _ := to.Entries(r, "to")
+		for _, t := range entries {
+			if client, ok := readTo(r, t, &e); ok {
+				e.To = append(e.To, client)
+			}
+		}
+	}
+	if len(e.To) == 0 && !o.Has("to") {
+		r.Warn(n.Problem("W-NO-CLIENT", "nobody can connect to port %d: it has no to", e.Port).
+			WithHint("add to: [{service: NAME}] or to: [{global: true}]"))
+	}
+	public := slices.ContainsFunc(e.To, func(t stack.To) bool { return t.Global && t.Service.At == nil })
+	if public && e.Proto == manifesttypes.PROTO_TCP && e.As == httpPort {
+		e.Proto = manifesttypes.PROTO_HTTP
+	}
+	if accept := o.Get("accept"); accept != nil {
+		entries, _ := accept.Entries(r, "accept")
+		for _, h := range entries {
+			if host := stack.ReadHost(r, h); host != "" {
+				e.Accept = append(e.Accept, stack.Ref{Name: host, At: h})
+			}
+		}
+		ignored(r, accept, &e, public)
+	}
+	if e.HTTP != nil && e.Proto != manifesttypes.PROTO_HTTP {
+		e.HTTP = nil
+		r.Warn(n.Problem("W-HTTP-IGNORED", "http_options have no effect: the port is not routed by host").
+			WithHint("ports are when they are tcp, global, and as 80"))
+	}
+	return e
+}
+
+// ignored warns of hosts on a port that is not routed by host, and drops them.
+func ignored(r *sdl.Reporter, accept *doc.Node, e *stack.Expose, public bool) {
+	if e.Proto == manifesttypes.PROTO_HTTP {
+		return
+	}
+	e.Accept = nil
+	d := accept.Key().Problem("W-ACCEPT-IGNORED", "accept has no effect: the port is not routed by host")
+	if public {
+		d = d.WithHint("ports are when they are tcp, global, and as 80")
+	} else {
+		d = d.WithHint("add to: [{global: true}]")
+	}
+	r.Warn(d)
+}
+
+func readProto(r *sdl.Reporter, n *doc.Node) manifesttypes.Proto {
+	text, ok := n.Scalar(r, "proto")
+	if !ok {
+		return manifesttypes.PROTO_TCP
+	}
+	switch strings.ToLower(text) {
+	case "tcp":
+		return manifesttypes.PROTO_TCP
+	case "udp":
+		return manifesttypes.PROTO_UDP
+	}
+	d := n.Problem("E-PROTO", "%s is not a protocol", n.Show()).WithAllowed("tcp, udp")
+	if strings.HasPrefix(strings.ToLower(text), "http") {
+		d = d.WithSuggestion("tcp").WithHint("a global tcp port that clients see as 80 is routed by host")
+	} else {
+		d = d.WithSuggestion(suggest.Nearest(strings.ToLower(text), []string{"tcp", "udp"}))
+	}
+	r.Report(d)
+	return manifesttypes.PROTO_TCP
+}
+
+// readTo reads a client of a port. Without a service, it is anyone, but only if global says so.
+func readTo(r *sdl.Reporter, n *doc.Node, e *stack.Expose) (stack.To, bool) {
+	var t stack.To
+	o, ok := n.Object(r, toShape)
+	if !ok {
+		return t, false
+	}
+	if global := o.Get("global"); global != nil {
+		if t.Global, ok = global.Bool(r, "global"); !ok {
+			return t, false
+		}
+	}
+	if service := o.Get("service"); service != nil {
+		name, ok := service.Scalar(r, "service")
+		if !ok {
+			return t, false
+		}
+		t.Service = stack.Ref{Name: name, At: service}
+	}
+	if options := o.Get("http_options"); options != nil {
+		e.HTTP = readHTTP(r, options)
+	}
+	if ip := o.Get("ip"); ip != nil {
+		name, ok := ip.Scalar(r, "ip")
+		if !ok {
+			return t, false
+		}
+		t.IP = stack.Ref{Name: name, At: ip}
+		if !t.Global {
+			r.Report(ip.Problem("E-TO", "an ip needs global: true").WithHint("add global: true"))
+			return t, false
+		}
+	}
+	if !t.Global && t.Service.At == nil {
+		r.Report(n.Problem("E-TO", "if global is false, a service must be given").
+			WithAllowed("service: NAME, global: true, or both"))
+		return t, false
+	}
+	return t, true
+}
+
+var nextCases = []string{"error", "timeout", "403", "404", "429", "500", "502", "503", "504", "off"}
+
+func readHTTP(r *sdl.Reporter, n *doc.Node) *manifesttypes.HTTPOptions {
+	o, ok := n.Object(r, httpShape)
+	if !ok {
+		return nil
+	}
+	h := &manifesttypes.HTTPOptions{}
+	for _, field := range []struct {
+		key  string
+		into *uint32
+		most uint64
+	}{
+		{"max_body_size", &h.MaxBodyBytes, manifest.MaxBodyBytes}, {"read_timeout", &h.ReadTimeoutMs, manifest.MaxRouteTimeoutMs},
+		{"send_timeout", &h.SendTimeoutMs, manifest.MaxRouteTimeoutMs}, {"next_tries", &h.NextTries, manifest.MaxNextTries},
+		{"next_timeout", &h.NextTimeoutMs, manifest.MaxRouteTimeoutMs}, {"proxy_buffer_size", &h.ProxyBufferBytes, manifest.MaxProxyBufferBytes},
+	} {
+		if value := o.Get(field.key); value != nil {
+			v, _ := value.Uint(r, "E-HTTP", field.key, 0, field.most)
+			*field.into = uint32(v)
+		}
+	}
+	if cases := o.Get("next_cases"); cases != nil {
+		h.NextCases = readNextCases(r, cases)
+	}
+	return h
+}
+
+func readNextCases(r *sdl.Reporter, n *doc.Node) []string {
+	entries, _ := n.Entries(r, "next_cases")
+	var out []string
+	for _, e := range entries {
+		if c, ok := oneOf(r, e, "E-HTTP", "a case", nextCases...); ok {
+			out = append(out, c)
+		}
+	}
+	slices.Sort(out)
+	out = slices.Compact(out)
+	if len(out) > 1 && slices.Contains(out, "off") {
+		r.Report(n.Problem("E-HTTP", "off stands alone: it turns the other cases off").WithAllowed("[off], or a list without off"))
+	}
+	return out
+}

@@ -1,0 +1,145 @@
+// Package sdl20 reads documents of the Stack Definition Language, versions 2.0 and 2.1. The two differ in one thing:
+// in 2.1 the services of a placement that use one compute profile share its resource unit. The package only parses and
+// diagnoses; what the parts of a document mean together is the business of package stack.
+package sdl20
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"time"
+
+	"berth.dev/berth/sdl"
+	"berth.dev/berth/sdl/doc"
+	"berth.dev/berth/sdl/stack"
+)
+
+// Versions are what documents of these versions say as their version.
+var Versions = []string{"2.0", "2.1"}
+
+// Read reads a document of a version, which was checked by the caller, and reports everything that is wrong with its
+// form. What could be read is returned even so, that its meaning may be checked too. It is nil if the document is no
+// mapping.
+func Read(r *sdl.Reporter, root *doc.Node, version string) *stack.Stack {
+	top, ok := root.Object(r, documentShape)
+	if !ok {
+		return nil
+	}
+	if n := top.Get("include"); n != nil {
+		r.Report(n.Key().Problem("E-INCLUDE", "include is not supported: a document stands for itself").
+			WithHint("copy what the other files hold into this one"))
+	}
+	s := &stack.Stack{SharedUnits: version == "2.1", NeedsGlobal: true, JoinPorts: true}
+	l := reader{stack.NewLayout(r, top), r}
+	services := l.Section("services", "services: {web: {image: nginx}}")
+	profiles := l.Section("profiles", "profiles: {compute: ..., placement: ...}")
+	deployment := l.Section("deployment", "deployment: {web: {east: {profile: web, count: 1}}}")
+	if n := top.Get("endpoints"); n != nil {
+		s.Endpoints = readEndpoints(r, n)
+	}
+	if n := top.Get("reclamation"); n != nil {
+		s.Reclaim = readReclamation(r, n)
+	}
+	if services != nil {
+		for _, node := range l.Named(services, "services", "web: {image: nginx}") {
+			s.Services = append(s.Services, readService(r, node))
+		}
+	}
+	if profiles != nil {
+		l.readProfiles(profiles, s)
+	}
+	if deployment != nil {
+		l.readDeployment(deployment, s)
+	}
+	return s
+}
+
+// reader is a document being read.
+type reader struct {
+	*stack.Layout
+	r *sdl.Reporter
+}
+
+// endpointName is what may name a leased address.
+var endpointName = regexp.MustCompile(`^[a-z][a-z0-9_-]{1,62}$`)
+
+func readEndpoints(r *sdl.Reporter, n *doc.Node) []stack.Ref {
+	nodes, _ := n.Named(r, "endpoints")
+	var out []stack.Ref
+	for _, node := range nodes {
+		if !endpointName.MatchString(node.Name()) {
+			r.Report(node.Key().Problem("E-NAME", "%s cannot name an endpoint", node.Key().Show()).
+				WithAllowed("2 to 63 of a-z, 0-9, - and _, starting with a letter"))
+		}
+		out = append(out, stack.Ref{Name: node.Name(), At: node})
+		o, ok := node.Object(r, endpointShape)
+		if !ok {
+			continue
+		}
+		kind := o.Require(r, "kind", "kind: ip")
+		if kind == nil {
+			continue
+		}
+		if text, ok := kind.Scalar(r, "kind"); ok && text != "ip" {
+			r.Report(kind.Problem("E-ENDPOINT", "%s is not a kind of endpoint", kind.Show()).WithAllowed("ip").WithSuggestion("ip"))
+		}
+	}
+	return out
+}
+
+// maxReclaim is the longest notice that a document may ask for.
+const maxReclaim = 30 * 24 * time.Hour
+
+// readReclamation reads the shortest notice of a provider, in whole seconds.
+func readReclamation(r *sdl.Reporter, n *doc.Node) uint32 {
+	o, ok := n.Object(r, reclamationShape)
+	if !ok {
+		return 0
+	}
+	window := o.Require(r, "min_window", "min_window: 1h")
+	if window == nil {
+		return 0
+	}
+	text, ok := window.Scalar(r, "min_window")
+	if !ok {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Second || d > maxReclaim || d%time.Second != 0 {
+		r.Report(window.Problem("E-RECLAMATION", "%s is not a notice", window.Show()).
+			WithAllowed("whole seconds from 1s to 720h, written as 30s, 90m, 1h or 1h30m"))
+		return 0
+	}
+	return uint32(d / time.Second)
+}
+
+func (l reader) readDeployment(n *doc.Node, s *stack.Stack) {
+	for _, service := range l.Named(n, "deployment", "web: {east: {profile: web, count: 1}}") {
+		for _, place := range stack.Named(l.r, service, "the deployment of a service", "east: {profile: web, count: 1}") {
+			s.Deployments = append(s.Deployments, readPlace(l.r, service, place))
+		}
+	}
+	slices.SortStableFunc(s.Deployments, func(a, b stack.Deployment) int {
+		return cmp.Or(cmp.Compare(a.Service.Name, b.Service.Name), cmp.Compare(a.Placement.Name, b.Placement.Name))
+	})
+}
+
+func readPlace(r *sdl.Reporter, service, place *doc.Node) stack.Deployment {
+	d := stack.Deployment{
+		Service:   stack.Ref{Name: service.Name(), At: service},
+		Placement: stack.Ref{Name: place.Name(), At: place},
+	}
+	o, ok := place.Object(r, deploymentShape)
+	if !ok {
+		return d
+	}
+	if profile := o.Require(r, "profile", "profile: web"); profile != nil {
+		if name, ok := profile.Scalar(r, "profile"); ok {
+			d.Profile = stack.Ref{Name: name, At: profile}
+		}
+	}
+	if count := o.Require(r, "count", "count: 1"); count != nil {
+		d.Count = stack.ReadCount(r, count)
+	}
+	return d
+}

@@ -1,0 +1,104 @@
+package sdl20
+
+import "berth.dev/berth/sdl/doc"
+
+// elsewhere says where each key belongs, for keys that stand at the wrong depth.
+var elsewhere = map[string]string{
+	"version": "the top level", "services": "the top level", "profiles": "the top level", "deployment": "the top level",
+	"endpoints": "the top level", "reclamation": "the top level",
+	"compute": "profiles", "placement": "profiles",
+	"image": "services.NAME", "command": "services.NAME", "args": "services.NAME", "env": "services.NAME", "expose": "services.NAME",
+	"params": "services.NAME", "credentials": "services.NAME", "dependencies": "services.NAME",
+	"permissions": "services.NAME.params", "tee": "services.NAME.params",
+	"port": "services.NAME.expose[]", "as": "services.NAME.expose[]", "accept": "services.NAME.expose[]",
+	"proto": "services.NAME.expose[]", "to": "services.NAME.expose[]", "http_options": "services.NAME.expose[]",
+	"service": "services.NAME.expose[].to[]", "global": "services.NAME.expose[].to[]", "ip": "services.NAME.expose[].to[]",
+	"mount": "services.NAME.params.storage.VOLUME", "readOnly": "services.NAME.params.storage.VOLUME",
+	"resources": "profiles.compute.NAME",
+	"cpu":       "profiles.compute.NAME.resources", "memory": "profiles.compute.NAME.resources",
+	"storage": "profiles.compute.NAME.resources", "gpu": "profiles.compute.NAME.resources",
+	"pricing": "profiles.placement.NAME", "signedBy": "profiles.placement.NAME",
+	"allOf": "profiles.placement.NAME.signedBy", "anyOf": "profiles.placement.NAME.signedBy",
+	"denom": "profiles.placement.NAME.pricing.PROFILE", "amount": "profiles.placement.NAME.pricing.PROFILE",
+	"profile": "deployment.SERVICE.PLACEMENT", "count": "deployment.SERVICE.PLACEMENT",
+}
+
+// shape is a mapping in which unknown keys mean nothing: documents in use carry many, which other tools ignore.
+func shape(what string, keys []string, meant, advice map[string]string) doc.Shape {
+	return doc.Shape{What: what, Keys: keys, Meant: meant, Elsewhere: elsewhere, Advice: advice, Lenient: true}
+}
+
+// strict is a mapping in which an unknown key is an error: it would change what is asked for.
+func strict(what string, keys []string, meant, advice map[string]string) doc.Shape {
+	s := shape(what, keys, meant, advice)
+	s.Lenient = false
+	return s
+}
+
+var (
+	documentShape = strict("the document", []string{"version", "include", "endpoints", "reclamation", "services", "profiles", "deployment"},
+		map[string]string{"deploy": "deployment", "deployments": "deployment"}, nil)
+
+	serviceShape = shape("a service", []string{"image", "command", "args", "env", "expose", "dependencies", "params", "credentials"},
+		map[string]string{"depends_on": "dependencies", "depends-on": "dependencies", "dependsOn": "dependencies",
+			"environment": "env", "ports": "expose", "arguments": "args", "cmd": "command", "entrypoint": "command"},
+		map[string]string{"volumes": "storage is part of the compute profile; say where it is mounted under params.storage",
+			"count": "count belongs under deployment.SERVICE.PLACEMENT"})
+
+	dependencyShape = shape("a dependency", []string{"service"}, nil, nil)
+
+	exposeShape = shape("an exposed port", []string{"port", "as", "accept", "proto", "to", "http_options"},
+		map[string]string{"protocol": "proto", "hosts": "accept", "host": "accept", "targetPort": "port"}, nil)
+
+	toShape = shape("a client", []string{"service", "global", "ip", "http_options"}, nil, nil)
+
+	httpShape = strict("http_options", []string{"max_body_size", "read_timeout", "send_timeout", "next_tries", "next_timeout",
+		"next_cases", "proxy_buffer_size"}, nil, nil)
+
+	paramsShape = strict("params", []string{"storage", "permissions", "tee"}, nil, nil)
+
+	mountShape = strict("a mount", []string{"mount", "readOnly"}, map[string]string{"readonly": "readOnly", "path": "mount"}, nil)
+
+	permissionsShape = strict("permissions", []string{"read"}, nil, nil)
+
+	credentialsShape = strict("credentials", []string{"host", "email", "username", "password"},
+		map[string]string{"user": "username", "server": "host", "registry": "host"}, nil)
+
+	profilesShape = shape("profiles", []string{"compute", "placement"}, map[string]string{"placements": "placement"}, nil)
+
+	computeShape = shape("a compute profile", []string{"resources"}, nil, nil)
+
+	resourcesShape = strict("resources", []string{"cpu", "memory", "storage", "gpu"},
+		map[string]string{"cpus": "cpu", "mem": "memory", "ram": "memory", "disk": "storage", "gpus": "gpu"}, nil)
+
+	cpuShape = strict("cpu", []string{"units", "attributes"}, map[string]string{"size": "units"}, nil)
+
+	cpuAttributesShape = strict("cpu.attributes", []string{"arch"}, nil, nil)
+
+	memoryShape = strict("memory", []string{"size"}, map[string]string{"units": "size"}, nil)
+
+	volumeShape = strict("a volume", []string{"name", "size", "attributes"}, map[string]string{"units": "size"},
+		map[string]string{"mount": "a volume is mounted under services.NAME.params.storage.VOLUME"})
+
+	volumeAttributesShape = strict("the attributes of a volume", []string{"persistent", "class"}, nil, nil)
+
+	gpuShape = strict("gpu", []string{"units", "attributes"}, map[string]string{"count": "units"}, nil)
+
+	gpuAttributesShape = strict("gpu.attributes", []string{"vendor"}, nil, nil)
+
+	gpuModelShape = strict("a gpu", []string{"model", "ram", "interface"}, map[string]string{"memory": "ram", "vram": "ram"}, nil)
+
+	placementShape = shape("a placement profile", []string{"attributes", "signedBy", "pricing"},
+		map[string]string{"prices": "pricing", "price": "pricing", "signed_by": "signedBy"}, nil)
+
+	signedByShape = strict("signedBy", []string{"allOf", "anyOf"}, map[string]string{"all_of": "allOf", "any_of": "anyOf"}, nil)
+
+	priceShape = strict("a price", []string{"denom", "amount"}, nil, nil)
+
+	deploymentShape = shape("a deployment", []string{"profile", "count"},
+		map[string]string{"replicas": "count", "quantity": "count", "instances": "count"}, nil)
+
+	endpointShape = strict("an endpoint", []string{"kind"}, nil, nil)
+
+	reclamationShape = strict("reclamation", []string{"min_window"}, nil, nil)
+)
