@@ -30,7 +30,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-var errTooSmall = errors.New("too small")
+// errTooSmall is the answer to a small deposit.
+var errTooSmall = escrowtypes.ErrInvalidDeposit.Wrap("too small")
 
 // accounts is an escrow that remembers which accounts are open, and what is left of them to prune.
 type accounts struct {
@@ -201,4 +202,11 @@ func second[T any](_ T, err error) error { return err }
 // sources draws from a granter, then from the owner's balance.
 func sources(granter string) []escrowtypes.DepositSource {
 	return []escrowtypes.DepositSource{{Kind: escrowtypes.SOURCE_GRANT, Granter: granter}, {Kind: escrowtypes.SOURCE_BALANCE}}
+}
+
+// export is the state as text.
+func (f *fixture) export(t require.TestingT) string {
+	gs, err := f.k.ExportGenesis(f.ctx)
+	require.NoError(t, err)
+	return gs.String()
 }

@@ -59,7 +59,7 @@ func (g GroupSpec) Validate(denom string, maxUnitPrice math.Int) error {
 			return errorsmod.Wrapf(err, "unit %d", u.Id)
 		}
 	}
-	return nil
+	return validateTotals(g.Units)
 }
 
 // Price is what the group may cost per block: the sum of unit price x count. The group must be valid.
@@ -195,7 +195,7 @@ func ValidateDecCoin(c sdk.DecCoin) error {
 	if c.Amount.IsNil() {
 		return fmt.Errorf("a price has no amount")
 	}
-	if err := sdk.ValidateDenom(c.Denom); err != nil {
+	if err := validateDenom(c.Denom); err != nil {
 		return errorsmod.Wrap(err, "price")
 	}
 	if !c.Amount.IsPositive() {
@@ -209,13 +209,21 @@ func ValidateCoin(c sdk.Coin) error {
 	if c.Amount.IsNil() {
 		return fmt.Errorf("an amount is missing")
 	}
-	if err := sdk.ValidateDenom(c.Denom); err != nil {
+	if err := validateDenom(c.Denom); err != nil {
 		return err
 	}
 	if !c.Amount.IsPositive() {
 		return fmt.Errorf("%s is not positive", c)
 	}
 	return nil
+}
+
+// validateDenom keeps the error short, whatever was given.
+func validateDenom(denom string) error {
+	if len(denom) > 128 {
+		return fmt.Errorf("a denom of %d bytes, at most 128 are allowed", len(denom))
+	}
+	return sdk.ValidateDenom(denom)
 }
 
 // Normal is the auction with its defaults filled in: no mode means that the tenant picks.
