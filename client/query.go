@@ -28,7 +28,8 @@ type queryConn struct {
 // Invoke asks the node. An answer "not found" has gRPC code NotFound; a node that cannot be reached has Unavailable,
 // so that the two are never confused.
 //
-// The height that the answer is of comes as the header x-cosmos-block-height, for callers that give grpc.Header.
+// The height that the answer is of, also an answer "not found", comes as the header x-cosmos-block-height, for callers that
+// give grpc.Header.
 func (q queryConn) Invoke(ctx context.Context, method string, req, reply any, opts ...grpc.CallOption) error {
 	in, ok := req.(proto.Message)
 	if !ok {
@@ -49,10 +50,10 @@ func (q queryConn) Invoke(ctx context.Context, method string, req, reply any, op
 		}
 		return status.Errorf(codes.Unavailable, "query %s: reach the node: %v", method, err)
 	}
+	tellHeight(opts, res.Response.Height)
 	if r := res.Response; r.Code != 0 {
 		return status.Error(queryCode(r.Codespace, r.Code), r.Log)
 	}
-	tellHeight(opts, res.Response.Height)
 	if err := proto.Unmarshal(res.Response.Value, out); err != nil {
 		return status.Errorf(codes.Internal, "query %s: decode: %v", method, err)
 	}

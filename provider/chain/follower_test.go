@@ -43,6 +43,8 @@ type fakeNode struct {
 	orders      []markettypes.Order
 	leases      map[markettypes.LeaseID]markettypes.Lease
 	deployments map[deploymenttypes.DeploymentID]deploymenttypes.DeploymentState
+	floor       uint64
+	lag         int64 // how much older the answers about deployments are
 }
 
 func (n *fakeNode) committed() int64 {
@@ -73,12 +75,18 @@ func (n *fakeNode) Invoke(_ context.Context, _ string, req, reply any, opts ...g
 	if n.err != nil {
 		return status.Error(codes.Unavailable, n.err.Error())
 	}
+	at := n.committed()
+	if _, ok := req.(*deploymenttypes.QueryDeploymentRequest); ok {
+		at -= n.lag
+	}
 	for _, o := range opts {
 		if h, ok := o.(grpc.HeaderCallOption); ok {
-			*h.HeaderAddr = metadata.Pairs(grpctypes.GRPCBlockHeightHeader, strconv.FormatInt(n.committed(), 10))
+			*h.HeaderAddr = metadata.Pairs(grpctypes.GRPCBlockHeightHeader, strconv.FormatInt(at, 10))
 		}
 	}
 	switch q := req.(type) {
+	case *deploymenttypes.QueryPruneFloorRequest:
+		reply.(*deploymenttypes.QueryPruneFloorResponse).Dseq = n.floor
 	case *markettypes.QueryLeaseRequest:
 		l, ok := n.leases[q.Id]
 		if !ok {
@@ -339,6 +347,15 @@ func TestLeasePresence(t *testing.T) {
 			n.deployments[id.DeploymentID()] = deploymenttypes.DEPLOYMENT_STATE_CLOSED
 			n.height = 4
 		}, Unknown, "older height"},
+		"pruned":                               {func(n *fakeNode) { n.floor = id.Dseq }, Absent, ""},
+		"pruned, and others after it":          {func(n *fakeNode) { n.floor = id.Dseq + 9 }, Absent, ""},
+		"above the floor":                      {func(n *fakeNode) { n.floor = id.Dseq - 1 }, Unknown, ""},
+		"pruned, from an older height":         {func(n *fakeNode) { n.floor = id.Dseq; n.height = 4 }, Unknown, "older height"},
+		"missing to a node behind the floor's": {func(n *fakeNode) { n.floor = id.Dseq; n.height = 9; n.lag = 1 }, Unknown, "older height"},
+		"below the floor but active": {func(n *fakeNode) {
+			n.floor = id.Dseq + 9
+			n.deployments[id.DeploymentID()] = deploymenttypes.DEPLOYMENT_STATE_ACTIVE
+		}, Unknown, ""},
 		"a state from the future": {func(n *fakeNode) { l := lease(1, us); l.State = 9; n.leases[id] = l }, Unknown, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

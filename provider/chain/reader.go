@@ -85,8 +85,8 @@ func (a *answer) notBelow(height int64) error {
 }
 
 // LeasePresence says whether a lease lives, from a height not below notBelow. It is Absent only when the chain holds
-// the lease and it is closed, or when the chain holds its deployment and that is closed (PINV-3). "Not found" alone
-// proves nothing: it is Unknown, with a nil error.
+// the lease and it is closed, when the chain holds its deployment and that is closed, or when the chain has pruned the
+// deployment for good (PINV-3). "Not found" alone proves nothing: it is Unknown, with a nil error.
 func (r *Reader) LeasePresence(ctx context.Context, id markettypes.LeaseID, notBelow int64) (Presence, error) {
 	var a answer
 	res, err := markettypes.NewQueryClient(r.conn).Lease(ctx, &markettypes.QueryLeaseRequest{Id: id}, a.option())
@@ -109,15 +109,33 @@ func (r *Reader) LeasePresence(ctx context.Context, id markettypes.LeaseID, notB
 	}
 }
 
+// deploymentPresence says whether a deployment is known to be closed. One that is not found is, if its dseq is at or
+// below its owner's prune floor: it was pruned, and its number never comes back.
+//
+// The floor is read first, and "not found" counts only from that height on. In the other order a node that lags could
+// miss a deployment that was created since, and a floor that rose later, by one with a higher dseq, would seem to prove
+// the living one gone.
 func (r *Reader) deploymentPresence(ctx context.Context, id deploymenttypes.DeploymentID, notBelow int64) (Presence, error) {
-	d, err := r.Deployment(ctx, id, notBelow)
-	if client.IsNotFound(err) {
-		return Unknown, nil
+	var floorAt, foundAt answer
+	q := deploymenttypes.NewQueryClient(r.conn)
+	floor, err := q.PruneFloor(ctx, &deploymenttypes.QueryPruneFloorRequest{Owner: id.Owner}, floorAt.option())
+	if err == nil {
+		err = floorAt.notBelow(notBelow)
 	}
 	if err != nil {
-		return Unknown, err
+		return Unknown, fmt.Errorf("read the prune floor of %s: %w", id.Owner, err)
 	}
-	if d.Deployment.State == deploymenttypes.DEPLOYMENT_STATE_CLOSED {
+	d, err := q.Deployment(ctx, &deploymenttypes.QueryDeploymentRequest{Owner: id.Owner, Dseq: id.Dseq}, foundAt.option())
+	missing := client.IsNotFound(err)
+	if err == nil || missing {
+		err = foundAt.notBelow(floorAt.height())
+	}
+	switch {
+	case err != nil:
+		return Unknown, fmt.Errorf("read deployment %s: %w", id, err)
+	case missing && id.Dseq <= floor.Dseq:
+		return Absent, nil
+	case !missing && d.Deployment.State == deploymenttypes.DEPLOYMENT_STATE_CLOSED:
 		return Absent, nil
 	}
 	return Unknown, nil
