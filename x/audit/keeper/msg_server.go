@@ -6,6 +6,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"berth.dev/berth/internal/typedevent"
 	"berth.dev/berth/x/audit/types"
 	providertypes "berth.dev/berth/x/provider/types"
 )
@@ -71,5 +72,5 @@ func (m msgServer) RevokeAttributes(ctx context.Context, msg *types.MsgRevokeAtt
 		return nil, err
 	}
 	ev := &types.EventAttributesRevoked{Provider: r.Provider, Auditor: r.Auditor, Record: r}
-	return &types.MsgRevokeAttributesResponse{}, sdkCtx.EventManager().EmitTypedEvent(ev)
+	return &types.MsgRevokeAttributesResponse{}, typedevent.Emit(ctx, ev)
 }

@@ -7,8 +7,8 @@ import (
 
 	"github.com/cosmos/gogoproto/proto"
 
-	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"berth.dev/berth/internal/typedevent"
 	"berth.dev/berth/x/deployment/types"
 )
 
@@ -58,7 +58,7 @@ func (k *Keeper) moveGroup(ctx context.Context, g types.Group, to types.GroupSta
 	if err := k.setGroup(ctx, g); err != nil {
 		return err
 	}
-	err := sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(groupEvent(g))
+	err := typedevent.Emit(ctx, groupEvent(g))
 	return errorsmod.Wrapf(err, "tell of group %s", g.Id)
 }
 

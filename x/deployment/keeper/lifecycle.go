@@ -7,6 +7,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"berth.dev/berth/internal/typedevent"
 	"berth.dev/berth/x/deployment/types"
 )
 
@@ -40,7 +41,7 @@ func (k *Keeper) create(ctx context.Context, msg *types.MsgCreateDeployment) err
 			return err
 		}
 	}
-	if err := sdkCtx.EventManager().EmitTypedEvent(createdEvent(d, groups)); err != nil {
+	if err := typedevent.Emit(ctx, createdEvent(d, groups)); err != nil {
 		return errorsmod.Wrapf(err, "emit the creation of %s", d.Id)
 	}
 	if k.hooks == nil {
@@ -92,7 +93,7 @@ func (k *Keeper) close(ctx context.Context, d types.Deployment, cause types.Clos
 	if err := k.queuePrune(ctx, d); err != nil {
 		return err
 	}
-	return sdkCtx.EventManager().EmitTypedEvent(&types.EventDeploymentClosed{Owner: d.Id.Owner, Dseq: d.Id.Dseq, Deployment: d})
+	return typedevent.Emit(ctx, &types.EventDeploymentClosed{Owner: d.Id.Owner, Dseq: d.Id.Dseq, Deployment: d})
 }
 
 // active returns a deployment that is not closed.

@@ -8,6 +8,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"berth.dev/berth/internal/typedevent"
 	"berth.dev/berth/x/deployment/types"
 )
 
@@ -58,7 +59,7 @@ func (m msgServer) UpdateDeployment(ctx context.Context, msg *types.MsgUpdateDep
 		return nil, err
 	}
 	ev := &types.EventDeploymentUpdated{Owner: d.Id.Owner, Dseq: d.Id.Dseq, Deployment: d}
-	return &types.MsgUpdateDeploymentResponse{}, sdkCtx.EventManager().EmitTypedEvent(ev)
+	return &types.MsgUpdateDeploymentResponse{}, typedevent.Emit(ctx, ev)
 }
 
 // CloseDeployment ends an active deployment and refunds what its escrow account still holds.

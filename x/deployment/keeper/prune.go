@@ -8,6 +8,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"berth.dev/berth/internal/typedevent"
 	"berth.dev/berth/x/deployment/types"
 )
 
@@ -117,7 +118,7 @@ func (k *Keeper) remove(ctx context.Context, d types.Deployment, groups []types.
 		return err
 	}
 	ev := &types.EventDeploymentPruned{Owner: d.Id.Owner, Dseq: d.Id.Dseq, Floor: floor}
-	return sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(ev)
+	return typedevent.Emit(ctx, ev)
 }
 
 // postponePrune moves a deployment to a later place in the queue.

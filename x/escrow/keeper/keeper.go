@@ -23,6 +23,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/codec"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"berth.dev/berth/internal/typedevent"
 	"berth.dev/berth/x/escrow/types"
 )
 
@@ -135,7 +136,7 @@ func emit(ctx context.Context, event interface {
 	String() string
 	ProtoMessage()
 }) error {
-	return sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(event)
+	return typedevent.Emit(ctx, event)
 }
 
 // notFound turns a missing record into the module's error and says which one it was.

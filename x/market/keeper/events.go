@@ -9,6 +9,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"berth.dev/berth/internal/typedevent"
 	"berth.dev/berth/x/market/types"
 )
 
@@ -16,13 +17,13 @@ import (
 const orderSlack = 256
 
 func emit(ctx context.Context, ev proto.Message) error {
-	return errorsmod.Wrap(sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(ev), "emit an event")
+	return errorsmod.Wrap(typedevent.Emit(ctx, ev), "emit an event")
 }
 
 // emitOrderCreated emits the event of a new order and refuses one whose object would be too large for it: followers
 // and indexes of the chain read whole objects from events.
 func emitOrderCreated(ctx context.Context, o types.Order) error {
-	ev, err := sdk.TypedEventToEvent(&types.EventOrderCreated{Owner: o.Id.Owner, Dseq: o.Id.Dseq, Order: o})
+	ev, err := typedevent.Encode(&types.EventOrderCreated{Owner: o.Id.Owner, Dseq: o.Id.Dseq, Order: o})
 	if err != nil {
 		return errorsmod.Wrapf(err, "encode order %s", o.Id)
 	}

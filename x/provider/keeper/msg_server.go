@@ -7,6 +7,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"berth.dev/berth/internal/typedevent"
 	"berth.dev/berth/x/provider/types"
 )
 
@@ -103,7 +104,7 @@ func (m msgServer) DeleteProvider(ctx context.Context, msg *types.MsgDeleteProvi
 		return nil, errorsmod.Wrapf(err, "remove provider %s", msg.Owner)
 	}
 	ev := &types.EventProviderDeleted{Owner: p.Owner, Provider: p}
-	return &types.MsgDeleteProviderResponse{}, sdk.UnwrapSDKContext(ctx).EventManager().EmitTypedEvent(ev)
+	return &types.MsgDeleteProviderResponse{}, typedevent.Emit(ctx, ev)
 }
 
 // SetGatewayKey names the key that signs the signer's tokens, or removes it.
@@ -125,5 +126,5 @@ func (m msgServer) SetGatewayKey(ctx context.Context, msg *types.MsgSetGatewayKe
 	if err != nil {
 		return nil, errorsmod.Wrap(err, "set the gateway key")
 	}
-	return &types.MsgSetGatewayKeyResponse{}, sdkCtx.EventManager().EmitTypedEvent(&types.EventGatewayKeySet{Owner: key.Owner, GatewayKey: key})
+	return &types.MsgSetGatewayKeyResponse{}, typedevent.Emit(ctx, &types.EventGatewayKeySet{Owner: key.Owner, GatewayKey: key})
 }

@@ -6,6 +6,8 @@ import (
 	"github.com/cosmos/gogoproto/proto"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"berth.dev/berth/internal/typedevent"
 )
 
 // MaxObjectBytes is the largest object that one attribute of an event carries, as JSON. Followers and indexes of the
@@ -14,7 +16,7 @@ const MaxObjectBytes = 16 << 10
 
 // ObjectEvent encodes a typed event, and fails with tooLarge if one of its objects exceeds MaxObjectBytes.
 func ObjectEvent(ev proto.Message, tooLarge *errorsmod.Error) (sdk.Event, error) {
-	e, err := sdk.TypedEventToEvent(ev)
+	e, err := typedevent.Encode(ev)
 	if err != nil {
 		return sdk.Event{}, errorsmod.Wrap(err, "encode an event")
 	}
