@@ -10,6 +10,8 @@ LDFLAGS := -s -w -X github.com/cosmos/cosmos-sdk/version.Name=berth -X github.co
 GOBUILD := go build -ldflags '$(LDFLAGS)' -o $(BIN)/
 PROGRAMS := ./cmd/berthd ./cmd/berth-provider ./cmd/berth
 E2E_TIMEOUT ?= 25m
+SETTLE_HISTORIES ?= 1000000
+SETTLE_SEED ?= 1
 
 .PHONY: help
 help: ## List the targets
@@ -77,6 +79,10 @@ bench-chain: ## The chain's throughput and block times in one process (WORKLOAD=
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (default 30s) each
 	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
+
+.PHONY: settle
+settle: ## 10^6 random settlement histories: every block, seldom and the closed form agree
+	SETTLE_HISTORIES=$(SETTLE_HISTORIES) SETTLE_SEED=$(SETTLE_SEED) go test -count=1 -timeout 2h -v -run '^TestHistories$$' ./x/escrow/keeper
 
 .PHONY: clean
 clean: ## Remove bin/

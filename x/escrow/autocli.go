@@ -23,20 +23,6 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 				{RpcMethod: "Params", Use: "params", Short: "Show the module's parameters"},
 			},
 		},
-		Tx: &autocliv1.ServiceCommandDescriptor{
-			Service: "berth.escrow.v1.Msg",
-			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
-				{
-					RpcMethod: "Deposit",
-					Use:       "deposit SCOPE XID AMOUNT",
-					Short:     "Top up an account; anybody may",
-					Example:   "berthd tx escrow deposit deployment berth1.../7 5000000ubrt --from k",
-					PositionalArgs: []*autocliv1.PositionalArgDescriptor{
-						{ProtoField: "account_id.scope"}, {ProtoField: "account_id.xid"}, {ProtoField: "amount"},
-					},
-				},
-				{RpcMethod: "UpdateParams", Skip: true},
-			},
-		},
+		// Messages have commands in package client/cli, as a deposit names a list of sources.
 	}
 }

@@ -25,7 +25,7 @@ func (k *Keeper) touch(ctx context.Context, id types.AccountID) (*sheet, error) 
 		if err != nil {
 			return nil, err
 		}
-		if s.account.DueAt == 0 || s.account.DueAt > height(ctx) {
+		if !s.isDue(height(ctx)) {
 			s.settle(height(ctx))
 			return s, nil
 		}

@@ -78,8 +78,7 @@ func (k *Keeper) Account(ctx context.Context, id types.AccountID) (types.Account
 
 // resume reopens a suspended account from this block on.
 func (k *Keeper) resume(ctx context.Context, s *sheet, depositor sdk.AccAddress, amount sdk.Coin) error {
-	s.setState(types.ACCOUNT_STATE_OPEN, types.PAYMENT_STATE_OPEN)
-	s.account.SettledAt = height(ctx)
+	s.resume(height(ctx))
 	if err := k.saveDeposit(ctx, s, depositor, amount); err != nil {
 		return err
 	}
@@ -92,14 +91,13 @@ func (k *Keeper) resume(ctx context.Context, s *sheet, depositor sdk.AccAddress,
 	return k.hooks.AfterAccountResumed(ctx, s.account)
 }
 
-// suspend stops a dry account. Its grace counts from the height at which it ran dry, however late it is handled.
+// suspend stops a dry account.
 func (k *Keeper) suspend(ctx context.Context, s *sheet) error {
 	params, err := k.GetParams(ctx)
 	if err != nil {
 		return err
 	}
-	s.setState(types.ACCOUNT_STATE_SUSPENDED, types.PAYMENT_STATE_SUSPENDED)
-	s.account.DueAt = s.account.SettledAt + params.GraceBlocks
+	s.suspend(params.GraceBlocks)
 	if err := k.save(ctx, s); err != nil {
 		return err
 	}

@@ -1,18 +1,17 @@
 package keeper_test
 
 import (
-	"errors"
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"cosmossdk.io/math"
 
+	"github.com/cosmos/cosmos-sdk/codec"
+	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
-	"berth.dev/berth/x/escrow/keeper"
 	"berth.dev/berth/x/escrow/types"
 )
 
@@ -155,37 +154,6 @@ func TestExpiryRefundsWhatATopUpTooSmallLeft(t *testing.T) {
 	require.Equal(t, int64(10), e.balance("bob"))
 }
 
-// TestLateQueue: with one account a block, accounts wait in the queue, and it changes nothing of what is owed.
-func TestLateQueue(t *testing.T) {
-	e := newEnv(t)
-	params, err := e.k.GetParams(e.ctx)
-	require.NoError(t, err)
-	params.MaxDuePerBlock = 1
-	require.NoError(t, e.k.SetParams(e.ctx, params))
-	const n = 4
-	for i := range n {
-		xid := fmt.Sprint(i)
-		e.open(xid, "alice", 10)
-		require.NoError(t, e.k.OpenPayment(e.ctx, pid(xid, "p"), addr("bob"), rate("4")))
-	}
-	e.end(4) // all dry at 4; the first has been handled
-	require.Equal(t, []string{"suspended 0"}, e.hooks.told)
-	require.Equal(t, types.ACCOUNT_STATE_OPEN, e.account("3").State)
-	require.Equal(t, "10.000000000000000000", e.payment("3", "p").Accrued.String(), "no accrual past the dry height")
-
-	_, err = e.k.Withdraw(e.ctx, pid("3", "p"))
-	require.NoError(t, err)
-	require.Equal(t, []string{"suspended 0", "suspended 3"}, e.hooks.told, "a message handles what is due first")
-	e.end(2)
-	require.Equal(t, []string{"suspended 0", "suspended 3", "suspended 1", "suspended 2"}, e.hooks.told)
-	for i := range n {
-		require.Equal(t, int64(14), e.account(fmt.Sprint(i)).DueAt, "grace counts from the dry height, however late")
-	}
-	e.end(20)
-	require.Len(t, e.hooks.told, 2*n)
-	require.Equal(t, int64(10*n), e.balance("bob"))
-}
-
 // TestShortfallIsSharedInOrder: three equal payments share one last unit; its undivided rest goes back.
 func TestShortfallIsSharedInOrder(t *testing.T) {
 	e := newEnv(t)
@@ -270,19 +238,11 @@ func TestUnsendableClaimIsKept(t *testing.T) {
 	require.Equal(t, int64(2), e.balance("bob"))
 }
 
-// TestFailingHook: an account whose hook fails stays as it was and is tried again; the others go on.
-func TestFailingHook(t *testing.T) {
-	e := newEnv(t)
-	e.open("a", "alice", 10)
-	require.NoError(t, e.k.OpenPayment(e.ctx, pid("a", "p"), addr("bob"), rate("10")))
-	e.hooks.fail = errors.New("no")
-	e.end(3)
-	require.Equal(t, types.ACCOUNT_STATE_OPEN, e.account("a").State)
-	_, err := e.k.Withdraw(e.ctx, pid("a", "p"))
-	require.ErrorIs(t, err, e.hooks.fail)
-	e.hooks.fail = nil
-	e.end(1)
-	require.Equal(t, types.ACCOUNT_STATE_SUSPENDED, e.account("a").State)
+// encoded is a genesis as it stands in a file.
+func encoded(t *testing.T, g *types.GenesisState) string {
+	bz, err := codec.NewProtoCodec(codectypes.NewInterfaceRegistry()).MarshalJSON(g)
+	require.NoError(t, err)
+	return string(bz)
 }
 
 func TestGenesisRoundTrip(t *testing.T) {
@@ -296,13 +256,20 @@ func TestGenesisRoundTrip(t *testing.T) {
 	}
 	require.NoError(t, e.k.Hold(e.ctx, "h", addr("bob"), coin(7)))
 	require.NoError(t, e.k.CloseAccount(e.ctx, id("gone")))
+	e.taking("0.5")
+	e.granted("carol", "alice", 500)
+	require.NoError(t, e.deposit("open", "alice", 300, grantOf("carol")))
+	require.NoError(t, e.k.OpenPayment(e.ctx, pid("open", "half"), addr("dave"), rate("2.6")))
 	e.end(5)
-	require.NoError(t, e.k.ClosePayment(e.ctx, pid("open", "p"))) // leaves a claim
+	require.NoError(t, e.k.ClosePayment(e.ctx, pid("open", "p")))     // leaves a claim
+	_, err := e.k.Withdraw(e.ctx.WithTxIndex(7), pid("open", "half")) // and one with a take
+	require.NoError(t, err)
 	e.bank.endBlock()
 
 	exported, err := e.k.ExportGenesis(e.ctx)
 	require.NoError(t, err)
-	require.NotEmpty(t, exported.Claims)
+	require.Len(t, exported.Claims, 2)
+	require.NotZero(t, exported.Accounts[2].Deposits[1].GrantSerial)
 	require.NoError(t, exported.Validate())
 
 	again := newEnv(t)
@@ -312,22 +279,14 @@ func TestGenesisRoundTrip(t *testing.T) {
 	second, err := again.k.ExportGenesis(again.ctx)
 	require.NoError(t, err)
 	require.Equal(t, exported, second)
+	require.Equal(t, encoded(t, exported), encoded(t, second), "to the byte")
+	again.authz.byKey = e.authz.byKey
 	again.end(30)
 	require.Equal(t, []string{"expired dry"}, again.hooks.told, "the queue goes on where it was")
+	require.NoError(t, again.k.CloseAccount(again.ctx, id("open")))
+	again.end(1)
+	require.Equal(t, int64(500-9), again.left("carol", "alice"), "so does the grant: of 35 x 2.6 and 18 of 5 x 3.7, alice has paid 100")
 
 	poor := newEnv(t)
 	require.ErrorContains(t, poor.k.InitGenesis(poor.ctx, *exported), "INV-1")
-}
-
-func TestUpdateParams(t *testing.T) {
-	e := newEnv(t)
-	server := keeper.NewMsgServer(e.k)
-	params := types.DefaultParams()
-	_, err := server.UpdateParams(e.ctx, &types.MsgUpdateParams{Authority: "someone", Params: params})
-	require.ErrorIs(t, err, types.ErrUnauthorized)
-	params.GraceBlocks = 0
-	_, err = server.UpdateParams(e.ctx, &types.MsgUpdateParams{Authority: "authority", Params: params})
-	require.ErrorIs(t, err, types.ErrInvalidParams)
-	_, err = server.UpdateParams(e.ctx, &types.MsgUpdateParams{Authority: "authority", Params: types.DefaultParams()})
-	require.NoError(t, err)
 }

@@ -3,7 +3,6 @@ package keeper
 import (
 	"context"
 	"fmt"
-	"sort"
 
 	errorsmod "cosmossdk.io/errors"
 	"cosmossdk.io/math"
@@ -31,7 +30,7 @@ func (k *Keeper) OpenPayment(ctx context.Context, id types.PaymentID, payee sdk.
 	if err != nil {
 		return err
 	}
-	s.live = append(s.live, types.Payment{
+	s.open(types.Payment{
 		Id:        id,
 		Payee:     payee.String(),
 		State:     types.PAYMENT_STATE_OPEN,
@@ -42,8 +41,6 @@ func (k *Keeper) OpenPayment(ctx context.Context, id types.PaymentID, payee sdk.
 		Taken:     math.ZeroInt(),
 		CreatedAt: height(ctx),
 	})
-	sort.Slice(s.live, func(i, j int) bool { return s.live[i].Id.Pid < s.live[j].Id.Pid })
-	s.account.Rate = s.account.Rate.Add(rate.Amount)
 	if err := k.live.Set(ctx, keyOfPayment(id)); err != nil {
 		return fmt.Errorf("open payment %s: %w", id, err)
 	}

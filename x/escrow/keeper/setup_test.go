@@ -2,7 +2,9 @@ package keeper_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
@@ -142,11 +144,20 @@ func (b *bank) endBlock() {
 type hooks struct {
 	told []string
 	fail error
+	// bad are accounts that alone fail, or panic.
+	bad    []string
+	panics bool
 }
 
 func (h *hooks) tell(what string, a types.Account) error {
 	if h.fail != nil {
 		return h.fail
+	}
+	if slices.Contains(h.bad, a.Id.Xid) {
+		if h.panics {
+			panic("a bad account")
+		}
+		return errors.New("a bad account")
 	}
 	h.told = append(h.told, what+" "+a.Id.Xid)
 	return nil

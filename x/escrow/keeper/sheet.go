@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"fmt"
+	"sort"
 
 	"cosmossdk.io/collections"
 	"cosmossdk.io/math"
@@ -121,6 +122,28 @@ func (s *sheet) schedule() {
 	case types.ACCOUNT_STATE_CLOSED:
 		s.account.DueAt = 0
 	}
+}
+
+// isDue says whether there is something to do for the account at a height.
+func (s *sheet) isDue(height int64) bool { return s.account.DueAt != 0 && s.account.DueAt <= height }
+
+// open adds a payment that earns from the settled height on.
+func (s *sheet) open(p types.Payment) {
+	s.live = append(s.live, p)
+	sort.Slice(s.live, func(i, j int) bool { return s.live[i].Id.Pid < s.live[j].Id.Pid })
+	s.account.Rate = s.account.Rate.Add(p.Rate.Amount)
+}
+
+// suspend stops a dry account. Its grace counts from the height at which it ran dry, however late it is handled.
+func (s *sheet) suspend(graceBlocks int64) {
+	s.setState(types.ACCOUNT_STATE_SUSPENDED, types.PAYMENT_STATE_SUSPENDED)
+	s.account.DueAt = s.account.SettledAt + graceBlocks
+}
+
+// resume lets a suspended account and its payments go on from a height.
+func (s *sheet) resume(height int64) {
+	s.setState(types.ACCOUNT_STATE_OPEN, types.PAYMENT_STATE_OPEN)
+	s.account.SettledAt = height
 }
 
 // setState puts an account and its live payments into a pair of states.

@@ -1,6 +1,7 @@
 package types
 
 import (
+	"fmt"
 	"math/big"
 
 	errorsmod "cosmossdk.io/errors"
@@ -25,4 +26,14 @@ func ValidateAmount(amount sdk.Coin) error {
 		return errorsmod.Wrapf(ErrInvalidDeposit, "%s is more than the %s that an account may hold", amount, MaxDeposited)
 	}
 	return nil
+}
+
+// validateCoins is Coins.Validate for coins that may lack an amount, as those of a message or genesis may.
+func validateCoins(coins sdk.Coins) error {
+	for _, coin := range coins {
+		if coin.Amount.IsNil() {
+			return fmt.Errorf("%q has no amount", coin.Denom)
+		}
+	}
+	return coins.Validate()
 }

@@ -23,7 +23,7 @@ func (DepositAuthorization) MsgTypeURL() string { return sdk.MsgTypeURL(&MsgDepo
 
 // ValidateBasic checks a new grant: something may be drawn and nothing has been.
 func (a DepositAuthorization) ValidateBasic() error {
-	if err := a.Limits.Validate(); err != nil {
+	if err := validateCoins(a.Limits); err != nil {
 		return errorsmod.Wrapf(ErrInvalidGrant, "limits: %s", err)
 	}
 	if a.Limits.Empty() {

@@ -120,13 +120,42 @@ func (a Account) validateFields() error {
 	if a.Deposited.IsNil() || a.Accrued.IsNil() || a.Paid.IsNil() || a.Rate.IsNil() || a.Refunded.IsNil() {
 		return fmt.Errorf("account %s: an amount is missing", a.Id)
 	}
+	most := MaxDeposited.ToLegacyDec()
+	if a.Deposited.GT(MaxDeposited) || a.Paid.GT(MaxDeposited) || a.Refunded.GT(MaxDeposited) || a.Accrued.GT(most) || a.Rate.GT(most) {
+		return fmt.Errorf("account %s: an amount is more than the %s that an account may hold", a.Id, MaxDeposited)
+	}
+	if a.Refunded.IsNegative() || a.State != ACCOUNT_STATE_CLOSED && !a.Refunded.IsZero() {
+		return fmt.Errorf("account %s: is %s with %s refunded", a.Id, a.State, a.Refunded)
+	}
 	for _, d := range a.Deposits {
-		if _, err := sdk.AccAddressFromBech32(d.Owner); err != nil || d.Amount.IsNil() {
-			return fmt.Errorf("account %s: deposit of %q is malformed", a.Id, d.Owner)
+		if err := d.validate(); err != nil {
+			return fmt.Errorf("account %s: deposit of %q: %w", a.Id, d.Owner, err)
 		}
 	}
 	if a.DueAt < 0 || a.SettledAt < 0 {
 		return fmt.Errorf("account %s: negative height", a.Id)
+	}
+	return nil
+}
+
+func (d Deposit) validate() error {
+	if _, err := sdk.AccAddressFromBech32(d.Owner); err != nil {
+		return err
+	}
+	if d.Amount.IsNil() || d.Amount.GT(MaxDeposited) {
+		return fmt.Errorf("amount %s", d.Amount)
+	}
+	switch d.Source {
+	case SOURCE_BALANCE:
+		if d.Grantee != "" || d.GrantSerial != 0 {
+			return fmt.Errorf("is of a balance, but has a grantee")
+		}
+	case SOURCE_GRANT:
+		if _, err := sdk.AccAddressFromBech32(d.Grantee); err != nil {
+			return fmt.Errorf("grantee %q: %w", d.Grantee, err)
+		}
+	default:
+		return fmt.Errorf("unknown source %d", d.Source)
 	}
 	return nil
 }
@@ -164,10 +193,10 @@ func (p Payment) validateFields(denom string) error {
 	if _, err := sdk.AccAddressFromBech32(p.Payee); err != nil {
 		return fmt.Errorf("payment %s: payee %q: %w", p.Id, p.Payee, err)
 	}
-	if p.Rate.Amount.IsNil() || !p.Rate.Amount.IsPositive() || p.Rate.Denom != denom {
-		return fmt.Errorf("payment %s: rate %s is not a positive amount of %q", p.Id, p.Rate, denom)
+	if p.Rate.Amount.IsNil() || !p.Rate.Amount.IsPositive() || p.Rate.Amount.GT(MaxDeposited.ToLegacyDec()) || p.Rate.Denom != denom {
+		return fmt.Errorf("payment %s: rate %s is not a positive amount of %q that an account may pay", p.Id, p.Rate, denom)
 	}
-	if p.Accrued.IsNil() || p.Withdrawn.IsNil() || p.Withdrawn.IsNegative() || math.LegacyNewDecFromInt(p.Withdrawn).GT(p.Accrued) {
+	if p.Accrued.IsNil() || p.Withdrawn.IsNil() || p.Withdrawn.IsNegative() || p.Withdrawn.GT(MaxDeposited) || math.LegacyNewDecFromInt(p.Withdrawn).GT(p.Accrued) {
 		return fmt.Errorf("payment %s: withdrawn %s of %s accrued", p.Id, p.Withdrawn, p.Accrued)
 	}
 	if p.TakeRate.IsNil() || p.TakeRate.IsNegative() || p.TakeRate.GT(math.LegacyOneDec()) {
@@ -211,7 +240,7 @@ func (g GenesisState) validateClaims() error {
 			return fmt.Errorf("claim of %s: stands twice", c.Address)
 		}
 		seen[c.Address] = true
-		if c.Coins.Validate() != nil || c.Take.Validate() != nil || c.Coins.Empty() && c.Take.Empty() {
+		if validateCoins(c.Coins) != nil || validateCoins(c.Take) != nil || c.Coins.Empty() && c.Take.Empty() {
 			return fmt.Errorf("claim of %s: coins %s or take %s are not positive", c.Address, c.Coins, c.Take)
 		}
 	}

@@ -40,13 +40,13 @@ func (p Params) Validate() error {
 	if len(p.MinDeposits) == 0 {
 		return errorsmod.Wrap(ErrInvalidParams, "min_deposits: at least one denom must be accepted")
 	}
-	for _, coin := range p.MinDeposits {
-		if coin.Amount.IsNil() {
-			return errorsmod.Wrapf(ErrInvalidParams, "min_deposits: %q has no amount", coin.Denom)
-		}
-	}
-	if err := sdk.Coins(p.MinDeposits).Validate(); err != nil {
+	if err := validateCoins(p.MinDeposits); err != nil {
 		return errorsmod.Wrapf(ErrInvalidParams, "min_deposits: %s", err)
+	}
+	for _, coin := range p.MinDeposits {
+		if coin.Amount.GT(MaxDeposited) {
+			return errorsmod.Wrapf(ErrInvalidParams, "min_deposits: %s is more than the %s that an account may hold", coin, MaxDeposited)
+		}
 	}
 	for _, field := range []struct {
 		name       string

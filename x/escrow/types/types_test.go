@@ -120,6 +120,19 @@ func TestGenesisValidate(t *testing.T) {
 		"more paid than earned":     {func(g *types.GenesisState) { g.Payments[0].Withdrawn = math.NewInt(8) }, "withdrawn"},
 		"a closed one not refunded": {func(g *types.GenesisState) { g.Accounts[0].State = types.ACCOUNT_STATE_CLOSED }, "closed with"},
 		"a negative height":         {func(g *types.GenesisState) { g.Accounts[0].DueAt = -1 }, "negative height"},
+		"a deposit of nowhere":      {func(g *types.GenesisState) { g.Accounts[0].Deposits[0].Source = 0 }, "unknown source"},
+		"a grant without grantee":   {func(g *types.GenesisState) { g.Accounts[0].Deposits[0].Source = types.SOURCE_GRANT }, "grantee"},
+		"a balance with grantee":    {func(g *types.GenesisState) { g.Accounts[0].Deposits[0].Grantee = "x" }, "grantee"},
+		"a deposit of a grant": {func(g *types.GenesisState) {
+			d := &g.Accounts[0].Deposits[0]
+			d.Source, d.Grantee, d.GrantSerial = types.SOURCE_GRANT, d.Owner, 5
+		}, ""},
+		"more than may be held":     {func(g *types.GenesisState) { g.Accounts[0].Deposited = types.MaxDeposited.AddRaw(1) }, "may hold"},
+		"a deposit of all there is": {func(g *types.GenesisState) { g.Accounts[0].Deposits[0].Amount = types.MaxDeposited.MulRaw(2) }, "amount"},
+		"a rate without end":        {func(g *types.GenesisState) { g.Payments[0].Rate.Amount = types.MaxDeposited.ToLegacyDec().MulInt64(2) }, "may pay"},
+		"an open one refunded":      {func(g *types.GenesisState) { g.Accounts[0].Refunded = math.OneInt() }, "refunded"},
+		"a claim without amount":    {func(g *types.GenesisState) { g.Claims[0].Coins[0].Amount = math.Int{} }, "not positive"},
+		"a hold without amount":     {func(g *types.GenesisState) { g.Holds[0].Amount.Amount = math.Int{} }, "not positive"},
 		"a hold twice":              {func(g *types.GenesisState) { g.Holds = append(g.Holds, g.Holds[0]) }, "twice"},
 		"a hold of nothing":         {func(g *types.GenesisState) { g.Holds[0].Amount.Amount = math.ZeroInt() }, "not positive"},
 		"a claim of nothing":        {func(g *types.GenesisState) { g.Claims[0].Coins = nil }, "not positive"},
