@@ -21,7 +21,7 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 				{RpcMethod: "Order", Use: "order OWNER DSEQ GSEQ OSEQ", Short: "Show an order", PositionalArgs: args(order...)},
 				{RpcMethod: "Orders", Use: "orders", Short: "List orders, optionally of an owner (--owner), a deployment (--dseq) or a state (--state)"},
 				{RpcMethod: "Bid", Use: "bid OWNER DSEQ GSEQ OSEQ PROVIDER", Short: "Show a bid", PositionalArgs: args(bid...)},
-				{RpcMethod: "Bids", Use: "bids", Short: "List bids, optionally of an owner, a deployment, a provider or a state"},
+				{RpcMethod: "Bids", Use: "bids", Short: "List bids, optionally of an owner, a deployment, a provider (without an owner: live bids only) or a state"},
 				{RpcMethod: "Lease", Use: "lease OWNER DSEQ GSEQ OSEQ PROVIDER", Short: "Show a lease with its payment", PositionalArgs: args(bid...)},
 				{RpcMethod: "Leases", Use: "leases", Short: "List leases, optionally of an owner, a deployment, a provider or a state"},
 				{RpcMethod: "ProviderRecord", Use: "record PROVIDER", Short: "Show how many leases a provider has had, and why they ended", PositionalArgs: args("provider")},

@@ -5,8 +5,10 @@ package cli
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +24,7 @@ const (
 	flagDeposit    = "deposit"
 	flagValidUntil = "valid-until"
 	flagReason     = "reason"
+	flagReclaim    = "reclaim-window"
 
 	bidIDForm = "OWNER/DSEQ/GSEQ/OSEQ/PROVIDER"
 )
@@ -41,7 +44,7 @@ func NewTxCmd() *cobra.Command {
 		Short: "Bid on orders, accept bids, end leases, get paid",
 		RunE:  client.ValidateCmd,
 	}
-	cmd.AddCommand(newBidCmd(), newCloseBidsCmd(), newCreateLeaseCmd(), newCloseLeaseCmd(), newWithdrawCmd())
+	cmd.AddCommand(newBidCmd(), newCloseBidsCmd(), newCreateLeaseCmd(), newStartReclaimCmd(), newCloseLeaseCmd(), newWithdrawCmd())
 	return cmd
 }
 
@@ -78,6 +81,7 @@ func newBidCmd() *cobra.Command {
 	}, buildBids)
 	cmd.Flags().String(flagDeposit, "", "deposit of each bid; the chain's bid_min_deposits says how much it must be (required)")
 	cmd.Flags().Int64(flagValidUntil, 0, "last height at which the bids may become leases; 0 for no end")
+	cmd.Flags().Duration(flagReclaim, 0, "notice that is given before a lease is taken back, such as 24h; 0 for none")
 	_ = cmd.MarkFlagRequired(flagDeposit)
 	return cmd
 }
@@ -95,6 +99,10 @@ func buildBids(cmd *cobra.Command, from sdk.AccAddress, args []string) (sdk.Msg,
 	if err != nil {
 		return nil, err
 	}
+	window, err := notice(cmd)
+	if err != nil {
+		return nil, err
+	}
 	msg := &types.MsgCreateBids{Provider: from.String()}
 	for pair := range slices.Chunk(args, 2) {
 		id, err := types.ParseOrderID(pair[0])
@@ -105,9 +113,23 @@ func buildBids(cmd *cobra.Command, from sdk.AccAddress, args []string) (sdk.Msg,
 		if err != nil {
 			return nil, fmt.Errorf("price %q: %w", pair[1], err)
 		}
-		msg.Bids = append(msg.Bids, types.BidItem{OrderId: id, Price: price, Deposit: deposit, ValidUntil: until})
+		msg.Bids = append(msg.Bids, types.BidItem{
+			OrderId: id, Price: price, Deposit: deposit, ValidUntil: until, ReclaimWindowSeconds: window,
+		})
 	}
 	return msg, msg.ValidateBasic()
+}
+
+// notice reads the reclaim window, in whole seconds.
+func notice(cmd *cobra.Command) (uint32, error) {
+	d, err := cmd.Flags().GetDuration(flagReclaim)
+	if err != nil {
+		return 0, err
+	}
+	if d < 0 || d%time.Second != 0 || d/time.Second > math.MaxUint32 {
+		return 0, fmt.Errorf("--%s %s is not a number of whole seconds that the chain can hold", flagReclaim, d)
+	}
+	return uint32(d / time.Second), nil
 }
 
 func newCloseBidsCmd() *cobra.Command {
@@ -146,8 +168,27 @@ func newCreateLeaseCmd() *cobra.Command {
 	})
 }
 
+func newStartReclaimCmd() *cobra.Command {
+	cmd := command(&cobra.Command{
+		Use:   "start-reclaim LEASE_ID",
+		Short: "Announce that a lease of the signer is taken back",
+		Long: "Announce that a lease is taken back, where its bid has promised a notice. The lease goes on and is paid until the\n" +
+			"notice has run; from then on close-lease ends it.\nLEASE_ID is " + bidIDForm + ".",
+		Example: "berthd tx market start-reclaim berth1.../7/1/1/berth1... --reason decommission --from provider",
+		Args:    cobra.ExactArgs(1),
+	}, func(cmd *cobra.Command, from sdk.AccAddress, args []string) (sdk.Msg, error) {
+		id, reason, err := leaseAndReason(cmd, args[0])
+		if err != nil {
+			return nil, err
+		}
+		msg := &types.MsgStartReclaim{Provider: from.String(), Id: id, Reason: reason}
+		return msg, msg.ValidateBasic()
+	})
+	addReasonFlag(cmd)
+	return cmd
+}
+
 func newCloseLeaseCmd() *cobra.Command {
-	names := slices.Sorted(maps.Keys(reasons))
 	cmd := command(&cobra.Command{
 		Use:     "close-lease LEASE_ID",
 		Short:   "End a lease, as its tenant or its provider",
@@ -155,23 +196,38 @@ func newCloseLeaseCmd() *cobra.Command {
 		Example: "berthd tx market close-lease berth1.../7/1/1/berth1... --reason decommission --from provider",
 		Args:    cobra.ExactArgs(1),
 	}, func(cmd *cobra.Command, from sdk.AccAddress, args []string) (sdk.Msg, error) {
-		id, err := types.ParseBidID(args[0])
+		id, reason, err := leaseAndReason(cmd, args[0])
 		if err != nil {
 			return nil, err
-		}
-		name, err := cmd.Flags().GetString(flagReason)
-		if err != nil {
-			return nil, err
-		}
-		reason, ok := reasons[name]
-		if !ok {
-			return nil, fmt.Errorf("--%s %q is none of %s", flagReason, name, strings.Join(names, ", "))
 		}
 		msg := &types.MsgCloseLease{Signer: from.String(), Id: id, Reason: reason}
 		return msg, msg.ValidateBasic()
 	})
-	cmd.Flags().String(flagReason, "unspecified", "a provider's reason: "+strings.Join(names, ", "))
+	addReasonFlag(cmd)
 	return cmd
+}
+
+func addReasonFlag(cmd *cobra.Command) {
+	cmd.Flags().String(flagReason, "unspecified", "a provider's reason: "+reasonNames())
+}
+
+func reasonNames() string { return strings.Join(slices.Sorted(maps.Keys(reasons)), ", ") }
+
+// leaseAndReason reads the argument and the flag of a command that ends a lease.
+func leaseAndReason(cmd *cobra.Command, arg string) (types.LeaseID, types.CloseReason, error) {
+	id, err := types.ParseBidID(arg)
+	if err != nil {
+		return types.LeaseID{}, 0, err
+	}
+	name, err := cmd.Flags().GetString(flagReason)
+	if err != nil {
+		return types.LeaseID{}, 0, err
+	}
+	reason, ok := reasons[name]
+	if !ok {
+		return types.LeaseID{}, 0, fmt.Errorf("--%s %q is none of %s", flagReason, name, reasonNames())
+	}
+	return id, reason, nil
 }
 
 func newWithdrawCmd() *cobra.Command {
