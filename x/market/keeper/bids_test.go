@@ -1,12 +1,10 @@
 package keeper_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
@@ -147,32 +145,6 @@ func TestBatchIsValidatedAsAWhole(t *testing.T) {
 			require.ErrorIs(t, err, tc.want)
 		})
 	}
-}
-
-func TestOneStaleOrderDoesNotSpoilTheRest(t *testing.T) {
-	c := newChain(t)
-	c.register(0)
-	a, b := c.deploy(deployMsg(0, 1)), c.deploy(deployMsg(1, 1))
-	stale := a
-	stale.Oseq = 9
-	require.Equal(t, []types.ItemResult{{}, code(types.ErrOrderNotFound), {}}, c.bids(0, item(a, 10), item(stale, 10), item(b, 10)))
-	require.EqualValues(t, startBalance-1000, c.balance(provider(0)).Int64())
-	c.block()
-}
-
-func TestBatchOutOfGasFailsWhole(t *testing.T) {
-	c := newChain(t)
-	c.register(0)
-	id := c.deploy(deployMsg(0, 1))
-	require.Panics(t, func() {
-		_, _ = c.tx(func(ctx context.Context) error {
-			limited := sdk.UnwrapSDKContext(ctx).WithGasMeter(storetypes.NewGasMeter(20_000))
-			_, err := c.msgs.CreateBids(limited, &types.MsgCreateBids{Provider: provider(0), Bids: []types.BidItem{item(id, 1)}})
-			return err
-		})
-	}, "baseapp turns this panic into a failed transaction")
-	require.Zero(t, c.order(id).OpenBids)
-	c.check()
 }
 
 func TestOneOpenBidPerProviderAndOrder(t *testing.T) {

@@ -155,10 +155,14 @@ type chain struct {
 	writes *writeLog // of market and escrow, when it is on
 	stores storetypes.CommitMultiStore
 
+	cdc         codec.BinaryCodec
+	marketStore store.KVStoreService
+
 	provider   providertypes.MsgServer
 	deployment deploymenttypes.MsgServer
 	msgs       types.MsgServer
 	escrows    escrowtypes.MsgServer
+	audit      audittypes.MsgServer
 	query      types.QueryServer
 }
 
@@ -189,10 +193,12 @@ func newChainOn(t tb, db dbm.DB) *chain {
 	c.escrow = escrowkeeper.NewKeeper(cdc, counted(escrowtypes.StoreKey), moduleAccounts{}, c.bank, c.bank, noGrants{}, authority)
 	c.deployments = deploymentkeeper.NewKeeper(cdc, runtime.NewKVStoreService(keys[deploymenttypes.StoreKey]), c.escrow, authority)
 	c.audits = auditkeeper.NewKeeper(cdc, runtime.NewKVStoreService(keys[audittypes.StoreKey]))
-	c.market = keeper.NewKeeper(cdc, counted(types.StoreKey), c.escrow, c.deployments, c.providers, c.audits, authority)
+	c.cdc, c.marketStore = cdc, counted(types.StoreKey)
+	c.market = keeper.NewKeeper(cdc, c.marketStore, c.escrow, c.deployments, c.providers, c.audits, authority)
 	c.escrow.SetHooks(c.deployments)
 	c.deployments.SetHooks(c.market)
 	c.providers.SetHooks(c.market)
+	c.audit = auditkeeper.NewMsgServer(c.audits)
 	c.provider, c.deployment = providerkeeper.NewMsgServer(c.providers), deploymentkeeper.NewMsgServer(c.deployments)
 	c.msgs, c.escrows, c.query = keeper.NewMsgServer(c.market), escrowkeeper.NewMsgServer(c.escrow), keeper.NewQueryServer(c.market)
 
@@ -239,11 +245,12 @@ func (c *chain) tx(do func(ctx context.Context) error) ([]sdk.Event, error) {
 	return cached.EventManager().Events(), nil
 }
 
-// block ends the block as the app does (market before escrow), checks every invariant and returns the events of the
+// block ends the block as the app does (deployments, market, escrow), checks every invariant and returns the events of the
 // end block.
 func (c *chain) block() []sdk.Event {
 	c.t.Helper()
 	ctx := c.ctx.WithEventManager(sdk.NewEventManager())
+	require.NoError(c.t, c.deployments.EndBlock(ctx))
 	require.NoError(c.t, c.market.EndBlock(ctx))
 	require.NoError(c.t, c.escrow.EndBlock(ctx))
 	c.check()
