@@ -11,6 +11,11 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/module"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
+
+	transfertypes "github.com/cosmos/ibc-go/v11/modules/apps/transfer/types"
+	ibcexported "github.com/cosmos/ibc-go/v11/modules/core/exported"
+
+	audittypes "berth.dev/berth/x/audit/types"
 )
 
 // Upgrade is a change of the chain's state that governance schedules by its name.
@@ -25,7 +30,11 @@ type Upgrade struct {
 
 // Upgrades lists the upgrades that this program can carry out, oldest first. Each runs the migrations of the modules
 // whose consensus version has grown.
-var Upgrades []Upgrade
+var Upgrades = []Upgrade{
+	// v2 completes the market: auditors, groups that pause, reclamation, pruning, grants and the take rate; and IBC. See
+	// the modules' migrations.
+	{Name: "v2", Stores: storetypes.StoreUpgrades{Added: []string{audittypes.StoreKey, ibcexported.StoreKey, transfertypes.StoreKey}}},
+}
 
 // setUpgrades registers the upgrades and, at the height of one, prepares its stores. An app without a home is not run,
 // so that it has none to prepare.

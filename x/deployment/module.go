@@ -69,10 +69,14 @@ func (AppModule) RegisterGRPCGatewayRoutes(c client.Context, mux *gwruntime.Serv
 // GetTxCmd returns the module's transaction commands.
 func (AppModule) GetTxCmd() *cobra.Command { return cli.NewTxCmd() }
 
-// RegisterServices registers messages and queries.
+// RegisterServices registers messages and queries, and the migrations of the state. It panics if one is
+// registered twice, which is a mistake in this package.
 func (am AppModule) RegisterServices(cfg module.Configurator) {
 	types.RegisterMsgServer(cfg.MsgServer(), keeper.NewMsgServer(am.k))
 	types.RegisterQueryServer(cfg.QueryServer(), keeper.NewQueryServer(am.k))
+	if err := cfg.RegisterMigration(types.ModuleName, 1, keeper.NewMigrator(am.k).Migrate1to2); err != nil {
+		panic(fmt.Errorf("register the deployment's migration: %w", err))
+	}
 }
 
 // EndBlock prunes closed deployments whose retention has ended.

@@ -71,10 +71,14 @@ func (AppModule) RegisterGRPCGatewayRoutes(clientCtx client.Context, mux *gwrunt
 // GetTxCmd returns the module's transaction commands.
 func (AppModule) GetTxCmd() *cobra.Command { return cli.NewTxCmd() }
 
-// RegisterServices serves the module's messages and queries.
+// RegisterServices serves the module's messages and queries, and the migrations of the state. It panics if one is
+// registered twice, which is a mistake in this package.
 func (m AppModule) RegisterServices(cfg module.Configurator) {
 	types.RegisterMsgServer(cfg.MsgServer(), keeper.NewMsgServer(m.keeper))
 	types.RegisterQueryServer(cfg.QueryServer(), keeper.NewQueryServer(m.keeper))
+	if err := cfg.RegisterMigration(types.ModuleName, 1, keeper.NewMigrator(m.keeper).Migrate1to2); err != nil {
+		panic(fmt.Errorf("register the escrow's migration: %w", err))
+	}
 }
 
 // DefaultGenesis is an empty escrow.

@@ -51,7 +51,7 @@ func (AppModule) IsOnePerModuleType() {}
 func (AppModule) Name() string { return types.ModuleName }
 
 // ConsensusVersion counts changes of state that need a migration.
-func (AppModule) ConsensusVersion() uint64 { return 1 }
+func (AppModule) ConsensusVersion() uint64 { return 2 }
 
 // RegisterLegacyAminoCodec does nothing: amino JSON is made from the protobuf descriptors.
 func (AppModule) RegisterLegacyAminoCodec(*codec.LegacyAmino) {}
@@ -69,10 +69,14 @@ func (AppModule) RegisterGRPCGatewayRoutes(c client.Context, mux *gwruntime.Serv
 // GetTxCmd returns the module's transaction commands.
 func (AppModule) GetTxCmd() *cobra.Command { return cli.NewTxCmd() }
 
-// RegisterServices registers messages and queries.
+// RegisterServices registers messages and queries, and the migrations of the state. It panics if one is
+// registered twice, which is a mistake in this package.
 func (am AppModule) RegisterServices(cfg module.Configurator) {
 	types.RegisterMsgServer(cfg.MsgServer(), keeper.NewMsgServer(am.k))
 	types.RegisterQueryServer(cfg.QueryServer(), keeper.NewQueryServer(am.k))
+	if err := cfg.RegisterMigration(types.ModuleName, 1, keeper.NewMigrator(am.k).Migrate1to2); err != nil {
+		panic(fmt.Errorf("register the market's migration: %w", err))
+	}
 }
 
 // DefaultGenesis has default parameters and an empty market.

@@ -46,6 +46,7 @@ type Keeper struct {
 	hooks         types.EscrowHooks
 	invariants    func(context.Context) []string
 
+	store    store.KVStoreService // for migrations, which read what has moved
 	schema   collections.Schema
 	params   collections.Item[types.Params]
 	accounts collections.Map[accountKey, types.Account]
@@ -75,6 +76,7 @@ func NewKeeper(
 		distr:         distrKeeper,
 		authz:         authzKeeper,
 		authority:     authority,
+		store:         ss,
 		params:        collections.NewItem(sb, types.ParamsPrefix, "params", codec.CollValue[types.Params](cdc)),
 		accounts: collections.NewMap(sb, types.AccountsPrefix, "accounts",
 			collections.PairKeyCodec(collections.StringKey, collections.StringKey), codec.CollValue[types.Account](cdc)),

@@ -20,6 +20,7 @@ import (
 
 // Keeper reads and writes the market.
 type Keeper struct {
+	store       store.KVStoreService // for migrations, which drop what is gone
 	schema      collections.Schema
 	escrow      types.EscrowKeeper
 	deployments types.DeploymentKeeper
@@ -53,7 +54,7 @@ func NewKeeper(cdc codec.BinaryCodec, ss store.KVStoreService, escrow types.Escr
 ) *Keeper {
 	sb := collections.NewSchemaBuilder(ss)
 	k := &Keeper{
-		escrow: escrow, deployments: deployments, providers: providers, audits: audits, authority: authority,
+		escrow: escrow, deployments: deployments, providers: providers, audits: audits, authority: authority, store: ss,
 		params:    collections.NewItem(sb, types.ParamsPrefix, "params", codec.CollValue[types.Params](cdc)),
 		orders:    collections.NewMap(sb, types.OrdersPrefix, "orders", types.OrderKeyCodec, codec.CollValue[types.Order](cdc)),
 		liveBids:  collections.NewMap(sb, types.LiveBidsPrefix, "live_bids", types.BidKeyCodec, codec.CollValue[types.Bid](cdc)),
