@@ -19,6 +19,7 @@ import (
 	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
 	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 
+	"berth.dev/berth/app"
 	"berth.dev/berth/testutil/chaintest"
 	"berth.dev/berth/units"
 	audittypes "berth.dev/berth/x/audit/types"
@@ -278,3 +279,6 @@ func (s *stage) richDeployment() *deploymenttypes.MsgCreateDeployment {
 		Reclamation:    deploymenttypes.Reclamation{MinWindowSeconds: 3600},
 	}
 }
+
+// govAuthority is governance's address, as the SDK's genesis makes it.
+var govAuthority = app.Authority()

@@ -82,7 +82,7 @@ func (m *MsgWithdrawLeases) ValidateBasic() error {
 	ids := make([]OrderID, len(m.Ids))
 	for i, id := range m.Ids {
 		if id.Provider != m.Provider {
-			return ErrUnauthorized.Wrapf("lease %s is not one of %s", id, m.Provider)
+			return ErrUnauthorized.Wrapf("lease %.300s is not one of %.100s", id, m.Provider)
 		}
 		ids[i] = id.OrderID()
 	}
@@ -95,7 +95,7 @@ func validateBatch(provider string, ids []OrderID) error {
 		return err
 	}
 	if len(ids) < 1 || len(ids) > MaxBatch {
-		return ErrInvalidBatch.Wrapf("there are %d", len(ids))
+		return ErrInvalidBatch.Wrapf("%s sends %d", provider, len(ids))
 	}
 	seen := make(map[OrderID]struct{}, len(ids))
 	for i, id := range ids {
@@ -139,7 +139,7 @@ func (m *MsgStartReclaim) ValidateBasic() error {
 		return err
 	}
 	if m.Id.Provider != m.Provider {
-		return ErrUnauthorized.Wrapf("lease %s is not one of %s", m.Id, m.Provider)
+		return ErrUnauthorized.Wrapf("lease %.300s is not one of %.100s", m.Id, m.Provider)
 	}
 	return validateProviderReason(m.Reason)
 }
