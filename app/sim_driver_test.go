@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,9 +140,20 @@ func newSimulation(t testing.TB, seed int64, executor string) *simulation {
 	return s
 }
 
+// simWeights are the factories' own weights, less what the flags leave out.
+func simWeights() simsx.WeightSource {
+	left := strings.Split(*simWithout, ",")
+	return simsx.WeightSourceFn(func(name string, weight uint32) uint32 {
+		if slices.Contains(left, name) {
+			return 0
+		}
+		return weight
+	})
+}
+
 // register collects the factories of all modules.
 func (s *simulation) register() {
-	weights := simsx.ParamWeightSource(simtypes.AppParams{})
+	weights := simWeights()
 	operations, proposals := simsx.NewUnorderedRegistry(), simsx.NewUnorderedRegistry()
 	for _, m := range s.manager.Modules {
 		if m, ok := m.(simsx.HasWeightedOperationsX); ok {

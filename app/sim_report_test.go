@@ -332,3 +332,71 @@ func (row *simRow) reasonText() string {
 	return strings.Join(out, ", ")
 }
 
+
+// The floors of a run.
+const (
+	// simShare is how many percent of the honest messages of each kind are accepted at least.
+	simShare = 60
+	// simAccepted is how many of each kind are accepted at least for every simLong transactions.
+	simAccepted, simLong = 100, 100_000
+)
+
+// wantedMessages are all messages of the chain's own modules, and those through which others act.
+var wantedMessages = []string{
+	"audit.MsgRevokeAttributes", "audit.MsgSignAttributes",
+	"authz.MsgExec(escrow.MsgDeposit)", "authz.MsgExec(market.MsgCloseBids)", "authz.MsgExec(market.MsgCreateBids)",
+	"authz.MsgExec(market.MsgWithdrawLeases)", "authz.MsgGrant", "authz.MsgRevoke",
+	"deployment.MsgCloseDeployment", "deployment.MsgCloseGroup", "deployment.MsgCreateDeployment", "deployment.MsgPauseGroup",
+	"deployment.MsgStartGroup", "deployment.MsgUpdateDeployment", "deployment.MsgUpdateParams by governance",
+	"escrow.MsgDeposit", "escrow.MsgUpdateParams by governance",
+	"market.MsgCloseBids", "market.MsgCloseLease", "market.MsgCreateBids", "market.MsgCreateLease", "market.MsgStartReclaim",
+	"market.MsgUpdateParams by governance", "market.MsgWithdrawLeases",
+	"provider.MsgCreateProvider", "provider.MsgDeleteProvider", "provider.MsgSetGatewayKey", "provider.MsgUpdateProvider",
+}
+
+// wantedEvents are what a long run must reach: each is a path on its own through the modules.
+var wantedEvents = []string{
+	"account expired", "auction won", "bid evicted", "deployment DeploymentPruned", "deployment GroupClosed", "deployment GroupPaused",
+	"deployment GroupStarted", "escrow AccountResumed", "escrow AccountSuspended", "grant drawn", "grant's limit restored",
+	"group paused by an auction", "lease by the tenant", "lease closed after its notice", "lease closed, decommission",
+	"lease closed, insufficient_funds", "lease closed, manifest_timeout", "lease closed, tenant", "lease closed, unspecified",
+	"lease closed, unstable", "lease with frozen attributes", "market LeaseReclaiming", "market LeaseResumed",
+	"market LeaseSuspended", "payment with a take",
+}
+
+// wantedRefusals are what honest messages must run into: a kind of message and the code.
+var wantedRefusals = [][2]string{
+	{"provider.MsgUpdateProvider", "provider/10"}, {"provider.MsgDeleteProvider", "provider/11"},
+	{"deployment.MsgCreateDeployment", "escrow/13"},
+}
+
+// lacks lists what a run should have reached and did not. Only a long one must reach everything.
+func (rep *simReport) lacks() []string {
+	var out []string
+	floor := max(1, simAccepted*rep.delivered/simLong)
+	for _, kind := range wantedMessages {
+		row := rowOf(rep.rows, kind)
+		if row.accepted < floor {
+			out = append(out, fmt.Sprintf("%s: %d were accepted, the floor is %d", kind, row.accepted, floor))
+		}
+	}
+	if rep.delivered < simLong/4 {
+		return out
+	}
+	for _, kind := range wantedMessages {
+		if share := rowOf(rep.rows, kind).share(); share < simShare {
+			out = append(out, fmt.Sprintf("%s: %.1f %% were accepted, the floor is %d %%", kind, share, simShare))
+		}
+	}
+	for _, name := range wantedEvents {
+		if rep.events[name] == 0 {
+			out = append(out, name+": never reached")
+		}
+	}
+	for _, want := range wantedRefusals {
+		if rowOf(rep.rows, want[0]).reasons[want[1]] == 0 {
+			out = append(out, want[0]+" was never refused with "+want[1])
+		}
+	}
+	return out
+}

@@ -15,6 +15,6 @@ func Params(r *rand.Rand) types.Params {
 	p := types.DefaultParams()
 	p.MaxAuctionWindow = uint32(simstate.Between(r, 2, maxWindow))
 	p.RetentionBlocks = simstate.Between(r, 15, 40)
-	p.MaxPrunePerBlock = uint32(simstate.Between(r, 10, 300))
+	p.MaxPrunePerBlock = uint32(simstate.Between(r, 50, 300))
 	return p
 }
