@@ -21,10 +21,12 @@ import (
 	"cosmossdk.io/math"
 
 	"github.com/cosmos/cosmos-sdk/baseapp"
+	"github.com/cosmos/cosmos-sdk/codec"
 	cryptocodec "github.com/cosmos/cosmos-sdk/crypto/codec"
 	"github.com/cosmos/cosmos-sdk/crypto/keys/secp256k1"
 	cryptotypes "github.com/cosmos/cosmos-sdk/crypto/types"
 	"github.com/cosmos/cosmos-sdk/server"
+	"github.com/cosmos/cosmos-sdk/server/config"
 	"github.com/cosmos/cosmos-sdk/testutil/simsx"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/module"
@@ -102,6 +104,7 @@ type simOp struct {
 // simulation drives an app through blocks of random signed transactions. Everything in it follows from the seed.
 type simulation struct {
 	t         testing.TB
+	setup     simSetup
 	r         *rand.Rand
 	app       *app.App
 	manager   *module.SimulationManager
@@ -120,11 +123,20 @@ type simulation struct {
 	report    *simReport
 }
 
+// simSetup is what a simulation starts from.
+type simSetup struct {
+	seed int64
+	// without are names of weights of messages that are left out.
+	without []string
+	// edit, if set, changes the random genesis of the modules.
+	edit func(cdc codec.JSONCodec, state map[string]json.RawMessage)
+}
+
 // newSimulation starts a chain with a random genesis.
-func newSimulation(t testing.TB, seed int64, executor string) *simulation {
+func newSimulation(t testing.TB, setup simSetup) *simulation {
 	t.Helper()
 	s := &simulation{
-		t: t, r: rand.New(rand.NewSource(seed)), app: newSimApp(executor), now: simStart,
+		t: t, setup: setup, r: rand.New(rand.NewSource(setup.seed)), app: newSimApp(config.BlockExecutorSequential), now: simStart,
 		numbers: map[string]uint64{}, sequences: map[string]uint64{}, report: newSimReport(),
 	}
 	s.manager = simManager(s.app)
@@ -140,9 +152,9 @@ func newSimulation(t testing.TB, seed int64, executor string) *simulation {
 	return s
 }
 
-// simWeights are the factories' own weights, less what the flags leave out.
-func simWeights() simsx.WeightSource {
-	left := strings.Split(*simWithout, ",")
+// simWeights are the factories' own weights, less what is left out.
+func simWeights(without []string) simsx.WeightSource {
+	left := append(strings.Split(*simWithout, ","), without...)
 	return simsx.WeightSourceFn(func(name string, weight uint32) uint32 {
 		if slices.Contains(left, name) {
 			return 0
@@ -153,7 +165,7 @@ func simWeights() simsx.WeightSource {
 
 // register collects the factories of all modules.
 func (s *simulation) register() {
-	weights := simWeights()
+	weights := simWeights(s.setup.without)
 	operations, proposals := simsx.NewUnorderedRegistry(), simsx.NewUnorderedRegistry()
 	for _, m := range s.manager.Modules {
 		if m, ok := m.(simsx.HasWeightedOperationsX); ok {
@@ -224,6 +236,9 @@ func (s *simulation) editGenesis(state map[string]json.RawMessage) error {
 	cdc := s.app.AppCodec()
 	for _, m := range s.manager.Modules {
 		m.GenerateGenesisState(&module.SimulationState{Rand: s.r, Cdc: cdc, GenState: state, GenTimestamp: simStart})
+	}
+	if s.setup.edit != nil {
+		s.setup.edit(cdc, state)
 	}
 	gov := govv1.DefaultGenesisState()
 	period, expedited := 20*time.Second, 10*time.Second
@@ -454,4 +469,3 @@ func kindOf(msg sdk.Msg) string {
 	}
 	return name
 }
-

@@ -332,7 +332,6 @@ func (row *simRow) reasonText() string {
 	return strings.Join(out, ", ")
 }
 
-
 // The floors of a run.
 const (
 	// simShare is how many percent of the honest messages of each kind are accepted at least.

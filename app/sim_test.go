@@ -17,9 +17,11 @@ import (
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cosmos/cosmos-sdk/codec"
 	"github.com/cosmos/cosmos-sdk/server/config"
 
 	"berth.dev/berth/app"
+	markettypes "berth.dev/berth/x/market/types"
 )
 
 var (
@@ -47,7 +49,7 @@ func seeds(t *testing.T, name string, run func(t *testing.T, seed int64)) {
 func TestSimulation(t *testing.T) {
 	total, mu := newSimReport(), sync.Mutex{}
 	seeds(t, "seeds", func(t *testing.T, seed int64) {
-		s := newSimulation(t, seed, config.BlockExecutorSequential)
+		s := newSimulation(t, simSetup{seed: seed})
 		s.run(*simOps)
 		mu.Lock()
 		defer mu.Unlock()
@@ -70,7 +72,7 @@ func TestSimulationDeterminism(t *testing.T) {
 	var first []string
 	for i, procs := range []int{1, 2, 8} {
 		before, gc := runtime.GOMAXPROCS(procs), debug.SetGCPercent([]int{20, 100, 400}[i])
-		_, hashes := newSimulation(t, *simFirst+100, config.BlockExecutorSequential).run(ops)
+		_, hashes := newSimulation(t, simSetup{seed: *simFirst + 100}).run(ops)
 		runtime.GOMAXPROCS(before)
 		debug.SetGCPercent(gc)
 		if first == nil {
@@ -84,7 +86,7 @@ func TestSimulationDeterminism(t *testing.T) {
 // random blocks in which transactions touch the same things.
 func TestSimulationExecutors(t *testing.T) {
 	seeds(t, "seeds", func(t *testing.T, seed int64) {
-		s := newSimulation(t, seed+200, config.BlockExecutorSequential)
+		s := newSimulation(t, simSetup{seed: seed + 200})
 		blocks, hashes := s.run(min(*simOps, 20_000))
 		parallel := newSimApp(config.BlockExecutorBlockSTM)
 		_, err := parallel.InitChain(s.genesis)
@@ -100,7 +102,14 @@ func TestSimulationExecutors(t *testing.T) {
 // chains go on to the same state, block by block.
 func TestSimulationImportExport(t *testing.T) {
 	seeds(t, "seeds", func(t *testing.T, seed int64) {
-		s := newSimulation(t, seed+300, config.BlockExecutorSequential)
+		// What an end block leaves for the next goes on in the order of heights, which a genesis does not hold: the limit of
+		// the work is out of reach here.
+		s := newSimulation(t, simSetup{seed: seed + 300, without: []string{"market_params"}, edit: func(cdc codec.JSONCodec, state map[string]json.RawMessage) {
+			var g markettypes.GenesisState
+			cdc.MustUnmarshalJSON(state[markettypes.ModuleName], &g)
+			g.Params.MaxWorkPerBlock = 100_000
+			state[markettypes.ModuleName] = cdc.MustMarshalJSON(&g)
+		}})
 		s.run(min(*simOps, 5_000) / 2)
 		first, err := s.app.ExportAppStateAndValidators(false, nil, nil)
 		require.NoError(t, err)
