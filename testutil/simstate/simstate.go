@@ -51,13 +51,13 @@ type Taken struct {
 	keys   map[string]struct{}
 }
 
-// Take says whether key is free, and takes it. One time in twenty a taken key is given out again: messages that collide
-// within a block are wanted too, but not many.
+// Take says whether key is free, and takes it. One time in two hundred a taken key is given out again: messages that
+// collide within a block are wanted too, but not many, and a factory asks for many keys.
 func (t *Taken) Take(ctx context.Context, r *rand.Rand, key string) bool {
 	if height := sdk.UnwrapSDKContext(ctx).BlockHeight(); height != t.height || t.keys == nil {
 		t.height, t.keys = height, map[string]struct{}{}
 	}
-	if _, taken := t.keys[key]; taken && !Chance(r, 5) {
+	if _, taken := t.keys[key]; taken && r.Intn(200) > 0 {
 		return false
 	}
 	t.keys[key] = struct{}{}

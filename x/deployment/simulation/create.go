@@ -15,7 +15,7 @@ import (
 )
 
 // minDeposit is above the escrow's smallest deposit of simulated chains.
-const minDeposit = 1_000
+const minDeposit = 10
 
 // MsgCreateDeploymentFactory opens deployments in both auction modes, paid for a few blocks or a few dozen.
 func (m Module) MsgCreateDeploymentFactory() simsx.SimMsgFactoryFn[*types.MsgCreateDeployment] {

@@ -12,7 +12,7 @@ import (
 )
 
 // minDeposit is the smallest deposit of simulated chains: small against prices, so that accounts run dry soon.
-const minDeposit = 1_000
+const minDeposit = 10
 
 // Params are random parameters under which everything happens soon: a short grace, little work in a block, and often a
 // take rate.

@@ -142,7 +142,7 @@ func (m Module) MsgGrantFactory() simsx.SimMsgFactoryFn[*authz.MsgGrant] {
 		var limits sdk.Coins
 		for _, denom := range simstate.Denoms() {
 			if len(limits) == 0 || simstate.Chance(r, 50) {
-				limits = limits.Add(sdk.NewInt64Coin(denom, simstate.Between(r, minDeposit, 2_000_000)))
+				limits = limits.Add(sdk.NewInt64Coin(denom, simstate.Between(r, 1000, 200_000)))
 			}
 		}
 		var a authz.Authorization = authz.NewGenericAuthorization(sdk.MsgTypeURL(&types.MsgDeposit{}))
@@ -191,10 +191,10 @@ func (m Module) pickAccount(ctx context.Context, r *rand.Rand) (types.Account, b
 // topUp is enough for a few blocks of the account's rate, and one time in four a tiny amount.
 func (m Module) topUp(ctx context.Context, r *rand.Rand, a types.Account) sdk.Coin {
 	if simstate.Chance(r, 25) {
-		return sdk.NewInt64Coin(a.Denom, simstate.Between(r, 1, minDeposit))
+		return sdk.NewInt64Coin(a.Denom, simstate.Between(r, minDeposit, 20*minDeposit))
 	}
 	blocks := m.Params(ctx).MinResumeBlocks + simstate.Between(r, 0, 25)
-	return sdk.NewCoin(a.Denom, a.Rate.MulInt64(blocks).Ceil().TruncateInt().Add(math.NewInt(simstate.Between(r, 1, 100))))
+	return sdk.NewCoin(a.Denom, a.Rate.MulInt64(blocks).Ceil().TruncateInt().Add(math.NewInt(simstate.Between(r, minDeposit, 10*minDeposit))))
 }
 
 // Grant is a grant that ends within minutes or not at all.

@@ -97,13 +97,24 @@ func (m Module) serves(ctx context.Context, o types.Order, p providertypes.Provi
 	if !providertypes.MatchAttributes(req.Attributes, p.Attributes) {
 		return false
 	}
+	if ended(o, height) && m.waiting.Get(ctx)[o.Id] > 0 {
+		return false
+	}
 	auditors := m.audits.Auditors(ctx, p.Owner)
+	if any := req.SignedBy.AnyOf; len(any) > 0 && !slices.ContainsFunc(any, func(a string) bool { return slices.Contains(auditors, a) }) {
+		return false
+	}
 	for _, a := range req.SignedBy.AllOf {
 		if !slices.Contains(auditors, a) {
 			return false
 		}
 	}
 	return !slices.ContainsFunc(m.openBids(ctx, p.Owner), func(b types.Bid) bool { return b.Id.OrderID() == o.Id })
+}
+
+// ended says whether the window of an auction has ended.
+func ended(o types.Order, height int64) bool {
+	return o.Auction.Mode == deploymenttypes.AUCTION_MODE_LOWEST && height >= o.CreatedAt+int64(o.Auction.Window)
 }
 
 // bid is one on an order: somewhere below its price, often for ever, with the notice that the order asks for.
@@ -137,12 +148,12 @@ func (m Module) bid(ctx context.Context, r *rand.Rand, o types.Order) types.BidI
 // closing withdraws open bids of a provider; nil if there is none.
 func (m Module) closing(ctx context.Context, r *rand.Rand, provider string) *types.MsgCloseBids {
 	msg := &types.MsgCloseBids{Provider: provider}
-	height := sdk.UnwrapSDKContext(ctx).BlockHeight()
 	want := int(simstate.Between(r, 1, maxItems))
 	for _, b := range m.openBids(ctx, provider) {
 		o := m.byOrder.Get(ctx)[b.Id.OrderID()]
-		inWindow := o.Auction.Mode == deploymenttypes.AUCTION_MODE_LOWEST && height < o.CreatedAt+int64(o.Auction.Window)
-		if len(msg.OrderIds) < want && simstate.Chance(r, 40) && (!inWindow || simstate.Chance(r, 10)) && m.taken.Take(ctx, r, "bid/"+b.Id.String()) {
+		// An auction's bids stand until it is decided.
+		stands := o.State == types.ORDER_STATE_OPEN && o.Auction.Mode == deploymenttypes.AUCTION_MODE_LOWEST
+		if len(msg.OrderIds) < want && simstate.Chance(r, 40) && (!stands || simstate.Chance(r, 3)) && m.taken.Take(ctx, r, "bid/"+b.Id.String()) {
 			msg.OrderIds = append(msg.OrderIds, b.Id.OrderID())
 		}
 	}

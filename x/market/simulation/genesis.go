@@ -25,7 +25,7 @@ func Params(r *rand.Rand) types.Params {
 	}
 	p.OrderMaxBids = uint32(simstate.Between(r, 2, 4))
 	p.ExclusionBlocks = simstate.Between(r, 0, 6)
-	p.MaxWorkPerBlock = uint32(simstate.Between(r, 5, 100))
+	p.MaxWorkPerBlock = uint32(simstate.Between(r, 15, 200))
 	p.MinReclaimWindowSeconds = uint32(simstate.Between(r, noticeLow, noticeHigh/2))
 	p.MaxReclaimWindowSeconds = noticeHigh
 	return p

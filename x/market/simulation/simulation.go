@@ -29,7 +29,9 @@ type Module struct {
 	state     *simstate.Cached[*types.GenesisState]
 	byOrder   *simstate.Cached[map[types.OrderID]types.Order]
 	// bidsOf are the open bids of each provider.
-	bidsOf    *simstate.Cached[map[string][]types.Bid]
+	bidsOf *simstate.Cached[map[string][]types.Bid]
+	// waiting is how many open bids an order has.
+	waiting   *simstate.Cached[map[types.OrderID]int]
 	living    *simstate.Cached[[]types.Lease]
 	providers providersim.Module
 	audits    deploymentsim.Audits
@@ -72,6 +74,15 @@ func New(o Options) Module {
 		for _, b := range m.state.Get(ctx).Bids {
 			if b.State == types.BID_STATE_OPEN {
 				all[b.Id.Provider] = append(all[b.Id.Provider], b)
+			}
+		}
+		return all, nil
+	})
+	m.waiting = simstate.NewCached(func(ctx context.Context) (map[types.OrderID]int, error) {
+		all := map[types.OrderID]int{}
+		for _, b := range m.state.Get(ctx).Bids {
+			if b.State == types.BID_STATE_OPEN {
+				all[b.Id.OrderID()]++
 			}
 		}
 		return all, nil
