@@ -68,7 +68,7 @@ func TestSimulation(t *testing.T) {
 // TestSimulationDeterminism: a seed gives the same blocks and the same state each time, however many processors and
 // however much memory the machine has.
 func TestSimulationDeterminism(t *testing.T) {
-	ops := min(*simOps, 5_000) / 2
+	ops := min(*simOps, 20_000) / 4
 	var first []string
 	for i, procs := range []int{1, 2, 8} {
 		before, gc := runtime.GOMAXPROCS(procs), debug.SetGCPercent([]int{20, 100, 400}[i])
@@ -87,7 +87,7 @@ func TestSimulationDeterminism(t *testing.T) {
 func TestSimulationExecutors(t *testing.T) {
 	seeds(t, "seeds", func(t *testing.T, seed int64) {
 		s := newSimulation(t, simSetup{seed: seed + 200})
-		blocks, hashes := s.run(min(*simOps, 20_000))
+		blocks, hashes := s.run(min(*simOps, 10_000) / 2)
 		parallel := newSimApp(config.BlockExecutorBlockSTM)
 		_, err := parallel.InitChain(s.genesis)
 		require.NoError(t, err)
@@ -110,7 +110,7 @@ func TestSimulationImportExport(t *testing.T) {
 			g.Params.MaxWorkPerBlock = 100_000
 			state[markettypes.ModuleName] = cdc.MustMarshalJSON(&g)
 		}})
-		s.run(min(*simOps, 5_000) / 2)
+		s.run(min(*simOps, 10_000) / 4)
 		first, err := s.app.ExportAppStateAndValidators(false, nil, nil)
 		require.NoError(t, err)
 
@@ -125,11 +125,13 @@ func TestSimulationImportExport(t *testing.T) {
 		require.NoError(t, err)
 		requireSameState(t, first.AppState, second, "after the import")
 
-		for range 30 {
-			b := s.next(simBlockOps / 2)
+		for i := range 20 {
+			b := s.next(simBlockOps / 3)
 			s.deliver(b)
 			finalize(t, again, b)
-			requireSameState(t, exported(t, s.app), exported(t, again), fmt.Sprintf("after block %d", s.height))
+			if i%4 == 0 {
+				requireSameState(t, exported(t, s.app), exported(t, again), fmt.Sprintf("after block %d", s.height))
+			}
 		}
 	})
 }

@@ -85,7 +85,7 @@ func (m Module) MsgSignAttributesFactory() simsx.SimMsgFactoryFn[*types.MsgSignA
 		p := all[r.Intn(len(all))]
 		msg := &types.MsgSignAttributes{Auditor: auditor.AddressBech32, Provider: p.Owner, Attributes: slices.Clone(p.Attributes)}
 		switch {
-		case simstate.Chance(r, 20):
+		case len(p.Attributes) == 0 || simstate.Chance(r, 20):
 			msg.Attributes = simstate.Attributes(r)
 		case simstate.Chance(r, 30):
 			msg.Attributes = msg.Attributes[:1]
