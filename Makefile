@@ -92,6 +92,14 @@ fuzz: ## Every fuzz target for FUZZTIME (default 30s) each
 settle: ## 10^6 random settlement histories: every block, seldom and the closed form agree
 	SETTLE_HISTORIES=$(SETTLE_HISTORIES) SETTLE_SEED=$(SETTLE_SEED) go test -count=1 -timeout 2h -v -run '^TestHistories$$' ./x/escrow/keeper
 
+.PHONY: sim
+sim: ## Random markets: 104,000 transactions on four seeds, invariants after every block; docs/simulation.md
+	scripts/sim.sh
+
+.PHONY: sim-long
+sim-long: ## The same for a night: 4 million transactions on 40 seeds; SEEDS, OPS and FIRST change it
+	SEEDS=$(or $(SEEDS),40) OPS=$(or $(OPS),100000) FIRST=$(or $(FIRST),1000) scripts/sim.sh
+
 .PHONY: clean
 clean: ## Remove bin/
 	rm -rf $(BIN)

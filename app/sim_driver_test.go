@@ -175,7 +175,7 @@ func (s *simulation) register() {
 			m.ProposalMsgsX(weights, proposals)
 		}
 	}
-	operations.Add(weights.Get("gov_propose", 6), s.proposalFactory())
+	operations.Add(weights.Get("gov_propose", 10), s.proposalFactory())
 	s.factories, s.proposals = operations.Elements(), proposals.Elements()
 }
 
