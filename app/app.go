@@ -157,7 +157,7 @@ func (app *App) StoreKeys() []storetypes.StoreKey { return app.stores.all() }
 // BasicManager gives the modules' parts that need no keeper: default genesis and its validation.
 func (app *App) BasicManager() module.BasicManager { return app.basics }
 
-// SimulationManager is nil: simulations drive the keepers directly.
+// SimulationManager is nil: the tests join the parts of a simulation, so that no program carries them.
 func (app *App) SimulationManager() *module.SimulationManager { return nil }
 
 // must turns a mistake in the wiring into a panic.
