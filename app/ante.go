@@ -8,7 +8,9 @@ import (
 
 	"github.com/cosmos/cosmos-sdk/client"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 	"github.com/cosmos/cosmos-sdk/x/auth/ante"
+	authsigning "github.com/cosmos/cosmos-sdk/x/auth/signing"
 	bankkeeper "github.com/cosmos/cosmos-sdk/x/bank/keeper"
 )
 
@@ -29,12 +31,28 @@ func newAnteHandler(k Keepers, txConfig client.TxConfig) (sdk.AnteHandler, error
 	redundantRelay := ibcante.NewRedundantRelayDecorator(k.IBCKeeper)
 	done := func(ctx sdk.Context, _ sdk.Tx, _ bool) (sdk.Context, error) { return ctx, nil }
 	return func(ctx sdk.Context, tx sdk.Tx, simulate bool) (sdk.Context, error) {
+		if err := checkDecodable(tx); err != nil {
+			return ctx, err
+		}
 		ctx, err := handler(ctx, tx, simulate)
 		if err != nil {
 			return ctx, err
 		}
 		return redundantRelay.AnteHandle(ctx, tx, simulate, done)
 	}, nil
+}
+
+// checkDecodable refuses a transaction whose messages have no signers that can be read: malformed text, for one. The
+// SDK's checks would find that later, and give no code with it.
+func checkDecodable(tx sdk.Tx) error {
+	signed, ok := tx.(authsigning.SigVerifiableTx)
+	if !ok {
+		return sdkerrors.ErrTxDecode.Wrapf("%T cannot be signed", tx)
+	}
+	if _, err := signed.GetSigners(); err != nil {
+		return sdkerrors.ErrTxDecode.Wrapf("%.500s", err)
+	}
+	return nil
 }
 
 // virtualFeeBank deducts fees by virtual sends, which bank adds up at the end of the block. Otherwise every transaction

@@ -5,6 +5,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	escrowtypes "berth.dev/berth/x/escrow/types"
 	providertypes "berth.dev/berth/x/provider/types"
 )
 
@@ -47,6 +48,9 @@ func (m *MsgCreateDeployment) ValidateBasic() error {
 	}
 	if err := ValidateCoin(m.Deposit); err != nil {
 		return ErrInvalidDeposit.Wrap(err.Error())
+	}
+	if err := escrowtypes.ValidateSources(m.DepositSources); err != nil {
+		return err
 	}
 	if err := ValidateManifestHash(m.ManifestHash); err != nil {
 		return err

@@ -28,6 +28,9 @@ func (k *Keeper) Hold(ctx context.Context, scope string, owner sdk.AccAddress, a
 	if err != nil {
 		return err
 	}
+	if err := k.checkPayer(owner); err != nil {
+		return err
+	}
 	if err := k.bank.SendCoinsFromAccountToModuleVirtual(ctx, owner, types.ModuleName, sdk.NewCoins(amount)); err != nil {
 		return errorsmod.Wrapf(err, "hold %s of %s", amount, owner)
 	}

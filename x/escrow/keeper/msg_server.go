@@ -17,6 +17,9 @@ func NewMsgServer(k *Keeper) types.MsgServer { return msgServer{k} }
 
 // Deposit tops an account up.
 func (m msgServer) Deposit(ctx context.Context, msg *types.MsgDeposit) (*types.MsgDepositResponse, error) {
+	if err := msg.ValidateBasic(); err != nil {
+		return nil, err
+	}
 	depositor, err := m.keeper.accountKeeper.AddressCodec().StringToBytes(msg.Depositor)
 	if err != nil {
 		return nil, errorsmod.Wrapf(sdkerrors.ErrInvalidAddress, "depositor %q: %s", msg.Depositor, err)
@@ -31,6 +34,9 @@ func (m msgServer) Deposit(ctx context.Context, msg *types.MsgDeposit) (*types.M
 func (m msgServer) UpdateParams(ctx context.Context, msg *types.MsgUpdateParams) (*types.MsgUpdateParamsResponse, error) {
 	if msg.Authority != m.keeper.authority {
 		return nil, errorsmod.Wrapf(types.ErrUnauthorized, "%s may not change the parameters, only %s", msg.Authority, m.keeper.authority)
+	}
+	if err := msg.ValidateBasic(); err != nil {
+		return nil, err
 	}
 	if err := m.keeper.SetParams(ctx, msg.Params); err != nil {
 		return nil, err

@@ -145,6 +145,9 @@ func (d draw) record(ctx context.Context, depositor sdk.AccAddress) types.Deposi
 
 // spend moves a draw to the pool, and counts it in its grant's spent.
 func (k *Keeper) spend(ctx context.Context, depositor sdk.AccAddress, d draw) error {
+	if err := k.checkPayer(d.payer); err != nil {
+		return err
+	}
 	if err := k.bank.SendCoinsFromAccountToModuleVirtual(ctx, d.payer, types.ModuleName, sdk.NewCoins(d.amount)); err != nil {
 		return errorsmod.Wrapf(err, "deposit %s of %s", d.amount, d.payer)
 	}
@@ -190,4 +193,12 @@ func (g *grant) serial(ctx context.Context) uint64 {
 	const maxTxs = 1 << 24 // in a block, with room to spare
 	sdkCtx := sdk.UnwrapSDKContext(ctx)
 	return uint64(sdkCtx.BlockHeight())*maxTxs + uint64(sdkCtx.TxIndex())%maxTxs
+}
+
+// checkPayer refuses the pool's own address: coins that it paid to itself would be owed twice.
+func (k *Keeper) checkPayer(payer sdk.AccAddress) error {
+	if payer.Equals(k.accountKeeper.GetModuleAddress(types.ModuleName)) {
+		return errorsmod.Wrapf(types.ErrInvalidSource, "%s is the escrow's own account", payer)
+	}
+	return nil
 }

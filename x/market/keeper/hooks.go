@@ -3,6 +3,8 @@ package keeper
 import (
 	"context"
 
+	errorsmod "cosmossdk.io/errors"
+
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	"berth.dev/berth/x/market/types"
 )
@@ -17,7 +19,7 @@ func (k *Keeper) AfterDeploymentCreated(ctx context.Context, d deploymenttypes.D
 		return err
 	}
 	if err := p.CheckReclaimWindow(d.Reclamation.MinWindowSeconds); err != nil {
-		return err
+		return errorsmod.Wrapf(err, "reclamation of %s", d.Id)
 	}
 	for _, g := range groups {
 		if err := k.openOrder(ctx, newOrder(d, g)); err != nil {
