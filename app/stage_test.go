@@ -3,6 +3,8 @@ package app_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	"github.com/cosmos/cosmos-sdk/crypto/keys/secp256k1"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	authtypes "github.com/cosmos/cosmos-sdk/x/auth/types"
 	"github.com/cosmos/cosmos-sdk/x/authz"
 	govtypes "github.com/cosmos/cosmos-sdk/x/gov/types"
 	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
@@ -282,3 +285,14 @@ func (s *stage) richDeployment() *deploymenttypes.MsgCreateDeployment {
 
 // govAuthority is governance's address, as the SDK's genesis makes it.
 var govAuthority = app.Authority()
+
+// fingerprint is the state of the chain's own modules and grants, and what the people and the pool have.
+func (s *stage) fingerprint() string {
+	var b strings.Builder
+	b.WriteString(s.Roots(append([]string{"authz"}, modules...)...))
+	for i := range s.Keys {
+		fmt.Fprintf(&b, "\n%s", s.App.BankKeeper.GetAllBalances(s.Context(), s.Addr(i)))
+	}
+	fmt.Fprintf(&b, "\n%s", s.App.BankKeeper.GetAllBalances(s.Context(), authtypes.NewModuleAddress(escrowtypes.ModuleName)))
+	return b.String()
+}
