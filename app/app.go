@@ -61,6 +61,7 @@ type App struct {
 	*baseapp.BaseApp
 	Keepers
 
+	guard        guard
 	encoding     Encoding
 	stores       stores
 	manager      *module.Manager
@@ -74,7 +75,8 @@ type App struct {
 func New(logger log.Logger, db dbm.DB, loadLatest bool, opts servertypes.AppOptions, baseOpts ...func(*baseapp.BaseApp)) *App {
 	encoding, err := newEncoding()
 	must(err)
-	if cast.ToBool(opts.Get(FlagOptimisticExecution)) {
+	optimistic := cast.ToBool(opts.Get(FlagOptimisticExecution))
+	if optimistic {
 		baseOpts = append(baseOpts, baseapp.SetOptimisticExecution())
 	}
 	base := baseapp.NewBaseApp(Name, logger, db, encoding.TxConfig.TxDecoder(), baseOpts...)
@@ -82,7 +84,7 @@ func New(logger log.Logger, db dbm.DB, loadLatest bool, opts servertypes.AppOpti
 	base.SetInterfaceRegistry(encoding.Registry)
 	base.SetTxEncoder(encoding.TxConfig.TxEncoder())
 
-	app := &App{BaseApp: base, encoding: encoding, stores: newStores()}
+	app := &App{BaseApp: base, encoding: encoding, stores: newStores(), guard: guard{optimistic: optimistic}}
 	blockexec.Apply(base, opts, app.stores.all(), encoding.TxConfig.TxDecoder(),
 		func(storetypes.MultiStore) string { return units.BaseDenom })
 	home := cast.ToString(opts.Get(flags.FlagHome))
@@ -114,7 +116,11 @@ func (app *App) BeginBlocker(ctx sdk.Context) (sdk.BeginBlock, error) {
 }
 
 // EndBlocker runs the modules' work after a block's transactions.
-func (app *App) EndBlocker(ctx sdk.Context) (sdk.EndBlock, error) { return app.manager.EndBlock(ctx) }
+func (app *App) EndBlocker(ctx sdk.Context) (sdk.EndBlock, error) {
+	end, err := app.manager.EndBlock(ctx)
+	app.guard.beforeWrite()
+	return end, err
+}
 
 // InitChainer stores the genesis.
 func (app *App) InitChainer(ctx sdk.Context, req *abci.RequestInitChain) (*abci.ResponseInitChain, error) {
