@@ -21,11 +21,13 @@ import (
 	"berth.dev/berth/units"
 )
 
-// Limits of a block. A block of MaxBlockGas executes in well under a second on two cores; the evidence limit and the
-// rest are CometBFT's defaults.
+// Limits of a block. A proposal is full when the gas limits of its transactions add up to MaxBlockGas: such a block
+// executes within the time between two blocks on two cores (docs/benchmarks.md has the derivation, `make bench-chain` prints
+// the time), and what the modules allow in one transaction takes less than half of it. The evidence limit and the rest
+// are CometBFT's defaults.
 const (
 	MaxBlockBytes = 4 << 20
-	MaxBlockGas   = 150_000_000
+	MaxBlockGas   = 100_000_000
 )
 
 // ConsensusParams are the consensus parameters of a new chain.

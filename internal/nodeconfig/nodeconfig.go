@@ -9,6 +9,7 @@ import (
 
 	srvcfg "github.com/cosmos/cosmos-sdk/server/config"
 
+	"berth.dev/berth/app"
 	"berth.dev/berth/units"
 )
 
@@ -19,6 +20,13 @@ const (
 	GasPrice = "0.0025" + units.BaseDenom
 	// queryGasLimit bounds one query, so that no stranger can keep a public node busy with it.
 	queryGasLimit = 100_000_000
+	// mempoolTxs is how many transactions wait at most: a few seconds of full blocks. Each of them is checked again after
+	// every block, before the next one begins, so that more would slow the chain down and help nobody.
+	mempoolTxs = 5000
+	// maxTxBytes is several times what the largest deployment takes.
+	maxTxBytes = 1 << 20
+	// maxMempoolBytes is eight full blocks.
+	maxMempoolBytes = 8 * app.MaxBlockBytes
 )
 
 // IndexedEvents are the event attributes that a node indexes: ids and addresses only. Everything else can be read from
@@ -99,5 +107,9 @@ func App(gasPrice string) *srvcfg.Config {
 func Comet() *cmtcfg.Config {
 	cfg := cmtcfg.DefaultConfig()
 	cfg.Consensus.TimeoutCommit = BlockTime
+	cfg.Mempool.Size = mempoolTxs
+	cfg.Mempool.CacheSize = 2 * mempoolTxs
+	cfg.Mempool.MaxTxBytes = maxTxBytes
+	cfg.Mempool.MaxTxsBytes = maxMempoolBytes
 	return cfg
 }
