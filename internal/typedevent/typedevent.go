@@ -74,7 +74,7 @@ var plans sync.Map
 
 func planOf(t reflect.Type) *plan {
 	if p, ok := plans.Load(t); ok {
-		return p.(*plan) //nolint:forcetypeassert // nothing else is stored
+		return p.(*plan)
 	}
 	p := makePlan(t)
 	plans.Store(t, p)
@@ -181,8 +181,8 @@ func enumeration(t reflect.Type) writer {
 		return nil
 	}
 	return func(out []byte, v reflect.Value) ([]byte, error) {
-		name := v.Interface().(fmt.Stringer).String() //nolint:forcetypeassert // checked above
-		if name == strconv.FormatInt(v.Int(), 10) {   // a value without a name is a number
+		name := v.Interface().(fmt.Stringer).String()
+		if name == strconv.FormatInt(v.Int(), 10) { // a value without a name is a number
 			return append(out, name...), nil
 		}
 		return append(append(append(out, '"'), name...), '"'), nil
@@ -193,14 +193,14 @@ func structure(t reflect.Type) writer {
 	switch {
 	case t == integer:
 		return func(out []byte, v reflect.Value) ([]byte, error) {
-			if n := v.Interface().(math.Int); !n.IsNil() { //nolint:forcetypeassert // it is that type
+			if n := v.Interface().(math.Int); !n.IsNil() {
 				return append(append(append(out, '"'), n.String()...), '"'), nil
 			}
 			return marshaled(out, v)
 		}
 	case t == decimal:
 		return func(out []byte, v reflect.Value) ([]byte, error) {
-			if d := v.Interface().(math.LegacyDec); !d.IsNil() { //nolint:forcetypeassert // it is that type
+			if d := v.Interface().(math.LegacyDec); !d.IsNil() {
 				return append(append(append(out, '"'), d.String()...), '"'), nil
 			}
 			return marshaled(out, v)
@@ -217,7 +217,7 @@ func structure(t reflect.Type) writer {
 
 // marshaled writes a value as it says itself.
 func marshaled(out []byte, v reflect.Value) ([]byte, error) {
-	bz, err := v.Interface().(json.Marshaler).MarshalJSON() //nolint:forcetypeassert // the callers have looked
+	bz, err := v.Interface().(json.Marshaler).MarshalJSON()
 	return append(out, bz...), err
 }
 
