@@ -57,6 +57,7 @@ test: ## Everything that needs no cluster: units, properties, in-process chain, 
 .PHONY: race
 race: ## The race detector on the concurrent packages
 	go test -race ./client/... ./provider/... ./tenant/... ./devnet/...
+	go test -race -run TestReadersBesideBlocks ./testutil/chainbench
 
 .PHONY: e2e
 e2e: deps build ## The whole marketplace on a real Kubernetes (localkube); needs root
@@ -83,6 +84,11 @@ bench-devnet: deps build ## Time the devnet: first block, deploy to first 200, i
 bench-chain: ## The chain's throughput and block times in one process (WORKLOAD=a,b for some, SCALE=0.1 for a quick look)
 	go build -tags libsecp256k1_sdk -o $(BIN)/ ./testutil/chainbench/cmd/chainbench
 	$(BIN)/chainbench -workload '$(WORKLOAD)' -scale $(or $(SCALE),1)
+
+SOAK_TIME ?= 5m
+.PHONY: soak
+soak: ## A node built with the race detector under a mixed load for SOAK_TIME (default 5m)
+	SOAK_TIME=$(SOAK_TIME) go test -tags soak -count=1 -timeout 24h -v -run TestSoak ./testutil/chainbench
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (default 30s) each

@@ -32,7 +32,8 @@ var errInProcess = errors.New("berthd runs CometBFT in its own process: --with-c
 
 // startNode runs the node until it is told to stop. It differs from the SDK's own start in one thing: CometBFT's four
 // connections to the app have a mutex each instead of one in common, so that queries and checks of new transactions do
-// not wait for a block that is being executed. The app is safe for that: it keeps a state for each of them.
+// not wait for a block that is being executed. The app is safe for that: it keeps a state for each of them, and closes
+// its guard while a block's writes go into the trees they share. docs/adr/009-start-path.md says more; `make soak` tries it.
 func startNode(srv *server.Context, clientCtx client.Context, create servertypes.AppCreator, inProcess bool, opts server.StartCmdOptions) error {
 	if !inProcess || srv.Viper.GetBool("grpc-only") {
 		return errInProcess

@@ -125,7 +125,7 @@ func (c *Chain) writesOf(txs [][]byte) (Writes, error) {
 
 // executors runs the same blocks with each executor: the hashes must agree, and the times can be compared.
 func (b *Bench) executors() error {
-	const senders = 500
+	senders := b.n(500, 20)
 	blocks := b.n(4, 2)
 	kinds := []struct {
 		what  string
@@ -186,6 +186,11 @@ func (b *Bench) execute(what, executor string, blocks, senders int, state State,
 	return hash, nil
 }
 
+const (
+	suspended = "berth.market.v1.EventLeaseSuspended"
+	closed    = "berth.market.v1.EventLeaseClosed"
+)
+
 // graceBlocks is the grace of the due workload: short, so that the closing is measured too.
 const graceBlocks = 40
 
@@ -202,26 +207,26 @@ func (b *Bench) due() error {
 		return err
 	}
 	defer c.Close()
-	var finalize, commit []time.Duration
+	var finalize, commit, cpu []time.Duration
 	waves := map[string]int{}
 	for idle := 0; idle < graceBlocks+20; idle++ {
 		res, err := c.Block()
 		if err != nil {
 			return err
 		}
-		finalize, commit = append(finalize, res.Finalize), append(commit, res.Commit)
+		finalize, commit, cpu = append(finalize, res.Finalize), append(commit, res.Commit), append(cpu, res.CPU)
 		for _, e := range res.Events {
 			switch e.Type {
-			case "berth.market.v1.EventLeaseSuspended", "berth.market.v1.EventLeaseClosed":
+			case suspended, closed:
 				waves[e.Type]++
 				idle = 0
 			}
 		}
 	}
-	for _, event := range []string{"berth.market.v1.EventLeaseSuspended", "berth.market.v1.EventLeaseClosed"} {
+	for _, event := range []string{suspended, closed} {
 		b.Holds(b.name, event, fmt.Sprint(waves[event]), fmt.Sprint(accounts), waves[event] == accounts)
 	}
-	b.Say("  %d blocks: FinalizeBlock %s; Commit %s", len(finalize), summarise(finalize), summarise(commit))
+	b.Say("  %d blocks: FinalizeBlock %s; Commit %s; CPU of both %s", len(finalize), summarise(finalize), summarise(commit), summarise(cpu))
 	b.Figure(b.name, fmt.Sprintf("longest Commit, %d accounts", accounts), ms(summarise(commit).max))
 	b.AtMost(b.name, fmt.Sprintf("longest FinalizeBlock, %d accounts", accounts), summarise(finalize).max, 200*time.Millisecond)
 	return nil
@@ -245,14 +250,14 @@ func (b *Bench) auctions() error {
 			return err
 		}
 	}
-	var finalize, commit []time.Duration
+	var finalize, commit, cpu []time.Duration
 	leases, lost := 0, 0
 	for idle := 0; idle < int(window)+5; idle++ {
 		res, err := c.Block()
 		if err != nil {
 			return err
 		}
-		finalize, commit = append(finalize, res.Finalize), append(commit, res.Commit)
+		finalize, commit, cpu = append(finalize, res.Finalize), append(commit, res.Commit), append(cpu, res.CPU)
 		for _, e := range res.Events {
 			switch e.Type {
 			case "berth.market.v1.EventLeaseCreated":
@@ -262,7 +267,7 @@ func (b *Bench) auctions() error {
 			}
 		}
 	}
-	b.Say("  %d blocks: FinalizeBlock %s; Commit %s", len(finalize), summarise(finalize), summarise(commit))
+	b.Say("  %d blocks: FinalizeBlock %s; Commit %s; CPU of both %s", len(finalize), summarise(finalize), summarise(commit), summarise(cpu))
 	b.Holds(b.name, "auctions decided, bids refunded", fmt.Sprintf("%d, %d", leases, lost), fmt.Sprintf("%d, %d", n, n*(providers-1)), leases == n && lost == n*(providers-1))
 	b.AtMost(b.name, fmt.Sprintf("longest FinalizeBlock, %d auctions of %d bids", n, providers), summarise(finalize).max, 200*time.Millisecond)
 	return nil
@@ -291,7 +296,7 @@ func (b *Bench) idle() error {
 		n.Stop()
 		return err
 	}
-	times, err := n.Idle(20)
+	times, err := n.Idle(b.n(20, 4))
 	n.Stop()
 	if err != nil {
 		return err
@@ -311,7 +316,7 @@ func (b *Bench) emptyBlocks(large *Chain, leases, few int) error {
 	defer small.Close()
 	large.time = large.time.Add(time.Hour)
 	var cost [2][]time.Duration
-	for range 300 {
+	for range b.n(300, 30) {
 		for i, c := range []*Chain{large, small} {
 			res, err := c.must()
 			if err != nil {

@@ -98,7 +98,7 @@ func (n *Node) send(tx []byte) (code uint32, why string, err error) {
 		if !errors.As(err, &full) && !strings.Contains(err.Error(), "mempool is full") {
 			return 0, "", fmt.Errorf("send a transaction: %w", err)
 		}
-		time.Sleep(5 * time.Millisecond)
+		<-time.After(5 * time.Millisecond) // the next block makes room
 	}
 }
 

@@ -142,7 +142,7 @@ func (n *Node) follow() error {
 		for {
 			select {
 			case msg := <-sub.Out():
-				e := msg.Data().(cmttypes.EventDataNewBlock) //nolint:forcetypeassert // it is what was subscribed to
+				e := msg.Data().(cmttypes.EventDataNewBlock)
 				blocks <- block{height: e.Block.Height, at: time.Now(), results: e.ResultFinalizeBlock.TxResults}
 			case <-sub.Canceled():
 				return

@@ -158,7 +158,7 @@ func (s *soak) startNode() *soakNode {
 	go func() { n.ended <- n.cmd.Wait() }()
 	t.Cleanup(func() { _ = n.cmd.Process.Kill() })
 
-	s.rpc, err = rpchttp.New("tcp://" + rpc)
+	s.rpc, err = rpchttp.New("tcp://"+rpc, "/websocket")
 	require.NoError(t, err)
 	s.grpc, err = grpc.NewClient(grpcAddr, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(codec.NewProtoCodec(s.chain.App.InterfaceRegistry()).GRPCCodec())))

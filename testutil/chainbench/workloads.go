@@ -11,6 +11,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"berth.dev/berth/app"
+	"berth.dev/berth/internal/nodeconfig"
 	markettypes "berth.dev/berth/x/market/types"
 )
 
@@ -57,11 +58,11 @@ func (b *Bench) Run(w Workload) error {
 func (b *Bench) n(full, floor int) int { return max(floor, int(float64(full)*b.Scale)) }
 
 // blockTimes are those that the throughput is measured at.
-var blockTimes = []time.Duration{500 * time.Millisecond, 200 * time.Millisecond}
+var blockTimes = []time.Duration{nodeconfig.BlockTime, 200 * time.Millisecond}
 
 // sends measures committed bank sends: a thousand senders, several transactions each.
 func (b *Bench) sends() error {
-	const senders = 1000
+	senders := b.n(1000, 50)
 	for _, blockTime := range blockTimes {
 		err := b.load(loadSpec{
 			what: "sends", blockTime: blockTime, target: 1800, accounts: senders,
@@ -80,7 +81,7 @@ func (b *Bench) sends() error {
 
 // deployments measures deployment creations on an empty market.
 func (b *Bench) deployments() error {
-	const tenants = 1000
+	tenants := b.n(1000, 50)
 	for _, blockTime := range blockTimes {
 		err := b.load(loadSpec{
 			what: "creations", blockTime: blockTime, target: 800, accounts: tenants,
@@ -144,6 +145,7 @@ func (c *Chain) bidTxs(orders []markettypes.OrderID) (txs [][]byte, bids int, er
 				if gas, err = c.gas(p, msg); err != nil {
 					return nil, 0, err
 				}
+				gas = gas * 6 / 5 // later bids on an order read those before them
 			}
 			tx, err := c.Sign(p, gas, msg)
 			if err != nil {
@@ -249,12 +251,12 @@ func (b *Bench) checkBatches(results []*abci.ExecTxResult) error {
 		if err := proto.Unmarshal(r.Data, &data); err != nil {
 			return fmt.Errorf("decode a result: %w", err)
 		}
-		for _, any := range data.MsgResponses {
-			if any.TypeUrl != "/"+proto.MessageName(&markettypes.MsgCreateBidsResponse{}) {
+		for _, response := range data.MsgResponses {
+			if response.TypeUrl != "/"+proto.MessageName(&markettypes.MsgCreateBidsResponse{}) {
 				continue
 			}
 			var bids markettypes.MsgCreateBidsResponse
-			if err := proto.Unmarshal(any.Value, &bids); err != nil {
+			if err := proto.Unmarshal(response.Value, &bids); err != nil {
 				return fmt.Errorf("decode bids' results: %w", err)
 			}
 			for i, item := range bids.Results {
@@ -279,6 +281,12 @@ func (b *Bench) reportLoad(s loadSpec, r Run, units, before, after int) {
 	b.Say("    CPU %s each, %.2f cores; gas %d a transaction, %.0f ns a unit executed", us(r.CPU/time.Duration(units)), r.CPU.Seconds()/r.Wall.Seconds(),
 		gas/int64(r.Committed), float64((finalize.sum+summarise(r.Spans["commit"]).sum).Nanoseconds())/float64(gas))
 	b.Say("    block intervals: %s", summarise(r.Intervals))
+	wanted := int64(0)
+	for _, res := range r.Results {
+		wanted += res.GasWanted
+	}
+	// A proposal is full by what its transactions may use; what they do use is less.
+	full := time.Duration(float64(app.MaxBlockGas) / float64(wanted) * float64(finalize.sum+summarise(r.Spans["commit"]).sum))
 	for _, span := range []string{"check", "recheck", "finalize", "commit"} {
 		if t := summarise(r.Spans[span]); t.n > 0 {
 			b.Say("    %-9s %6d calls, %8s in all; %s", span, t.n, ms(t.sum), t)
@@ -289,5 +297,8 @@ func (b *Bench) reportLoad(s loadSpec, r Run, units, before, after int) {
 		b.AtLeast(b.name, what, rate, s.target)
 	} else {
 		b.Figure(b.name, what, fmt.Sprintf("%.0f/s", rate))
+	}
+	if s.target > 0 && s.blockTime == nodeconfig.BlockTime {
+		b.AtMost(b.name, fmt.Sprintf("a block full of %s, FinalizeBlock and Commit", s.what), full, nodeconfig.BlockTime)
 	}
 }
