@@ -106,8 +106,7 @@ func (k *Keeper) placeBid(ctx context.Context, by bidder, item types.BidItem) er
 			return err
 		}
 	}
-	emitBid(ctx, bidCreated, b)
-	return nil
+	return emitBidCreated(ctx, b)
 }
 
 // checkBid says why a bid cannot be taken, or nil.
@@ -240,8 +239,7 @@ func (k *Keeper) endBid(ctx context.Context, b types.Bid, state types.BidState, 
 	if err := k.retire(ctx, key, b); err != nil {
 		return nil, err
 	}
-	emitBid(ctx, bidClosed, b)
-	return key.K4(), nil
+	return key.K4(), emitBidClosed(ctx, b)
 }
 
 // evict makes a bid lose in another provider's transaction: the end block gives the deposit back.

@@ -40,8 +40,12 @@ func emitOrderClosed(ctx context.Context, o types.Order) error {
 	return emit(ctx, &types.EventOrderClosed{Owner: o.Id.Owner, Dseq: o.Id.Dseq, Order: o})
 }
 
-func emitBid(ctx context.Context, name string, b types.Bid) {
-	sdk.UnwrapSDKContext(ctx).EventManager().EmitEvent(bidEvent(name, b))
+func emitBidCreated(ctx context.Context, b types.Bid) error {
+	return emit(ctx, &types.EventBidCreated{Owner: b.Id.Owner, Dseq: b.Id.Dseq, Provider: b.Id.Provider, Bid: b})
+}
+
+func emitBidClosed(ctx context.Context, b types.Bid) error {
+	return emit(ctx, &types.EventBidClosed{Owner: b.Id.Owner, Dseq: b.Id.Dseq, Provider: b.Id.Provider, Bid: b})
 }
 
 // emitLease emits the event that fits the lease's new state.
