@@ -59,6 +59,7 @@ func newRootCommand() *cobra.Command {
 		initCommand(chain),
 		devnetCommand(chain),
 		testnetCommand(chain),
+		doctorCommand(),
 		genutilcli.Commands(chain.TxConfig(), chain.BasicManager(), app.DefaultHome()),
 		keys.Commands(),
 		debug.Cmd(),
