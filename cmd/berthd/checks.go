@@ -24,7 +24,7 @@ import (
 // The bounds of the checks.
 const (
 	gib = 1 << 30
-	// Below diskFail or one twentieth the node will soon stop, below diskWarn or one fifth it is time to act.
+	// Below diskFail or one fiftieth the node will soon stop, below diskWarn or one tenth it is time to act.
 	diskFail, diskWarn = 2 * gib, 20 * gib
 	// A block is flushed several times: slower disks than these hold up the network.
 	slowRate  = 50 << 20
@@ -217,9 +217,9 @@ func (d *doctor) checkDisk() {
 	}
 	const next = "free some, grow the volume, or keep fewer states (pruning in config/app.toml, `berthd prune`)"
 	switch left := fmt.Sprintf("%.1f GiB of %.1f GiB are free", float64(free)/gib, float64(total)/gib); {
-	case free < diskFail || free < total/20:
+	case free < diskFail || free < total/50:
 		d.fail("disk", next, "%s", left)
-	case free < diskWarn || free < total/5:
+	case free < diskWarn || free < total/10:
 		d.warn("disk", next, "%s", left)
 	default:
 		d.ok("disk", "%s", left)

@@ -182,7 +182,7 @@ func TestDoctorFinds(t *testing.T) {
 				return 0, 0, nil
 			}
 		}, false, "disk", verdictFail, "0.0 GiB of 1000.0 GiB"},
-		"a nearly full disk": {func(p *patient) { p.disk = func(string) (uint64, uint64, error) { return 100 * gib, 1000 * gib, nil } }, false, "disk", verdictWarn, "100.0 GiB"},
+		"a nearly full disk": {func(p *patient) { p.disk = func(string) (uint64, uint64, error) { return 50 * gib, 1000 * gib, nil } }, false, "disk", verdictWarn, "50.0 GiB"},
 		"a lost disk":        {func(p *patient) { p.disk = func(string) (uint64, uint64, error) { return 0, 0, os.ErrNotExist } }, false, "disk", verdictFail, "not exist"},
 		"a slow disk": {func(p *patient) {
 			p.write = func(string) (float64, time.Duration, error) { return 900 << 20, time.Second, nil }

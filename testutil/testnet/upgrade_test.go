@@ -68,10 +68,10 @@ func (n *node) cosmovisor(t *testing.T, program string) {
 	t.Helper()
 	n.stop(t, syscall.SIGTERM)
 	n.binary, n.args = program, []string{"run"}
-	n.env = []string{
-		"DAEMON_NAME=berthd", "DAEMON_HOME=" + n.Home, "DAEMON_ALLOW_DOWNLOAD_BINARIES=false",
+	n.env = append(n.env,
+		"DAEMON_NAME=berthd", "DAEMON_HOME="+n.Home, "DAEMON_ALLOW_DOWNLOAD_BINARIES=false",
 		"DAEMON_RESTART_AFTER_UPGRADE=true", "DAEMON_POLL_INTERVAL=300ms", "UNSAFE_SKIP_BACKUP=true",
-	}
+	)
 	n.start(t)
 }
 
