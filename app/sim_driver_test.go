@@ -27,6 +27,7 @@ import (
 	cryptotypes "github.com/cosmos/cosmos-sdk/crypto/types"
 	"github.com/cosmos/cosmos-sdk/server"
 	"github.com/cosmos/cosmos-sdk/server/config"
+	pruningtypes "github.com/cosmos/cosmos-sdk/store/v2/pruning/types"
 	"github.com/cosmos/cosmos-sdk/testutil/simsx"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/module"
@@ -66,9 +67,11 @@ var simStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 func simManager(a *app.App) *module.SimulationManager {
 	taken := &simstate.Taken{}
 	grants := escrowsim.NewGrants(a.AuthzKeeper)
-	providers := providersim.New(a.ProviderKeeper, taken)
+	var market marketsim.Module
+	busy := func(ctx context.Context, owner string) bool { return market.Busy(ctx, owner) }
+	providers := providersim.New(a.ProviderKeeper, busy, taken)
 	audits := auditsim.New(a.AuditKeeper, providers, taken)
-	market := marketsim.New(marketsim.Options{
+	market = marketsim.New(marketsim.Options{
 		Keeper: a.MarketKeeper, Providers: providers, Audits: audits, Grants: grants, Authority: app.Authority(), Taken: taken,
 	})
 	return module.NewSimulationManager(
@@ -85,7 +88,9 @@ func simManager(a *app.App) *module.SimulationManager {
 // newSimApp is an app in memory.
 func newSimApp(executor string) *app.App {
 	opts := options{server.FlagBlockExecutor: executor, server.FlagBlockSTMWorkers: 4}
-	return app.New(log.NewNopLogger(), dbm.NewMemDB(), true, opts, baseapp.SetChainID(simChain))
+	// Only the last states are kept: in memory, those of a thousand blocks would be most of the work.
+	return app.New(log.NewNopLogger(), dbm.NewMemDB(), true, opts, baseapp.SetChainID(simChain),
+		baseapp.SetPruning(pruningtypes.NewCustomPruningOptions(2, 10)))
 }
 
 // simBlock is a block as any app can execute it again.

@@ -84,7 +84,7 @@ func (m Module) MsgUpdateParamsFactory() simsx.SimMsgFactoryFn[*types.MsgUpdateP
 	}
 }
 
-// MsgDepositFactory tops accounts up, suspended ones above all, by their owner, a grantee or a stranger.
+// MsgDepositFactory tops accounts up, open and suspended ones, by their owner, a grantee or a stranger.
 func (m Module) MsgDepositFactory() simsx.SimMsgFactoryFn[*types.MsgDeposit] {
 	return func(ctx context.Context, data *simsx.ChainDataSource, reporter simsx.SimulationReporter) ([]simsx.SimAccount, *types.MsgDeposit) {
 		r := data.Rand().Rand
@@ -147,9 +147,7 @@ func (m Module) MsgGrantFactory() simsx.SimMsgFactoryFn[*authz.MsgGrant] {
 		}
 		var a authz.Authorization = authz.NewGenericAuthorization(sdk.MsgTypeURL(&types.MsgDeposit{}))
 		if simstate.Chance(r, 80) {
-			if d, ok := any(&types.DepositAuthorization{Limits: limits}).(authz.Authorization); ok {
-				a = d
-			}
+			a = &types.DepositAuthorization{Limits: limits}
 		}
 		return []simsx.SimAccount{granter}, Grant(simsx.BlockTime(ctx), r, granter.AddressBech32, grantee.AddressBech32, a)
 	}
@@ -174,10 +172,10 @@ func (m Module) MsgRevokeFactory() simsx.SimMsgFactoryFn[*authz.MsgRevoke] {
 	}
 }
 
-// pickAccount prefers accounts that wait for a deposit.
+// pickAccount prefers accounts that wait for a deposit, but not so much that none expires.
 func (m Module) pickAccount(ctx context.Context, r *rand.Rand) (types.Account, bool) {
 	accounts := m.Accounts(ctx)
-	if simstate.Chance(r, 60) {
+	if simstate.Chance(r, 20) {
 		a, ok := simstate.Pick(r, accounts, func(a types.Account) bool {
 			return a.State == types.ACCOUNT_STATE_SUSPENDED && m.taken.Take(ctx, r, "resume/"+a.Id.Xid)
 		})
@@ -185,7 +183,7 @@ func (m Module) pickAccount(ctx context.Context, r *rand.Rand) (types.Account, b
 			return a, true
 		}
 	}
-	return simstate.Pick(r, accounts, func(types.Account) bool { return true })
+	return simstate.Pick(r, accounts, func(a types.Account) bool { return a.State == types.ACCOUNT_STATE_OPEN })
 }
 
 // topUp is enough for a few blocks of the account's rate, and one time in four a tiny amount.

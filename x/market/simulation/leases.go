@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"math/rand"
+	"slices"
 
 	"github.com/cosmos/cosmos-sdk/testutil/simsx"
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -114,4 +115,9 @@ func (m Module) leases(ctx context.Context) []types.Lease { return m.living.Get(
 // take takes the whole deployment of a lease.
 func (m Module) take(ctx context.Context, r *rand.Rand, id types.BidID) bool {
 	return m.taken.Take(ctx, r, deploymentsim.TakeKey(deploymenttypes.DeploymentID{Owner: id.Owner, Dseq: id.Dseq}))
+}
+
+// Busy says whether a provider has living leases.
+func (m Module) Busy(ctx context.Context, provider string) bool {
+	return slices.ContainsFunc(m.leases(ctx), func(l types.Lease) bool { return l.Id.Provider == provider })
 }

@@ -26,12 +26,13 @@ type Keeper interface {
 // Module is the registry's part of a simulation.
 type Module struct {
 	state *simstate.Cached[*types.GenesisState]
+	busy  func(ctx context.Context, owner string) bool
 	taken *simstate.Taken
 }
 
-// New returns the module's part over its keeper.
-func New(k Keeper, taken *simstate.Taken) Module {
-	return Module{state: simstate.NewCached(k.ExportGenesis), taken: taken}
+// New returns the module's part over its keeper; busy says of a provider whether it has living leases.
+func New(k Keeper, busy func(ctx context.Context, owner string) bool, taken *simstate.Taken) Module {
+	return Module{state: simstate.NewCached(k.ExportGenesis), busy: busy, taken: taken}
 }
 
 // GenerateGenesisState starts without providers: they come by messages.
@@ -49,7 +50,7 @@ func (Module) WeightedOperations(module.SimulationState) []simtypes.WeightedOper
 func (m Module) WeightedOperationsX(weights simsx.WeightSource, reg simsx.Registry) {
 	reg.Add(weights.Get("provider_create", 20), m.MsgCreateProviderFactory())
 	reg.Add(weights.Get("provider_update", 20), m.MsgUpdateProviderFactory())
-	reg.Add(weights.Get("provider_delete", 10), m.MsgDeleteProviderFactory())
+	reg.Add(weights.Get("provider_delete", 25), m.MsgDeleteProviderFactory())
 	reg.Add(weights.Get("provider_gateway_key", 8), m.MsgSetGatewayKeyFactory())
 }
 
@@ -106,8 +107,13 @@ func (m Module) MsgUpdateProviderFactory() simsx.SimMsgFactoryFn[*types.MsgUpdat
 // MsgDeleteProviderFactory removes providers, some of which still have leases.
 func (m Module) MsgDeleteProviderFactory() simsx.SimMsgFactoryFn[*types.MsgDeleteProvider] {
 	return func(ctx context.Context, data *simsx.ChainDataSource, reporter simsx.SimulationReporter) ([]simsx.SimAccount, *types.MsgDeleteProvider) {
+		r := data.Rand().Rand
 		p, owner := m.registered(ctx, data, reporter)
 		if reporter.IsSkipped() {
+			return nil, nil
+		}
+		if m.busy(ctx, p.Owner) && !simstate.Chance(r, 5) {
+			reporter.Skip("the provider has leases")
 			return nil, nil
 		}
 		return []simsx.SimAccount{owner}, &types.MsgDeleteProvider{Owner: p.Owner}
