@@ -71,12 +71,13 @@ func simManager(a *app.App) *module.SimulationManager {
 	busy := func(ctx context.Context, owner string) bool { return market.Busy(ctx, owner) }
 	providers := providersim.New(a.ProviderKeeper, busy, taken)
 	audits := auditsim.New(a.AuditKeeper, providers, taken)
+	escrow := escrowsim.New(a.EscrowKeeper, grants, app.Authority(), taken)
 	market = marketsim.New(marketsim.Options{
-		Keeper: a.MarketKeeper, Providers: providers, Audits: audits, Grants: grants, Authority: app.Authority(), Taken: taken,
+		Keeper: a.MarketKeeper, Providers: providers, Audits: audits, Grants: grants, Escrow: escrow, Authority: app.Authority(), Taken: taken,
 	})
 	return module.NewSimulationManager(
 		providers, audits,
-		escrowsim.New(a.EscrowKeeper, grants, app.Authority(), taken),
+		escrow,
 		deploymentsim.New(deploymentsim.Options{
 			Keeper: a.DeploymentKeeper, Providers: providers, Audits: audits, Grants: grants, Reclaim: market.Notice,
 			Authority: app.Authority(), Taken: taken,

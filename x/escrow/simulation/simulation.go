@@ -28,6 +28,7 @@ type Keeper interface {
 type Module struct {
 	authority string
 	state     *simstate.Cached[*types.GenesisState]
+	byID      *simstate.Cached[map[types.AccountID]types.Account]
 	grants    Grants
 	taken     *simstate.Taken
 }
@@ -40,7 +41,15 @@ var (
 
 // New returns the module's part over its keeper; authority may change the parameters.
 func New(k Keeper, grants Grants, authority string, taken *simstate.Taken) Module {
-	return Module{authority: authority, state: simstate.NewCached(k.ExportGenesis), grants: grants, taken: taken}
+	m := Module{authority: authority, state: simstate.NewCached(k.ExportGenesis), grants: grants, taken: taken}
+	m.byID = simstate.NewCached(func(ctx context.Context) (map[types.AccountID]types.Account, error) {
+		all := map[types.AccountID]types.Account{}
+		for _, a := range m.Accounts(ctx) {
+			all[a.Id] = a
+		}
+		return all, nil
+	})
+	return m
 }
 
 // GenerateGenesisState has random parameters and nothing else.
@@ -76,6 +85,17 @@ func (m Module) Accounts(ctx context.Context) []types.Account {
 
 // Params are the parameters in force.
 func (m Module) Params(ctx context.Context) types.Params { return m.state.Get(ctx).Params }
+
+// CanPay says whether an account is open and has a few blocks of a further rate left, as far as its record tells.
+func (m Module) CanPay(ctx context.Context, id types.AccountID, rate math.LegacyDec) bool {
+	a, ok := m.byID.Get(ctx)[id]
+	if !ok || a.State != types.ACCOUNT_STATE_OPEN {
+		return false
+	}
+	height := sdk.UnwrapSDKContext(ctx).BlockHeight()
+	left := math.LegacyNewDecFromInt(a.Deposited).Sub(a.Accrued).Sub(a.Rate.MulInt64(height - a.SettledAt))
+	return left.GTE(a.Rate.Add(rate).MulInt64(3))
+}
 
 // MsgUpdateParamsFactory makes other parameters.
 func (m Module) MsgUpdateParamsFactory() simsx.SimMsgFactoryFn[*types.MsgUpdateParams] {

@@ -28,7 +28,9 @@ func (m Module) MsgCreateLeaseFactory() simsx.SimMsgFactoryFn[*types.MsgCreateLe
 				return false
 			}
 			o := m.byOrder.Get(ctx)[b.Id.OrderID()]
-			return o.State == types.ORDER_STATE_OPEN && o.Auction.Mode != deploymenttypes.AUCTION_MODE_LOWEST && m.take(ctx, r, b.Id)
+			payer := deploymenttypes.DeploymentID{Owner: b.Id.Owner, Dseq: b.Id.Dseq}.EscrowID()
+			return o.State == types.ORDER_STATE_OPEN && o.Auction.Mode != deploymenttypes.AUCTION_MODE_LOWEST &&
+				(m.escrow.CanPay(ctx, payer, b.Price.Amount) || r.Intn(500) == 0) && m.take(ctx, r, b.Id)
 		})
 		if !ok {
 			reporter.Skip("no bid to accept")

@@ -36,6 +36,7 @@ type Module struct {
 	providers providersim.Module
 	audits    deploymentsim.Audits
 	grants    escrowsim.Grants
+	escrow    escrowsim.Module
 	taken     *simstate.Taken
 }
 
@@ -51,6 +52,7 @@ type Options struct {
 	Providers providersim.Module
 	Audits    deploymentsim.Audits
 	Grants    escrowsim.Grants
+	Escrow    escrowsim.Module
 	// Authority may change the parameters.
 	Authority string
 	Taken     *simstate.Taken
@@ -60,7 +62,7 @@ type Options struct {
 func New(o Options) Module {
 	m := Module{
 		authority: o.Authority, state: simstate.NewCached(o.Keeper.ExportGenesis),
-		providers: o.Providers, audits: o.Audits, grants: o.Grants, taken: o.Taken,
+		providers: o.Providers, audits: o.Audits, grants: o.Grants, escrow: o.Escrow, taken: o.Taken,
 	}
 	m.byOrder = simstate.NewCached(func(ctx context.Context) (map[types.OrderID]types.Order, error) {
 		all := map[types.OrderID]types.Order{}

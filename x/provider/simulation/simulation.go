@@ -16,7 +16,7 @@ import (
 )
 
 // maxProviders is how many providers a simulated chain has at a time: few enough that they compete.
-const maxProviders = 16
+const maxProviders = 20
 
 // Keeper is what the factories read of the registry.
 type Keeper interface {
@@ -92,7 +92,7 @@ func (m Module) MsgCreateProviderFactory() simsx.SimMsgFactoryFn[*types.MsgCreat
 func (m Module) MsgUpdateProviderFactory() simsx.SimMsgFactoryFn[*types.MsgUpdateProvider] {
 	return func(ctx context.Context, data *simsx.ChainDataSource, reporter simsx.SimulationReporter) ([]simsx.SimAccount, *types.MsgUpdateProvider) {
 		r := data.Rand().Rand
-		p, owner := m.registered(ctx, data, reporter)
+		p, owner := m.registered(ctx, data, reporter, func(types.Provider) bool { return true })
 		if reporter.IsSkipped() {
 			return nil, nil
 		}
@@ -108,12 +108,10 @@ func (m Module) MsgUpdateProviderFactory() simsx.SimMsgFactoryFn[*types.MsgUpdat
 func (m Module) MsgDeleteProviderFactory() simsx.SimMsgFactoryFn[*types.MsgDeleteProvider] {
 	return func(ctx context.Context, data *simsx.ChainDataSource, reporter simsx.SimulationReporter) ([]simsx.SimAccount, *types.MsgDeleteProvider) {
 		r := data.Rand().Rand
-		p, owner := m.registered(ctx, data, reporter)
+		p, owner := m.registered(ctx, data, reporter, func(p types.Provider) bool {
+			return !m.busy(ctx, p.Owner) || r.Intn(1000) == 0
+		})
 		if reporter.IsSkipped() {
-			return nil, nil
-		}
-		if m.busy(ctx, p.Owner) && !simstate.Chance(r, 5) {
-			reporter.Skip("the provider has leases")
 			return nil, nil
 		}
 		return []simsx.SimAccount{owner}, &types.MsgDeleteProvider{Owner: p.Owner}
@@ -140,11 +138,11 @@ func (m Module) MsgSetGatewayKeyFactory() simsx.SimMsgFactoryFn[*types.MsgSetGat
 	}
 }
 
-// registered picks a provider that no other message of this block changes.
-func (m Module) registered(ctx context.Context, data *simsx.ChainDataSource, reporter simsx.SimulationReporter) (types.Provider, simsx.SimAccount) {
+// registered picks a wanted provider that no other message of this block changes.
+func (m Module) registered(ctx context.Context, data *simsx.ChainDataSource, reporter simsx.SimulationReporter, wanted func(types.Provider) bool) (types.Provider, simsx.SimAccount) {
 	r := data.Rand().Rand
 	p, ok := simstate.Pick(r, m.Providers(ctx), func(p types.Provider) bool {
-		return m.taken.Take(ctx, r, "provider/"+p.Owner)
+		return wanted(p) && m.taken.Take(ctx, r, "provider/"+p.Owner)
 	})
 	if !ok {
 		reporter.Skip("no free provider")
