@@ -211,6 +211,7 @@ func (g *grants) SaveGrant(ctx context.Context, grantee, granter sdk.AccAddress,
 type env struct {
 	t     require.TestingT
 	ctx   sdk.Context
+	cms   storetypes.CommitMultiStore
 	k     *keeper.Keeper
 	bank  *bank
 	authz *grants
@@ -218,12 +219,15 @@ type env struct {
 }
 
 // newEnv starts at height 1 with the default parameters, but a grace of 10 blocks and a resumption by 5.
-func newEnv(t require.TestingT) *env {
+func newEnv(t require.TestingT) *env { return newEnvOn(t, dbm.NewMemDB()) }
+
+// newEnvOn is newEnv with its store in a database.
+func newEnvOn(t require.TestingT, db dbm.DB) *env {
 	key := storetypes.NewKVStoreKey(types.StoreKey)
-	cms := store.NewCommitMultiStore(dbm.NewMemDB(), log.NewNopLogger())
+	cms := store.NewCommitMultiStore(db, log.NewNopLogger())
 	cms.MountStoreWithDB(key, storetypes.StoreTypeIAVL, nil)
 	require.NoError(t, cms.LoadLatestVersion())
-	e := &env{t: t, bank: newBank(), authz: newGrants(), hooks: &hooks{}}
+	e := &env{t: t, cms: cms, bank: newBank(), authz: newGrants(), hooks: &hooks{}}
 	cdc := codec.NewProtoCodec(codectypes.NewInterfaceRegistry())
 	e.k = keeper.NewKeeper(cdc, runtime.NewKVStoreService(key), accounts{}, e.bank, e.bank, e.authz, "authority")
 	e.k.SetHooks(e.hooks)

@@ -13,7 +13,7 @@ import (
 const (
 	// MaxGraceBlocks is the longest grace: about half a year of 500 ms blocks. It keeps heights far from overflow.
 	MaxGraceBlocks = 32_000_000
-	// MaxDuePerBlock is the most accounts that an end block may be told to handle.
+	// MaxDuePerBlock is the most units of work that an end block may be told to do on due accounts.
 	MaxDuePerBlock = 100_000
 	// MaxDeposits is the most unspent deposits on one account, so that no stranger can make it costly to read. The last
 	// MaxSources of them are kept for its owner, whom strangers hence cannot lock out.
@@ -24,13 +24,14 @@ const (
 const DefaultDenom = units.BaseDenom
 
 // DefaultParams are the parameters of a new chain: an account opens with half a BRT, a dry one has 7200 blocks of
-// grace (an hour of 500 ms blocks) and resumes with 100 blocks of its rate.
+// grace (an hour of 500 ms blocks) and resumes with 100 blocks of its rate. 100 units of work are 50 suspensions or 33
+// closings of accounts with one payment, about 400 store writes: 140 ms at the 340 us that one costs in a large store.
 func DefaultParams() Params {
 	return Params{
 		MinDeposits:     []sdk.Coin{sdk.NewInt64Coin(DefaultDenom, 500_000)},
 		GraceBlocks:     7200,
 		MinResumeBlocks: 100,
-		MaxDuePerBlock:  500,
+		MaxDuePerBlock:  100,
 		TakeRate:        math.LegacyZeroDec(),
 	}
 }
