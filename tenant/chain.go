@@ -36,6 +36,8 @@ type Reader interface {
 	Deployment(ctx context.Context, id deploymenttypes.DeploymentID) (deploymenttypes.QueryDeploymentResponse, error)
 	// Deployments lists an owner's deployments; DEPLOYMENT_STATE_UNSPECIFIED means of all states.
 	Deployments(ctx context.Context, owner string, state deploymenttypes.DeploymentState) ([]deploymenttypes.QueryDeploymentResponse, error)
+	// PruneFloor is the highest dseq of an owner that the chain has pruned; a new one must be above it.
+	PruneFloor(ctx context.Context, owner string) (uint64, error)
 	// Bids, Leases and Orders are those of one deployment, in all states.
 	Bids(ctx context.Context, id deploymenttypes.DeploymentID) ([]markettypes.Bid, error)
 	Leases(ctx context.Context, id deploymenttypes.DeploymentID) ([]markettypes.QueryLeaseResponse, error)
@@ -153,6 +155,12 @@ func (c *ClientChain) Deployments(ctx context.Context, owner string, state deplo
 		}
 		return res.Deployments, res.Pagination, nil
 	})
+}
+
+// PruneFloor implements Reader.
+func (c *ClientChain) PruneFloor(ctx context.Context, owner string) (uint64, error) {
+	res, err := c.deployment.PruneFloor(ctx, &deploymenttypes.QueryPruneFloorRequest{Owner: owner})
+	return res.GetDseq(), asked("the prune floor of "+owner, err)
 }
 
 // Bids implements Reader.

@@ -69,7 +69,7 @@ func (m *Machine) closeDeployment(ctx context.Context, dseq uint64) (*Closed, er
 func (m *Machine) closedAt(ctx context.Context, id deploymenttypes.DeploymentID) (active bool, height int64, err error) {
 	d, err := m.Chain.Deployment(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return false, 0, failf(KindUsage, []Hint{HintList}, "%s has no deployment %d", id.Owner, id.Dseq)
+		return false, 0, m.missing(ctx, id)
 	}
 	return d.Deployment.State == deploymenttypes.DEPLOYMENT_STATE_ACTIVE, d.Deployment.ClosedAt, err
 }

@@ -396,6 +396,24 @@ func TestTwoDeploymentsAtOneHeight(t *testing.T) {
 	}
 }
 
+// TestNumberAboveTheFloor: after a client that chose higher numbers, the next one is above what the chain has pruned.
+func TestNumberAboveTheFloor(t *testing.T) {
+	w := tenanttest.New(eastWest()...)
+	w.Floor = 1 << 40
+	m := w.Machine(tenant.NewFileStore(t.TempDir(), "world"))
+	q, err := m.Quote(t.Context(), tenant.Request{Plan: tenanttest.Plan(t, tenanttest.OneGroup)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := m.Begin(q)
+	if err != nil || s.Dseq != w.Floor+1 {
+		t.Errorf("Begin = %d, %v, want %d", s.Dseq, err, w.Floor+1)
+	}
+	if _, err := m.CloseDeployment(t.Context(), 7); err == nil || !strings.Contains(err.Error(), "no deployment 7 any more") {
+		t.Errorf("CloseDeployment of a pruned one = %v", err)
+	}
+}
+
 func TestSomeoneElsesState(t *testing.T) {
 	w := tenanttest.New(eastWest()...)
 	store := tenant.NewFileStore(t.TempDir(), "world")

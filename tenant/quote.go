@@ -229,9 +229,14 @@ func (m *Machine) salts(n int) ([][]byte, error) {
 	return salts, nil
 }
 
-// unusedDseq is the first number from first on that neither the chain nor this machine has used.
+// unusedDseq is the first number from first on that neither the chain nor this machine has used. The chain refuses those
+// up to the owner's prune floor, which may lie above the height: after a client that chose higher numbers.
 func (m *Machine) unusedDseq(ctx context.Context, owner string, first uint64) (uint64, error) {
-	for dseq := max(1, first); ; dseq++ {
+	floor, err := m.Chain.PruneFloor(ctx, owner)
+	if err != nil {
+		return 0, err
+	}
+	for dseq := max(1, first, floor+1); ; dseq++ {
 		if _, err := m.Store.Load(dseq); !errors.Is(err, ErrNoState) {
 			continue // also a state that cannot be read holds its number
 		}

@@ -129,7 +129,7 @@ type chainView struct {
 func (m *Machine) chainStatus(ctx context.Context, id deploymenttypes.DeploymentID) (*Status, error) {
 	d, err := m.Chain.Deployment(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return nil, failf(KindUsage, []Hint{HintList}, "%s has no deployment %d", id.Owner, id.Dseq)
+		return nil, m.missing(ctx, id)
 	}
 	if err != nil {
 		return nil, err
@@ -139,6 +139,14 @@ func (m *Machine) chainStatus(ctx context.Context, id deploymenttypes.Deployment
 		return nil, err
 	}
 	return newStatus(m.Network, id, v), nil
+}
+
+// missing says why the chain does not hold a deployment: it may have pruned it, or never had it.
+func (m *Machine) missing(ctx context.Context, id deploymenttypes.DeploymentID) error {
+	if floor, err := m.Chain.PruneFloor(ctx, id.Owner); err == nil && id.Dseq <= floor {
+		return failf(KindUsage, []Hint{HintList}, "%s has no deployment %d any more: one that has closed is removed after a while", id.Owner, id.Dseq)
+	}
+	return failf(KindUsage, []Hint{HintList}, "%s has no deployment %d", id.Owner, id.Dseq)
 }
 
 func (m *Machine) fillView(ctx context.Context, id deploymenttypes.DeploymentID, v *chainView) error {

@@ -24,6 +24,7 @@ import (
 	"berth.dev/berth/sdl/chainspec"
 	"berth.dev/berth/sdl/compile"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
+	escrowtypes "berth.dev/berth/x/escrow/types"
 )
 
 const (
@@ -31,6 +32,8 @@ const (
 	flagDseq        = "dseq"
 	flagAuction     = "auction"
 	flagWindow      = "window"
+	flagSources     = "deposit-sources"
+	flagNotice      = "reclaim-notice"
 	flagSaltsFile   = "salts-file"
 	flagManifestOut = "manifest-out"
 	// maxDocument is the most bytes that are read of a document.
@@ -63,6 +66,8 @@ func createCommand() *cobra.Command {
 	cmd.Flags().Uint64(flagDseq, 0, "the deployment's number; 0 takes the chain's height")
 	cmd.Flags().String(flagAuction, "tenant", "who picks the winning bid: tenant, or lowest for the chain")
 	cmd.Flags().Uint32(flagWindow, 2, "blocks for which bids are collected with --auction lowest")
+	cmd.Flags().String(flagSources, "", "what the deposit is drawn from, in this order, for example grant:ADDRESS,balance; default: the balance")
+	cmd.Flags().Uint32(flagNotice, 0, "least notice in seconds that a provider gives before it takes a lease back; 0 asks for none")
 	addManifestFlags(cmd)
 	must(cmd.MarkFlagRequired(flagDeposit))
 	flags.AddTxFlagsToCmd(cmd)
@@ -103,6 +108,12 @@ func runCreate(cmd *cobra.Command, args []string) error {
 	if msg.Deposit, err = readDeposit(cmd); err != nil {
 		return err
 	}
+	if msg.DepositSources, err = readSources(cmd); err != nil {
+		return err
+	}
+	if msg.Reclamation.MinWindowSeconds, err = cmd.Flags().GetUint32(flagNotice); err != nil {
+		return err
+	}
 	if msg.Id, err = newDeploymentID(cmd, clientCtx); err != nil {
 		return err
 	}
@@ -110,6 +121,14 @@ func runCreate(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	return tx.GenerateOrBroadcastTxCLI(clientCtx, cmd.Flags(), &msg)
+}
+
+func readSources(cmd *cobra.Command) ([]escrowtypes.DepositSource, error) {
+	list, err := cmd.Flags().GetString(flagSources)
+	if err != nil {
+		return nil, err
+	}
+	return escrowtypes.ParseSources(list)
 }
 
 func runUpdate(cmd *cobra.Command, args []string) error {

@@ -50,7 +50,7 @@ var rules = []rule{
 	},
 	{
 		in:    []string{"provider/", "tenant", "client", "sdl", "manifest"},
-		never: []string{"app", "x/provider/keeper", "x/escrow/keeper", "x/deployment/keeper", "x/market/keeper", "cmd"},
+		never: []string{"app", "x/provider/keeper", "x/escrow/keeper", "x/deployment/keeper", "x/market/keeper", "x/audit/keeper", "cmd"},
 		why:   "outside the chain only its types are known",
 	},
 	{

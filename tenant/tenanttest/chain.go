@@ -85,6 +85,18 @@ func (c chain) Deployment(ctx context.Context, id deploymenttypes.DeploymentID) 
 	return *d, nil
 }
 
+func (c chain) PruneFloor(ctx context.Context, owner string) (uint64, error) {
+	leave, err := c.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	if owner != c.w.Owner {
+		return 0, nil
+	}
+	return c.w.Floor, nil
+}
+
 func (c chain) Deployments(ctx context.Context, owner string, state deploymenttypes.DeploymentState) ([]deploymenttypes.QueryDeploymentResponse, error) {
 	leave, err := c.enter(ctx)
 	if err != nil {

@@ -55,6 +55,8 @@ type World struct {
 	Owner   string
 	Bidders []Bidder
 	Funds   math.Int
+	// Floor is the owner's prune floor.
+	Floor uint64
 	// Sent counts the included messages by type.
 	Sent map[string]int
 	// BeforeSend, if set, may make a transaction fail without effect; AfterSend although it took effect.
