@@ -146,21 +146,3 @@ func TestGenesis(t *testing.T) {
 		}
 	}
 }
-
-// FuzzMessages: no message that decodes makes validation panic, and what passes keeps the limits.
-func FuzzMessages(f *testing.F) {
-	b, err := message().Marshal()
-	require.NoError(f, err)
-	f.Add(b)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var m types.MsgCreateDeployment
-		if m.Unmarshal(b) != nil || m.ValidateBasic() != nil {
-			return
-		}
-		for _, g := range m.Groups {
-			if !g.Price().IsPositive() {
-				t.Errorf("group %q costs %s", g.Name, g.Price())
-			}
-		}
-	})
-}

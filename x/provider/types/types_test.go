@@ -230,16 +230,70 @@ func TestChangedKeys(t *testing.T) {
 	})
 }
 
+// decoded is a message that came off the wire.
+type decoded interface {
+	Reset()
+	Marshal() ([]byte, error)
+	Unmarshal([]byte) error
+	sdk.HasValidateBasic
+}
+
+// messages are one of each kind, all valid.
+func messages() []decoded {
+	return []decoded{
+		&types.MsgCreateProvider{Owner: addr(1), HostUri: "https://a.example", TlsPins: [][]byte{pin(1)}, Attributes: attrs(1)},
+		&types.MsgUpdateProvider{Owner: addr(1), HostUri: "https://a.example", TlsPins: [][]byte{pin(1)}, Attributes: attrs(1)},
+		&types.MsgDeleteProvider{Owner: addr(1)},
+		&types.MsgSetGatewayKey{Owner: addr(1), Key: point(1)},
+	}
+}
+
+// FuzzMessages: no message that decodes makes validation panic, and what passes keeps the limits.
 func FuzzMessages(f *testing.F) {
-	m := types.MsgCreateProvider{Owner: addr(1), HostUri: "https://a.example", TlsPins: [][]byte{pin(1)}, Attributes: attrs(1)}
-	b, err := m.Marshal()
+	for i, m := range messages() {
+		require.NoError(f, m.ValidateBasic())
+		b, err := m.Marshal()
+		require.NoError(f, err)
+		f.Add(byte(i), b)
+	}
+	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
+		all := messages()
+		m := all[int(kind)%len(all)]
+		m.Reset()
+		if m.Unmarshal(b) != nil || m.ValidateBasic() != nil {
+			return
+		}
+		switch m := m.(type) {
+		case *types.MsgCreateProvider:
+			if !strings.HasPrefix(m.HostUri, "https://") || len(m.TlsPins) < 1 || len(m.TlsPins) > 3 {
+				t.Errorf("%q with %d pins was accepted", m.HostUri, len(m.TlsPins))
+			}
+		case *types.MsgSetGatewayKey:
+			if n := len(m.Key); n != 0 && n != 33 {
+				t.Errorf("a key of %d bytes was accepted", n)
+			}
+		}
+	})
+}
+
+// FuzzGenesis: no genesis that decodes makes validation panic, and owners are unique in what passes.
+func FuzzGenesis(f *testing.F) {
+	g := types.GenesisState{
+		Providers:   []types.Provider{{Owner: addr(1), HostUri: "https://a.example", TlsPins: [][]byte{pin(1)}}},
+		GatewayKeys: []types.GatewayKey{{Owner: addr(1), Key: point(1)}},
+	}
+	require.NoError(f, g.Validate())
+	b, err := g.Marshal()
 	require.NoError(f, err)
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var m types.MsgCreateProvider
-		if m.Unmarshal(b) == nil && m.ValidateBasic() == nil {
-			if !strings.HasPrefix(m.HostUri, "https://") {
-				t.Errorf("%q was accepted", m.HostUri)
+		var g types.GenesisState
+		if g.Unmarshal(b) != nil || g.Validate() != nil {
+			return
+		}
+		for i := 1; i < len(g.Providers); i++ {
+			if g.Providers[i].Owner == g.Providers[0].Owner {
+				t.Errorf("provider %s passes twice", g.Providers[i].Owner)
 			}
 		}
 	})
