@@ -50,16 +50,16 @@ func ValidateSources(sources []DepositSource) error {
 	if len(sources) > MaxSources {
 		return errorsmod.Wrapf(ErrInvalidSource, "%d sources, more than %d", len(sources), MaxSources)
 	}
-	for _, s := range sources {
+	for i, s := range sources {
 		switch {
 		case s.Kind == SOURCE_BALANCE && s.Granter != "":
-			return errorsmod.Wrapf(ErrInvalidSource, "the balance is the depositor's own, not that of %.100q", s.Granter)
+			return errorsmod.Wrapf(ErrInvalidSource, "source %d: the balance is the depositor's own, not that of %.100q", i+1, s.Granter)
 		case s.Kind == SOURCE_BALANCE:
 		case s.Kind != SOURCE_GRANT:
-			return errorsmod.Wrapf(ErrInvalidSource, "%s is neither the balance nor a grant", s.Kind)
+			return errorsmod.Wrapf(ErrInvalidSource, "source %d: %s is neither the balance nor a grant", i+1, s.Kind)
 		default:
 			if err := validateAddress("granter", s.Granter); err != nil {
-				return errorsmod.Wrap(ErrInvalidSource, err.Error())
+				return errorsmod.Wrapf(ErrInvalidSource, "source %d: %s", i+1, err)
 			}
 		}
 	}
