@@ -177,15 +177,15 @@ func TestVestingAccounts(t *testing.T) {
 
 	s.Blocks(30)
 	vested := func() int64 { return 10_000_000 * (s.Now.Unix() + 1 - began) / 100 } // in the block that comes next
-	requireCode(t, sdkerrors.ErrInsufficientFunds, s.deployAs(steady, 1, vested()+500_000))
-	requireCode(t, sdkerrors.ErrInsufficientFunds, s.deployAs(late, 1, 500_000))
+	requireCode(t, escrowtypes.ErrInsufficientFunds, s.deployAs(steady, 1, vested()+500_000))
+	requireCode(t, escrowtypes.ErrInsufficientFunds, s.deployAs(late, 1, 500_000))
 	require.EqualValues(t, 10_000_000, s.balanceOf(addressOf(steady)))
 	res := s.deployAs(steady, 1, 2_000_000)
 	require.Zero(t, res.Code, res.Log)
 
 	// A gift can be spent at once, before anything has vested.
 	s.Send(granter, banktypes.NewMsgSend(s.Addr(granter), addressOf(late), sdk.NewCoins(ubrt(700_000))))
-	requireCode(t, sdkerrors.ErrInsufficientFunds, s.deployAs(late, 1, 700_001))
+	requireCode(t, escrowtypes.ErrInsufficientFunds, s.deployAs(late, 1, 700_001))
 	res = s.deployAs(late, 1, 700_000)
 	require.Zero(t, res.Code, res.Log)
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cosmos/gogoproto/proto"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -159,10 +160,18 @@ func (s *stage) try(url string, bz []byte, who int) outcome {
 	if res.Code != 0 {
 		return out
 	}
+	out.items = s.items(res)
+	return out
+}
+
+// items are the results in the responses of a transaction's batches.
+func (s *stage) items(res *abci.ExecTxResult) []protoreflect.Message {
+	s.t.Helper()
 	files, err := protofiles.Resolved()
 	require.NoError(s.t, err)
+	var out []protoreflect.Message
 	for _, response := range chaintest.Responses(s.t, res) {
-		out.items = append(out.items, batchItems(s.t, files, response)...)
+		out = append(out, batchItems(s.t, files, response)...)
 	}
 	return out
 }
@@ -215,7 +224,8 @@ func names(out outcome, m mutation, valid *tree) bool {
 	var words []string
 	for _, part := range strings.Split(m.path, ".") {
 		name, _, _ := strings.Cut(part, "[")
-		words = append(words, name, strings.ReplaceAll(name, "_", " "), strings.TrimSuffix(name, "s"))
+		spaced := strings.ReplaceAll(name, "_", " ")
+		words = append(words, name, spaced, strings.TrimSuffix(name, "s"), strings.TrimSuffix(spaced, "s"))
 	}
 	if len(m.text) > 0 && len(m.text) < 200 {
 		words = append(words, strings.ToLower(m.text))
