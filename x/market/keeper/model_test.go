@@ -59,7 +59,7 @@ var ops = []func(*history, *rapid.T){
 	(*history).leases, (*history).leases, (*history).leases, (*history).closesLease, (*history).closesDeployment, (*history).topsUp,
 	(*history).withdraws, (*history).changesAttributes, (*history).pauses, (*history).starts, (*history).starts, (*history).closesGroup,
 	(*history).reclaims, (*history).reclaims, (*history).takesBack, (*history).takesBack, (*history).takesBack, (*history).resumes,
-	(*history).resumes, (*history).closesLease, (*history).nextBlock, (*history).nextBlock, (*history).manyBlocks, (*history).manyBlocks, (*history).manyBlocks,
+	(*history).resumes, (*history).resumes, (*history).resumes, (*history).resumes, (*history).closesLease, (*history).nextBlock, (*history).nextBlock, (*history).manyBlocks, (*history).manyBlocks, (*history).manyBlocks,
 }
 
 const (
@@ -109,7 +109,7 @@ func (m *history) nextBlock(*rapid.T) {
 }
 
 func (m *history) manyBlocks(t *rapid.T) {
-	for range rapid.IntRange(2, 8).Draw(t, "blocks") {
+	for range rapid.IntRange(2, 5).Draw(t, "blocks") {
 		m.nextBlock(t)
 	}
 }
