@@ -153,7 +153,7 @@ func TestVirtualFees(t *testing.T) {
 			for i := range n {
 				msg := c.sendMsg(i, (i+1)%n)
 				if i == 1 { // pays its fee and fails
-					msg = c.leaseMsg(c.order(0, 77), 1)
+					msg = c.leaseMsg(c.order(1, 77), 0)
 				}
 				tx, err := c.Sign(i, 1_000_000, msg)
 				require.NoError(t, err)
@@ -165,9 +165,9 @@ func TestVirtualFees(t *testing.T) {
 			require.Equal(t, 1, failed)
 			after := c.coins(t, collector, c.Addr(0), c.Addr(1))
 			// What a block mints goes on to the distribution in the same block; the block's fees stay until the next.
-			require.Equal(t, math.NewInt(10*n), after[0], "the collector's balance, it had %s", before[0])
-			require.Equal(t, before[1].SubRaw(10+1), after[1], "a fee and what was sent; its neighbour's transaction failed")
-			require.Equal(t, before[2].SubRaw(10-1), after[2], "the fee, and what the neighbour sent")
+			require.Equal(t, math.NewInt(10*n).String(), after[0].String(), "the collector's balance")
+			require.Equal(t, before[1].SubRaw(10).String(), after[1].String(), "a fee; one coin was sent and one came")
+			require.Equal(t, before[2].SubRaw(10-1).String(), after[2].String(), "the fee, though its message failed, and what came")
 			_, err = c.must()
 			require.NoError(t, err)
 			c.coins(t)
