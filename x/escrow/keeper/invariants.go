@@ -94,7 +94,7 @@ func (k *Keeper) sumPayments(ctx context.Context) (map[types.AccountID]types.Pay
 		}
 		sum.Add(p)
 		sums[p.Id.AccountId] = sum
-		return false, nil
+		return false, p.ValidateTaken()
 	})
 	return sums, err
 }
@@ -131,10 +131,38 @@ func checkPaymentStates(s *sheet) error {
 
 // checkIndexes: the queue and the index of live payments agree with the records, both ways.
 func (k *Keeper) checkIndexes(ctx context.Context) error {
-	if err := k.checkQueue(ctx); err != nil {
-		return err
+	for _, check := range []func(context.Context) error{k.checkQueue, k.checkLive, k.checkHoldKeys, k.checkClaimKeys} {
+		if err := check(ctx); err != nil {
+			return err
+		}
 	}
-	return k.checkLive(ctx)
+	return nil
+}
+
+// checkHoldKeys: a hold stands at its own key, and is of something.
+func (k *Keeper) checkHoldKeys(ctx context.Context) error {
+	return k.holds.Walk(ctx, nil, func(key holdKey, h types.Hold) (bool, error) {
+		if key.K1() != h.Scope || key.K2().String() != h.Owner || key.K3() != h.Amount.Denom {
+			return true, fmt.Errorf("hold of %s in %s stands at the key of another", h.Owner, h.Scope)
+		}
+		if !h.Amount.IsPositive() {
+			return true, fmt.Errorf("hold of %s in %s is %s", h.Owner, h.Scope, h.Amount)
+		}
+		return false, nil
+	})
+}
+
+// checkClaimKeys: a claim stands at a key of its address, and is of something.
+func (k *Keeper) checkClaimKeys(ctx context.Context) error {
+	return k.claims.Walk(ctx, nil, func(key claimKey, c types.Claim) (bool, error) {
+		if key.K1().String() != c.Address {
+			return true, fmt.Errorf("claim of %s stands at the key of %s", c.Address, key.K1())
+		}
+		if c.Coins.Empty() && c.Take.Empty() {
+			return true, fmt.Errorf("claim of %s is of nothing", c.Address)
+		}
+		return false, nil
+	})
 }
 
 func (k *Keeper) checkQueue(ctx context.Context) error {

@@ -4,10 +4,10 @@
 // Invariants that hold after every end block (numbers of docs/spec/invariants.md):
 //
 //	INV-1  the pool's balance is what accounts, holds and claims are owed, per denom, to the last unit
-//	INV-2  no balance is negative; a settled height never decreases
+//	INV-2  no balance is negative; what was taken is the take rate of what was paid; a settled height never decreases
 //	INV-5  an account that has run dry accrues nothing
 //	INV-7  every index entry has its record, and the reverse
-//	INV-8  a hold is released exactly once
+//	INV-8  what is held is given back exactly once
 package keeper
 
 import (

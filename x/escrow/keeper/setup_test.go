@@ -216,6 +216,8 @@ type env struct {
 	bank  *bank
 	authz *grants
 	hooks *hooks
+	// written are the keys that the escrow has written or removed, until a test clears them.
+	written map[string]bool
 }
 
 // newEnv starts at height 1 with the default parameters, but a grace of 10 blocks and a resumption by 5.
@@ -227,9 +229,9 @@ func newEnvOn(t require.TestingT, db dbm.DB) *env {
 	cms := store.NewCommitMultiStore(db, log.NewNopLogger())
 	cms.MountStoreWithDB(key, storetypes.StoreTypeIAVL, nil)
 	require.NoError(t, cms.LoadLatestVersion())
-	e := &env{t: t, cms: cms, bank: newBank(), authz: newGrants(), hooks: &hooks{}}
+	e := &env{t: t, cms: cms, bank: newBank(), authz: newGrants(), hooks: &hooks{}, written: map[string]bool{}}
 	cdc := codec.NewProtoCodec(codectypes.NewInterfaceRegistry())
-	e.k = keeper.NewKeeper(cdc, runtime.NewKVStoreService(key), accounts{}, e.bank, e.bank, e.authz, "authority")
+	e.k = keeper.NewKeeper(cdc, counting{runtime.NewKVStoreService(key), e.written}, accounts{}, e.bank, e.bank, e.authz, "authority")
 	e.k.SetHooks(e.hooks)
 	e.ctx = sdk.NewContext(cms, cmtproto.Header{Height: 1}, false, log.NewNopLogger())
 	genesis := types.DefaultGenesis()

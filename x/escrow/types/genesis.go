@@ -205,6 +205,11 @@ func (p Payment) validateFields(denom string) error {
 	if p.Accrued.IsNil() || p.Withdrawn.IsNil() || p.Withdrawn.IsNegative() || p.Withdrawn.GT(MaxDeposited) || math.LegacyNewDecFromInt(p.Withdrawn).GT(p.Accrued) {
 		return fmt.Errorf("payment %s: withdrawn %s of %s accrued", p.Id, p.Withdrawn, p.Accrued)
 	}
+	return p.ValidateTaken()
+}
+
+// ValidateTaken checks that what was taken for the community pool is the take rate of what was paid (INV-2).
+func (p Payment) ValidateTaken() error {
 	if p.TakeRate.IsNil() || p.TakeRate.IsNegative() || p.TakeRate.GT(math.LegacyOneDec()) {
 		return fmt.Errorf("payment %s: take rate %s is not in 0..1", p.Id, p.TakeRate)
 	}
