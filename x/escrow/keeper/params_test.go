@@ -18,9 +18,9 @@ import (
 func TestUpdateParams(t *testing.T) {
 	e := newEnv(t)
 	server := keeper.NewMsgServer(e.k)
-	_, err := server.UpdateParams(e.ctx, &types.MsgUpdateParams{Authority: "someone", Params: types.DefaultParams()})
+	_, err := server.UpdateParams(e.ctx, &types.MsgUpdateParams{Authority: addr("someone").String(), Params: types.DefaultParams()})
 	require.ErrorIs(t, err, types.ErrUnauthorized)
-	_, err = server.UpdateParams(e.ctx, &types.MsgUpdateParams{Authority: "authority", Params: types.DefaultParams()})
+	_, err = server.UpdateParams(e.ctx, &types.MsgUpdateParams{Authority: authority, Params: types.DefaultParams()})
 	require.NoError(t, err)
 	got, err := e.k.GetParams(e.ctx)
 	require.NoError(t, err)
@@ -68,7 +68,7 @@ func TestUpdateParamsWithExtremes(t *testing.T) {
 			require.NoError(t, err)
 			params := types.DefaultParams()
 			tc.set(&params)
-			_, err = keeper.NewMsgServer(e.k).UpdateParams(e.ctx, &types.MsgUpdateParams{Authority: "authority", Params: params})
+			_, err = keeper.NewMsgServer(e.k).UpdateParams(e.ctx, &types.MsgUpdateParams{Authority: authority, Params: params})
 			if tc.ok {
 				require.NoError(t, err)
 				e.end(1)

@@ -45,6 +45,9 @@ func rate(s string) sdk.DecCoin {
 // addr is a test account's address.
 func addr(name string) sdk.AccAddress { return sdk.AccAddress(fmt.Appendf(nil, "%-20s", name)) }
 
+// authority may change the parameters.
+var authority = addr("governance").String()
+
 // accounts is the part of x/auth that the keeper needs.
 type accounts struct{}
 
@@ -231,7 +234,7 @@ func newEnvOn(t require.TestingT, db dbm.DB) *env {
 	require.NoError(t, cms.LoadLatestVersion())
 	e := &env{t: t, cms: cms, bank: newBank(), authz: newGrants(), hooks: &hooks{}, written: map[string]bool{}}
 	cdc := codec.NewProtoCodec(codectypes.NewInterfaceRegistry())
-	e.k = keeper.NewKeeper(cdc, counting{runtime.NewKVStoreService(key), e.written}, accounts{}, e.bank, e.bank, e.authz, "authority")
+	e.k = keeper.NewKeeper(cdc, counting{runtime.NewKVStoreService(key), e.written}, accounts{}, e.bank, e.bank, e.authz, authority)
 	e.k.SetHooks(e.hooks)
 	e.ctx = sdk.NewContext(cms, cmtproto.Header{Height: 1}, false, log.NewNopLogger())
 	genesis := types.DefaultGenesis()
