@@ -121,7 +121,7 @@ func testnetCommand(chain *app.App) *cobra.Command {
 
 // check refuses options before anything is written.
 func (o testnetOptions) check() error {
-	nodes := o.validators + o.fullNodes
+	prunings := []string{pruningtypes.PruningOptionDefault, pruningtypes.PruningOptionNothing, pruningtypes.PruningOptionEverything}
 	switch {
 	case o.format != "text" && o.format != "json":
 		return fmt.Errorf("--output: %q is neither text nor json (--output-dir names the directory)", o.format)
@@ -129,19 +129,7 @@ func (o testnetOptions) check() error {
 		return errors.New("--output-dir: the directory is missing")
 	case o.chainID == "":
 		return errors.New("--chain-id: it is empty")
-	case o.validators < 1 || o.validators > maxTestnetNodes:
-		return fmt.Errorf("--validators: %d is not in 1..%d", o.validators, maxTestnetNodes)
-	case o.fullNodes < 0 || nodes > maxTestnetNodes:
-		return fmt.Errorf("--full-nodes: %d leaves not between 1 and %d nodes in all", o.fullNodes, maxTestnetNodes)
-	case o.blockTime <= 0:
-		return fmt.Errorf("--block-time: %s is not positive", o.blockTime)
-	case o.votingPeriod < 0 || (o.votingPeriod > 0 && o.votingPeriod < 2*time.Second):
-		return fmt.Errorf("--voting-period: %s is shorter than 2s", o.votingPeriod)
-	case o.stake < 1 || o.stake > 1_000_000_000:
-		return fmt.Errorf("--stake: %d is not in 1..1000000000 whole tokens", o.stake)
-	case o.snapshotInterval > 0 && o.snapshotKeep == 0:
-		return errors.New("--snapshot-keep: at least 1, or --snapshot-interval 0 for no snapshots")
-	case !slices.Contains([]string{pruningtypes.PruningOptionDefault, pruningtypes.PruningOptionNothing, pruningtypes.PruningOptionEverything}, o.pruning):
+	case !slices.Contains(prunings, o.pruning):
 		return fmt.Errorf("--pruning: %q is none of default, nothing and everything", o.pruning)
 	case net.ParseIP(o.rpcListen) == nil:
 		return fmt.Errorf("--rpc-listen: %q is not an IP address", o.rpcListen)
@@ -149,7 +137,25 @@ func (o testnetOptions) check() error {
 	if _, err := sdk.ParseDecCoins(o.gasPrice); err != nil {
 		return fmt.Errorf("--min-gas-price: %w", err)
 	}
-	return errors.Join(o.checkPorts(), o.checkHost())
+	return errors.Join(o.checkNumbers(), o.checkPorts(), o.checkHost())
+}
+
+func (o testnetOptions) checkNumbers() error {
+	switch {
+	case o.validators < 1 || o.validators > maxTestnetNodes:
+		return fmt.Errorf("--validators: %d is not in 1..%d", o.validators, maxTestnetNodes)
+	case o.fullNodes < 0 || o.validators+o.fullNodes > maxTestnetNodes:
+		return fmt.Errorf("--full-nodes: %d leaves not between 1 and %d nodes in all", o.fullNodes, maxTestnetNodes)
+	case o.blockTime <= 0:
+		return fmt.Errorf("--block-time: %s is not positive", o.blockTime)
+	case o.votingPeriod != 0 && o.votingPeriod < 2*time.Second:
+		return fmt.Errorf("--voting-period: %s is shorter than 2s", o.votingPeriod)
+	case o.stake < 1 || o.stake > 1_000_000_000:
+		return fmt.Errorf("--stake: %d is not in 1..1000000000 whole tokens", o.stake)
+	case o.snapshotInterval > 0 && o.snapshotKeep == 0:
+		return errors.New("--snapshot-keep: at least 1, or --snapshot-interval 0 for no snapshots")
+	}
+	return nil
 }
 
 func (o testnetOptions) checkPorts() error {
