@@ -25,8 +25,8 @@ const (
 	nextProgram = "rehearsal/berthd"
 	// votingPeriod is that of the network's genesis, upgradeIn how many blocks from now the upgrade is scheduled: the
 	// vote must have ended by then.
-	votingPeriod = 8 * time.Second
-	upgradeIn    = 50
+	votingPeriod = 30 * time.Second
+	upgradeIn    = 100
 )
 
 // upgradeInfo is the file by which a node tells its supervisor that it needs another program.
