@@ -35,6 +35,7 @@ func TestRandomLives(t *testing.T) {
 		e := newEnv(t)
 		for i := range modelPeople {
 			e.bank.fund(addr(person(i)), coin(100_000))
+			e.grantUntil(person(i), person((i+1)%modelPeople), 4000, nil)
 		}
 		for range rapid.IntRange(5, 60).Draw(t, "steps") {
 			step(t, e)
@@ -64,7 +65,12 @@ func TestRandomLives(t *testing.T) {
 func step(t *rapid.T, e *env) {
 	account := id(fmt.Sprint(rapid.IntRange(0, modelAccounts-1).Draw(t, "account")))
 	payment := types.PaymentID{AccountId: account, Pid: fmt.Sprint(rapid.IntRange(0, 4).Draw(t, "payment"))}
-	who := addr(person(rapid.IntRange(0, modelPeople-1).Draw(t, "who")))
+	number := rapid.IntRange(0, modelPeople-1).Draw(t, "who")
+	who := addr(person(number))
+	var sources []types.DepositSource
+	if rapid.Bool().Draw(t, "granted") {
+		sources = []types.DepositSource{grantOf(person((number + modelPeople - 1) % modelPeople)), types.FromBalance()}
+	}
 	amount := coin(rapid.Int64Range(1, 3000).Draw(t, "amount"))
 	hold := fmt.Sprint(rapid.IntRange(0, modelScopes-1).Draw(t, "hold"))
 	// An error is a refusal; what it may have done is undone, as a transaction's would be.
@@ -72,11 +78,11 @@ func step(t *rapid.T, e *env) {
 	var err error
 	switch rapid.IntRange(0, 8).Draw(t, "step") {
 	case 0:
-		err = e.k.OpenAccount(ctx, account, who, amount, nil)
+		err = e.k.OpenAccount(ctx, account, who, amount, sources)
 	case 1, 2:
 		err = e.k.OpenPayment(ctx, payment, who, drawRate(t))
 	case 3:
-		err = e.k.Deposit(ctx, account, who, amount, nil)
+		err = e.k.Deposit(ctx, account, who, amount, sources)
 	case 4:
 		err = e.k.ClosePayment(ctx, payment)
 	case 5:
