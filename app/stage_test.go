@@ -9,6 +9,7 @@ import (
 	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
+	"github.com/cosmos/gogoproto/proto"
 	"github.com/stretchr/testify/require"
 
 	"cosmossdk.io/math"
@@ -226,7 +227,7 @@ func (s *stage) by(who int, msgs ...sdk.Msg) chaintest.Tx {
 }
 
 // grant lets one account do for another what an authorization says, for a day.
-func (s *stage) grant(from, to int, a codec.ProtoMarshaler) {
+func (s *stage) grant(from, to int, a proto.Message) {
 	s.t.Helper()
 	packed, err := codectypes.NewAnyWithValue(a)
 	require.NoError(s.t, err)

@@ -34,14 +34,7 @@ func readExpose(r *sdl.Reporter, n *doc.Node) stack.Expose {
 	if options := o.Get("http_options"); options != nil {
 		e.HTTP = readHTTP(r, options)
 	}
-	if to := o.Get("to"); to != nil {
-		entries, _ := to.Entries(r, "to")
-		for _, t := range entries {
-			if client, ok := readTo(r, t, &e); ok {
-				e.To = append(e.To, client)
-			}
-		}
-	}
+	readClients(r, o, &e)
 	if len(e.To) == 0 && !o.Has("to") {
 		r.Warn(n.Problem("W-NO-CLIENT", "nobody can connect to port %d: it has no to", e.Port).
 			WithHint("add to: [{service: NAME}] or to: [{global: true}]"))
@@ -50,6 +43,27 @@ func readExpose(r *sdl.Reporter, n *doc.Node) stack.Expose {
 	if public && e.Proto == manifesttypes.PROTO_TCP && e.As == httpPort {
 		e.Proto = manifesttypes.PROTO_HTTP
 	}
+	readAccept(r, o, &e, public)
+	if e.HTTP != nil && e.Proto != manifesttypes.PROTO_HTTP {
+		e.HTTP = nil
+		r.Warn(n.Problem("W-HTTP-IGNORED", "http_options have no effect: the port is not routed by host").
+			WithHint("ports are when they are tcp, global, and as 80"))
+	}
+	return e
+}
+
+func readClients(r *sdl.Reporter, o doc.Object, e *stack.Expose) {
+	if to := o.Get("to"); to != nil {
+		entries, _ := to.Entries(r, "to")
+		for _, t := range entries {
+			if client, ok := readTo(r, t, e); ok {
+				e.To = append(e.To, client)
+			}
+		}
+	}
+}
+
+func readAccept(r *sdl.Reporter, o doc.Object, e *stack.Expose, public bool) {
 	if accept := o.Get("accept"); accept != nil {
 		entries, _ := accept.Entries(r, "accept")
 		for _, h := range entries {
@@ -57,14 +71,8 @@ func readExpose(r *sdl.Reporter, n *doc.Node) stack.Expose {
 				e.Accept = append(e.Accept, stack.Ref{Name: host, At: h})
 			}
 		}
-		ignored(r, accept, &e, public)
+		ignored(r, accept, e, public)
 	}
-	if e.HTTP != nil && e.Proto != manifesttypes.PROTO_HTTP {
-		e.HTTP = nil
-		r.Warn(n.Problem("W-HTTP-IGNORED", "http_options have no effect: the port is not routed by host").
-			WithHint("ports are when they are tcp, global, and as 80"))
-	}
-	return e
 }
 
 // ignored warns of hosts on a port that is not routed by host, and drops them.

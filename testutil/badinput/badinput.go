@@ -105,15 +105,7 @@ func changes(v reflect.Value) []change {
 	}
 	switch v.Kind() {
 	case reflect.Int32, reflect.Int64, reflect.Uint32, reflect.Uint64:
-		var cs []change
-		for _, n := range numbers() {
-			if signed := v.CanInt(); signed && n.IsInt64() && !v.OverflowInt(n.Int64()) {
-				cs = append(cs, change{"= " + n.String(), func(v reflect.Value) { v.SetInt(n.Int64()) }})
-			} else if !signed && n.IsUint64() && !v.OverflowUint(n.Uint64()) {
-				cs = append(cs, change{"= " + n.String(), func(v reflect.Value) { v.SetUint(n.Uint64()) }})
-			}
-		}
-		return cs
+		return numberChanges(v)
 	case reflect.String:
 		return []change{
 			set("nothing", ""), set("x", "x"), set("a zero byte", "\x00"), set("no UTF-8", "\xff\xfe"), set("huge", strings.Repeat("a", huge)),
@@ -121,23 +113,41 @@ func changes(v reflect.Value) []change {
 			{"and a space", func(v reflect.Value) { v.SetString(v.String() + " ") }},
 		}
 	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return []change{
-				{"= nothing", func(v reflect.Value) { v.SetBytes(nil) }}, {"= a byte", func(v reflect.Value) { v.SetBytes([]byte{0}) }},
-				{"and a byte", func(v reflect.Value) { v.SetBytes(append(v.Bytes(), 0)) }},
-				{"less a byte", func(v reflect.Value) { v.SetBytes(v.Bytes()[:max(0, v.Len()-1)]) }},
-				{"= huge", func(v reflect.Value) { v.SetBytes(make([]byte, huge)) }},
-			}
-		}
-		return []change{
-			{"= nothing", func(v reflect.Value) { v.SetZero() }},
-			{"doubled", func(v reflect.Value) { v.Set(reflect.AppendSlice(v, v)) }},
-			{fmt.Sprintf("with %d more, empty", many), func(v reflect.Value) { v.Set(reflect.AppendSlice(v, reflect.MakeSlice(v.Type(), many, many))) }},
-		}
+		return listChanges(v)
 	case reflect.Struct:
 		return []change{{"= nothing", func(v reflect.Value) { v.SetZero() }}}
 	}
 	return nil
+}
+
+// numberChanges are the bounds that a whole number of the field's size can hold.
+func numberChanges(v reflect.Value) []change {
+	var cs []change
+	for _, n := range numbers() {
+		if signed := v.CanInt(); signed && n.IsInt64() && !v.OverflowInt(n.Int64()) {
+			cs = append(cs, change{"= " + n.String(), func(v reflect.Value) { v.SetInt(n.Int64()) }})
+		} else if !signed && n.IsUint64() && !v.OverflowUint(n.Uint64()) {
+			cs = append(cs, change{"= " + n.String(), func(v reflect.Value) { v.SetUint(n.Uint64()) }})
+		}
+	}
+	return cs
+}
+
+// listChanges are lists and bytes that are absent, doubled or huge.
+func listChanges(v reflect.Value) []change {
+	if v.Type().Elem().Kind() == reflect.Uint8 {
+		return []change{
+			{"= nothing", func(v reflect.Value) { v.SetBytes(nil) }}, {"= a byte", func(v reflect.Value) { v.SetBytes([]byte{0}) }},
+			{"and a byte", func(v reflect.Value) { v.SetBytes(append(v.Bytes(), 0)) }},
+			{"less a byte", func(v reflect.Value) { v.SetBytes(v.Bytes()[:max(0, v.Len()-1)]) }},
+			{"= huge", func(v reflect.Value) { v.SetBytes(make([]byte, huge)) }},
+		}
+	}
+	return []change{
+		{"= nothing", func(v reflect.Value) { v.SetZero() }},
+		{"doubled", func(v reflect.Value) { v.Set(reflect.AppendSlice(v, v)) }},
+		{fmt.Sprintf("with %d more, empty", many), func(v reflect.Value) { v.Set(reflect.AppendSlice(v, reflect.MakeSlice(v.Type(), many, many))) }},
+	}
 }
 
 // numbers are those at which ranges end: 0, 1, -1, and about 2^31, 2^32, 2^63, 2^64 and 2^256.

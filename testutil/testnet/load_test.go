@@ -186,7 +186,7 @@ func deliver(first, rest []*client.Client, tx []byte) error {
 			}
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("%X is in no block after %s; last broadcast: %v", hash, patience, sent)
+				return fmt.Errorf("%X is in no block after %s; last broadcast: %w", hash, patience, sent)
 			case <-tick.C:
 			}
 		}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/cosmos/gogoproto/proto"
 
-
 	"berth.dev/berth/internal/typedevent"
 	"berth.dev/berth/x/deployment/types"
 )

@@ -181,9 +181,7 @@ func TestFailuresDoNotHoldUpTheQueue(t *testing.T) {
 			e := newEnv(t)
 			e.atMost(2) // one account with its payment
 			e.dryAtFour(6, 1)
-			for _, bad := range []string{"0", "1", "3"} {
-				e.hooks.bad = append(e.hooks.bad, bad)
-			}
+			e.hooks.bad = append(e.hooks.bad, "0", "1", "3")
 			e.hooks.panics = panics
 			e.end(3 + 6)
 			require.Equal(t, []string{"suspended 2", "suspended 4", "suspended 5"}, e.hooks.told)

@@ -123,6 +123,21 @@ func (a Account) validateFields() error {
 	if err := sdk.ValidateDenom(a.Denom); err != nil {
 		return fmt.Errorf("account %s: %w", a.Id, err)
 	}
+	if err := a.validateAmounts(); err != nil {
+		return err
+	}
+	for _, d := range a.Deposits {
+		if err := d.validate(); err != nil {
+			return fmt.Errorf("account %s: deposit of %q: %w", a.Id, d.Owner, err)
+		}
+	}
+	if a.DueAt < 0 || a.SettledAt < 0 {
+		return fmt.Errorf("account %s: negative height", a.Id)
+	}
+	return nil
+}
+
+func (a Account) validateAmounts() error {
 	if a.Deposited.IsNil() || a.Accrued.IsNil() || a.Paid.IsNil() || a.Rate.IsNil() || a.Refunded.IsNil() {
 		return fmt.Errorf("account %s: an amount is missing", a.Id)
 	}
@@ -132,14 +147,6 @@ func (a Account) validateFields() error {
 	}
 	if a.Refunded.IsNegative() || a.State != ACCOUNT_STATE_CLOSED && !a.Refunded.IsZero() {
 		return fmt.Errorf("account %s: is %s with %s refunded", a.Id, a.State, a.Refunded)
-	}
-	for _, d := range a.Deposits {
-		if err := d.validate(); err != nil {
-			return fmt.Errorf("account %s: deposit of %q: %w", a.Id, d.Owner, err)
-		}
-	}
-	if a.DueAt < 0 || a.SettledAt < 0 {
-		return fmt.Errorf("account %s: negative height", a.Id)
 	}
 	return nil
 }

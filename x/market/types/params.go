@@ -22,9 +22,9 @@ const (
 	// one more for every four of its bids and of the attributes that its order requires. At the limit an end block takes less
 	// than 100 ms of a processor with 100,000 keys in the store, its commit included.
 	DefaultMaxWorkPerBlock = 250
-	// DefaultMinReclaimWindow and DefaultMaxReclaimWindow bound the notice before a lease is taken back, in seconds: an
-	// hour to thirty days.
+	// DefaultMinReclaimWindow is the shortest notice before a lease is taken back: an hour, in seconds.
 	DefaultMinReclaimWindow = 3600
+	// DefaultMaxReclaimWindow is the longest one: thirty days, in seconds.
 	DefaultMaxReclaimWindow = 30 * 24 * 3600
 
 	maxOrderMaxBids    = 100
