@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	dbm "github.com/cosmos/cosmos-db"
@@ -79,6 +80,9 @@ func New(logger log.Logger, db dbm.DB, loadLatest bool, opts servertypes.AppOpti
 	if optimistic {
 		baseOpts = append(baseOpts, baseapp.SetOptimisticExecution())
 	}
+	// IAVL's index of the newest values is not kept by version: a query beside a block could read two heights in one, and
+	// "not found" must be true at the height it is said of. The option comes last, so that no setting brings it back.
+	baseOpts = append(slices.Clip(baseOpts), baseapp.SetIAVLDisableFastNode(true))
 	base := baseapp.NewBaseApp(Name, logger, db, encoding.TxConfig.TxDecoder(), baseOpts...)
 	base.SetVersion(version.Version)
 	base.SetInterfaceRegistry(encoding.Registry)
