@@ -7,7 +7,7 @@ import (
 	"cmp"
 	"regexp"
 	"slices"
-	"time"
+	"strconv"
 
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/doc"
@@ -87,8 +87,11 @@ func readEndpoints(r *sdl.Reporter, n *doc.Node) []stack.Ref {
 	return out
 }
 
-// maxReclaim is the longest notice that a document may ask for.
-const maxReclaim = 30 * 24 * time.Hour
+// maxReclaim is the longest notice that a document may ask for, in seconds: 30 days.
+const maxReclaim = 30 * 24 * 3600
+
+// notice is a duration in hours, minutes and seconds, at least one of them.
+var notice = regexp.MustCompile(`^(?:(\d{1,7})h)?(?:(\d{1,7})m)?(?:(\d{1,7})s)?$`)
 
 // readReclamation reads the shortest notice of a provider, in whole seconds.
 func readReclamation(r *sdl.Reporter, n *doc.Node) uint32 {
@@ -104,13 +107,20 @@ func readReclamation(r *sdl.Reporter, n *doc.Node) uint32 {
 	if !ok {
 		return 0
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < time.Second || d > maxReclaim || d%time.Second != 0 {
+	var seconds uint64
+	parts := notice.FindStringSubmatch(text)
+	for i, unit := range []uint64{3600, 60, 1} {
+		if parts != nil && parts[i+1] != "" {
+			v, _ := strconv.ParseUint(parts[i+1], 10, 32) // at most seven digits
+			seconds += v * unit
+		}
+	}
+	if seconds < 1 || seconds > maxReclaim {
 		r.Report(window.Problem("E-RECLAMATION", "%s is not a notice", window.Show()).
 			WithAllowed("whole seconds from 1s to 720h, written as 30s, 90m, 1h or 1h30m"))
 		return 0
 	}
-	return uint32(d / time.Second)
+	return uint32(seconds)
 }
 
 func (l reader) readDeployment(n *doc.Node, s *stack.Stack) {
