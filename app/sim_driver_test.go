@@ -89,9 +89,10 @@ func simManager(a *app.App) *module.SimulationManager {
 // newSimApp is an app in memory.
 func newSimApp(executor string) *app.App {
 	opts := options{server.FlagBlockExecutor: executor, server.FlagBlockSTMWorkers: 4}
-	// Only the last states are kept: in memory, those of a thousand blocks would be most of the work.
+	// Only the last states are kept: in memory, those of a thousand blocks would be most of the work. What is old goes while
+	// a block is committed, as the database in memory cannot be written by the side of two iterators.
 	return app.New(log.NewNopLogger(), dbm.NewMemDB(), true, opts, baseapp.SetChainID(simChain),
-		baseapp.SetPruning(pruningtypes.NewCustomPruningOptions(2, 10)))
+		baseapp.SetPruning(pruningtypes.NewCustomPruningOptions(2, 10)), baseapp.SetIAVLSyncPruning(true))
 }
 
 // simBlock is a block as any app can execute it again.
