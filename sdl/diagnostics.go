@@ -80,13 +80,21 @@ func (ds Diagnostics) Errors() int {
 	return n
 }
 
+// Sources are the texts of the files that were compiled together, by the names that diagnostics give them.
+type Sources map[string][]byte
+
 // WriteText writes the diagnostics for people: each with its line of the source, a caret under its column, what is
 // allowed and what was probably meant. Values of what looks like an environment variable are not shown.
-func (ds Diagnostics) WriteText(w io.Writer, source []byte) error {
+func (ds Diagnostics) WriteText(w io.Writer, sources Sources) error {
 	var b strings.Builder
-	lines := newLines(source)
+	lines := map[string]sourceLines{}
 	for _, d := range ds {
-		d.writeText(&b, lines)
+		l, ok := lines[d.File]
+		if !ok {
+			l = newLines(sources[d.File])
+			lines[d.File] = l
+		}
+		d.writeText(&b, l)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -200,10 +208,12 @@ type Reporter struct {
 // NewReporter returns a reporter that puts the file's name into every diagnostic.
 func NewReporter(file string) *Reporter { return &Reporter{file: file} }
 
-// Report takes a diagnostic. Without a severity it is an error. Beyond a bound diagnostics are dropped, which is
+// Report takes a diagnostic. Without a severity it is an error; without a file it is of the document itself. Beyond a bound diagnostics are dropped, which is
 // itself reported, but an error that is dropped still fails the document.
 func (r *Reporter) Report(d Diagnostic) {
-	d.File = r.file
+	if d.File == "" {
+		d.File = r.file
+	}
 	if d.Severity == "" {
 		d.Severity = Error
 	}

@@ -12,7 +12,7 @@ import (
 func text(t *testing.T, d sdl.Diagnostic, source string) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := (sdl.Diagnostics{d}).WriteText(&out, []byte(source)); err != nil {
+	if err := (sdl.Diagnostics{d}).WriteText(&out, sdl.Sources{d.File: []byte(source)}); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()

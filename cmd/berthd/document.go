@@ -19,6 +19,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/client/tx"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"berth.dev/berth/internal/document"
 	"berth.dev/berth/manifest"
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/chainspec"
@@ -155,18 +156,18 @@ func runUpdate(cmd *cobra.Command, args []string) error {
 
 // compileFile compiles a document and writes what is wrong with it to stderr. It fails with errBadDocument.
 func compileFile(cmd *cobra.Command, name string) (*sdl.Plan, error) {
-	data, err := readLimited(name, maxDocument)
+	in, err := document.Load(name, cmd.InOrStdin())
 	if err != nil {
 		return nil, err
 	}
-	plan, found := compile.Compile(name, data)
-	if err := found.WriteText(cmd.ErrOrStderr(), data); err != nil {
+	result := compile.Document(in)
+	if err := result.Found.WriteText(cmd.ErrOrStderr(), result.Sources); err != nil {
 		return nil, err
 	}
-	if plan == nil {
+	if result.Plan == nil {
 		return nil, fmt.Errorf("%s: %w", name, errBadDocument)
 	}
-	return plan, nil
+	return result.Plan, nil
 }
 
 // readLimited reads a file of at most so many bytes.

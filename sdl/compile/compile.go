@@ -14,18 +14,45 @@ import (
 	"berth.dev/berth/sdl/suggest"
 )
 
-// Compile compiles a document. file is its name in diagnostics; nothing is read but data. The plan is nil if and only
-// if a diagnostic is an error; all problems are returned, sorted by place, and a plan repeats the warnings among them.
-// The same document with its keys in another order, or with other comments, gives the same plan.
-func Compile(file string, data []byte) (*sdl.Plan, sdl.Diagnostics) {
-	r := sdl.NewReporter(file)
-	plan := compile(r, data)
-	found := r.Diagnostics()
-	if plan == nil || r.Failed() {
-		return nil, found
+// Input is a document with what it may draw on.
+type Input struct {
+	// File is the document's name in diagnostics, and what the paths in it are relative to.
+	File string
+	Data []byte
+	// ReadFile returns a local file that the document names, such as one that it includes, by the slash-separated path
+	// relative to the document's directory. Without it a document that names a file is refused.
+	ReadFile func(path string) ([]byte, error)
+	// Lookup returns the value of a variable that the document refers to. Without it none is set.
+	Lookup func(name string) (value string, set bool)
+}
+
+// Result is a compiled document.
+type Result struct {
+	// Plan is nil if and only if a diagnostic is an error. It repeats the warnings.
+	Plan *sdl.Plan
+	// Found are all problems, sorted by place.
+	Found sdl.Diagnostics
+	// Sources are the texts of the files that were read, for Found.WriteText.
+	Sources sdl.Sources
+}
+
+// Document compiles a document. Nothing is read but what the input gives. The same document with its keys in another
+// order, or with other comments, gives the same plan.
+func Document(in Input) Result {
+	r := sdl.NewReporter(in.File)
+	plan := compile(r, in.Data)
+	out := Result{Found: r.Diagnostics(), Sources: sdl.Sources{in.File: in.Data}}
+	if plan != nil && !r.Failed() {
+		plan.Warnings = out.Found
+		out.Plan = plan
 	}
-	plan.Warnings = found
-	return plan, found
+	return out
+}
+
+// Compile compiles a document that stands for itself; see Document.
+func Compile(file string, data []byte) (*sdl.Plan, sdl.Diagnostics) {
+	out := Document(Input{File: file, Data: data})
+	return out.Plan, out.Found
 }
 
 func compile(r *sdl.Reporter, data []byte) *sdl.Plan {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/compile"
 )
 
@@ -58,7 +59,7 @@ func TestRefused(t *testing.T) {
 				t.Fatal("Compile accepted it")
 			}
 			var out bytes.Buffer
-			if err := found.WriteText(&out, data); err != nil {
+			if err := found.WriteText(&out, sdl.Sources{filepath.Base(file): data}); err != nil {
 				t.Fatal(err)
 			}
 			if strings.Contains(out.String(), "hunter") {

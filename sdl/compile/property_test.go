@@ -323,7 +323,7 @@ func FuzzCompile(f *testing.F) {
 			t.Fatalf("plan %v with %d errors", plan, found.Errors())
 		}
 		var out bytes.Buffer
-		if err := found.WriteText(&out, data); err != nil {
+		if err := found.WriteText(&out, sdl.Sources{"deploy.yaml": data}); err != nil {
 			t.Fatal(err)
 		}
 		if plan == nil {

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"berth.dev/berth/internal/document"
+	"berth.dev/berth/sdl"
+	"berth.dev/berth/sdl/compile"
+)
+
+// compileDocument reads and compiles a document. What is wrong with it goes to stderr, for people or, with a format
+// for programs, as JSON; the error for a document that is refused says no more and exits with 2. Warnings for people
+// go to stderr too.
+func compileDocument(cmd *cobra.Command, file string) (*sdl.Plan, error) {
+	format, err := outputFormat(cmd)
+	if err != nil {
+		return nil, err
+	}
+	in, err := loadDocument(cmd, file)
+	if err != nil {
+		return nil, err
+	}
+	result := compile.Document(in)
+	w := cmd.ErrOrStderr()
+	switch {
+	case format == formatText:
+		err = showDiagnostics(w, file, result)
+	case result.Plan == nil:
+		err = json.NewEncoder(w).Encode(validation{Diagnostics: result.Found})
+	}
+	if err == nil && result.Plan == nil {
+		err = exitSilently(exitUsage)
+	}
+	return result.Plan, err
+}
+
+func showDiagnostics(w io.Writer, file string, result compile.Result) error {
+	if err := result.Found.WriteText(w, result.Sources); err != nil {
+		return err
+	}
+	if n := result.Found.Errors(); n > 0 {
+		fmt.Fprintf(w, "%s: %s\n", file, counted(n, "error"))
+	}
+	return nil
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// loadDocument reads a document for the compiler; a file that cannot be read is bad usage.
+func loadDocument(cmd *cobra.Command, file string) (compile.Input, error) {
+	in, err := document.Load(file, cmd.InOrStdin())
+	if err != nil {
+		return in, exitWith(exitUsage, err)
+	}
+	return in, nil
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// newPlanCommand shows what a document asks for.
+func newPlanCommand() *cobra.Command {
+	var blockTime time.Duration
+	cmd := &cobra.Command{
+		Use:   "plan FILE",
+		Short: "Show what a document asks for, runs and may cost, without sending anything",
+		Long: "Compile a document and show its plan: what providers are asked for, what runs there, who can connect to what,\n" +
+			"and what it may cost at most. It needs neither a chain nor a network, so that the cost per month rests on the\n" +
+			"time per block that is given. FILE may be - for standard input.\n\n" +
+			"The values of environment variables are not shown, except with -o json, which prints the whole plan.",
+		Example: "  berth plan deploy.yaml\n  berth plan deploy.yaml -o json | jq .groups",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if blockTime <= 0 {
+				return usageErrorf("--block-time: %s is not a time per block; give one such as 6s", blockTime)
+			}
+			return planDocument(cmd, args[0], blockTime)
+		},
+	}
+	cmd.Flags().DurationVar(&blockTime, "block-time", 6*time.Second, "time per block for the cost per month")
+	return cmd
+}
+
+func planDocument(cmd *cobra.Command, file string, blockTime time.Duration) error {
+	format, err := outputFormat(cmd)
+	if err != nil {
+		return err
+	}
+	plan, err := compileDocument(cmd, file)
+	if err != nil {
+		return err
+	}
+	return writeResult(cmd.OutOrStdout(), format, plan, func(w io.Writer) error {
+		return writePlan(w, plan, blockTime)
+	})
+}

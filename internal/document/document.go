@@ -1,0 +1,69 @@
+// Package document opens the documents that commands are given: it is where the pure compiler gets its files from.
+package document
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"berth.dev/berth/sdl/compile"
+	"berth.dev/berth/sdl/doc"
+)
+
+// Stdin is the name that stands for standard input.
+const Stdin = "-"
+
+// Load reads a document, or standard input for Stdin, and no more of it than a document may have and one byte, so that
+// the compiler sees that there is more. Files that the document names are read when it is compiled, from the document's
+// directory or below; for standard input that is the working directory.
+func Load(file string, stdin io.Reader) (compile.Input, error) {
+	data, err := read(file, stdin)
+	if err != nil {
+		return compile.Input{}, err
+	}
+	dir := "."
+	if file != Stdin {
+		dir = filepath.Dir(file)
+	}
+	return compile.Input{File: file, Data: data, ReadFile: reader(dir)}, nil
+}
+
+func read(file string, stdin io.Reader) ([]byte, error) {
+	in := stdin
+	if file != Stdin {
+		f, err := os.Open(file)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("there is no file %s", file)
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	data, err := io.ReadAll(io.LimitReader(in, doc.MaxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	return data, nil
+}
+
+// reader reads files of a directory or below it. A document may come from somebody else: what lies elsewhere on the
+// tenant's machine must not end up in it, by .. or through a symbolic link.
+func reader(dir string) func(path string) ([]byte, error) {
+	return func(path string) ([]byte, error) {
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		f, err := root.Open(filepath.FromSlash(path))
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return io.ReadAll(io.LimitReader(f, doc.MaxBytes+1))
+	}
+}
