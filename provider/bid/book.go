@@ -8,6 +8,7 @@ import (
 	"github.com/cosmos/gogoproto/proto"
 
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/pricing"
 	markettypes "berth.dev/berth/x/market/types"
 )
 
@@ -79,7 +80,7 @@ func NewBook(policy Policy, deposit sdk.Coin, validFor int64) *Book {
 
 // SetTerms replaces prices, deposit and validity of bids to come; orders that were refused for their price are looked
 // at again.
-func (b *Book) SetTerms(prices Table, deposit sdk.Coin, validFor int64) {
+func (b *Book) SetTerms(prices pricing.Table, deposit sdk.Coin, validFor int64) {
 	changed := b.policy.Prices != prices
 	b.policy.Prices, b.deposit, b.validFor = prices, deposit, validFor
 	if changed {
@@ -365,7 +366,7 @@ func (b *Book) dueLater() {
 	})
 }
 
-func (b *Book) offer(id markettypes.OrderID, w *candidate, price Amount) markettypes.BidItem {
+func (b *Book) offer(id markettypes.OrderID, w *candidate, price pricing.Amount) markettypes.BidItem {
 	if _, ok, err := b.inv.Reserve(id, w.order.Units); err != nil || !ok {
 		panic("bid: Decide accepted an order that can't be reserved: " + id.String()) // Fits and Reserve are one code
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/pricing"
 	providertypes "berth.dev/berth/x/provider/types"
 )
 
@@ -38,7 +39,7 @@ type Reason struct {
 	// Short is what capacity lacks.
 	Short inventory.Shortfall
 	// Ask is the price that would have been bid, Max the most that the order pays.
-	Ask, Max Amount
+	Ask, Max pricing.Amount
 }
 
 // String tells people why.
@@ -82,13 +83,13 @@ type Policy struct {
 	// Allow, if not empty, are the only owners served; Deny are never served.
 	Allow, Deny map[string]struct{}
 	// Prices per block.
-	Prices Table
+	Prices pricing.Table
 }
 
 // Decision is the answer to an order: a price, or the reason for none.
 type Decision struct {
 	Bid    bool
-	Price  Amount
+	Price  pricing.Amount
 	Reason Reason
 }
 

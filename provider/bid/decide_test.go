@@ -9,6 +9,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/pricing"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	markettypes "berth.dev/berth/x/market/types"
 	providertypes "berth.dev/berth/x/provider/types"
@@ -34,7 +35,7 @@ func testPolicy() Policy {
 	return Policy{
 		Provider:   us,
 		Attributes: []providertypes.Attribute{{Key: "region", Value: "east"}, {Key: "gpu/nvidia/a100", Value: "true"}},
-		Prices:     Table{Denom: "ubrt", CPU: Amount{lo: 100_000_000_000_000}}, // 100 a core
+		Prices:     pricing.Table{Denom: "ubrt", CPU: pricing.Whole(100)}, // 100 a core
 		GPUs:       map[providertypes.Attribute]struct{}{{Key: "vendor", Value: "nvidia"}: {}},
 	}
 }
@@ -90,7 +91,7 @@ func TestDecide(t *testing.T) {
 		"above it": {order: func(o *markettypes.Order) {
 			unit(o).Price = sdk.NewDecCoinFromDec("ubrt", math.LegacyMustNewDecFromStr("99.999999999999999999"))
 		}, want: Price, why: "price 100 is above the order's maximum 99.999999999999 per block"},
-		"for nothing": {policy: func(p *Policy) { p.Prices.CPU = Amount{} }, want: Price},
+		"for nothing": {policy: func(p *Policy) { p.Prices.CPU = pricing.Amount{} }, want: Price},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, p, free := order(1, 1000, 1), testPolicy(), oneNode(4000)

@@ -16,6 +16,7 @@ import (
 	"berth.dev/berth/client"
 	"berth.dev/berth/provider/chain"
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/pricing"
 	markettypes "berth.dev/berth/x/market/types"
 )
 
@@ -45,7 +46,7 @@ type LoopConfig struct {
 	// Provider is our address.
 	Provider string
 	// Prices are per block; if PerMonth is set they are per month, and made per block by the length of a block.
-	Prices   Table
+	Prices   pricing.Table
 	PerMonth bool
 	// ValidFor is how long a bid may become a lease.
 	ValidFor time.Duration

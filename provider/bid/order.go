@@ -7,6 +7,7 @@ import (
 	"cosmossdk.io/math"
 
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/pricing"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	markettypes "berth.dev/berth/x/market/types"
 	providertypes "berth.dev/berth/x/provider/types"
@@ -16,9 +17,9 @@ import (
 type Order struct {
 	ID         markettypes.OrderID
 	Denom      string
-	Max        Amount // the most that the whole group may cost per block
+	Max        pricing.Amount // the most that the whole group may cost per block
 	Units      []inventory.Unit
-	Totals     Totals
+	Totals     pricing.Totals
 	Attributes []providertypes.Attribute
 	AllOf      []string // auditors that must all have signed
 	AnyOf      []string // auditors of which one must have signed
@@ -68,7 +69,7 @@ func Compile(o *markettypes.Order) (Order, error) {
 		}
 		limit = limit.Add(u.Price.Amount.MulInt64(int64(u.Count)))
 	}
-	out.Max = floorDec(limit)
+	out.Max = pricing.FloorDec(limit)
 	return out, nil
 }
 

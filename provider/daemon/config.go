@@ -18,6 +18,7 @@ import (
 	"berth.dev/berth/provider/bid"
 	"berth.dev/berth/provider/cluster"
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/pricing"
 	"berth.dev/berth/units"
 	providertypes "berth.dev/berth/x/provider/types"
 )
@@ -356,20 +357,20 @@ func set(items []string) map[string]struct{} {
 }
 
 // table reads the price table; perMonth says that its rates are per month.
-func (c PricingConfig) table() (t bid.Table, perMonth bool, err error) {
+func (c PricingConfig) table() (t pricing.Table, perMonth bool, err error) {
 	rates, path := c.PerBlock, "pricing.per_block"
 	if perMonth = c.PerMonth != nil; perMonth {
 		rates, path = c.PerMonth, "pricing.per_month"
 	}
 	if (c.PerBlock == nil) == (c.PerMonth == nil) {
-		return bid.Table{}, false, errors.New("pricing: give either per_block or per_month")
+		return pricing.Table{}, false, errors.New("pricing: give either per_block or per_month")
 	}
 	t.Denom = c.Denom
 	var errs []error
 	for _, r := range []struct {
 		name string
 		text string
-		into *bid.Amount
+		into *pricing.Amount
 	}{
 		{"cpu", rates.CPU, &t.CPU}, {"memory", rates.Memory, &t.Memory}, {"storage", rates.Storage, &t.Storage},
 		{"gpu", rates.GPU, &t.GPU}, {"endpoint", rates.Endpoint, &t.Endpoint}, {"minimum", rates.Minimum, &t.Minimum},
@@ -377,7 +378,7 @@ func (c PricingConfig) table() (t bid.Table, perMonth bool, err error) {
 		if r.text == "" {
 			continue
 		}
-		if *r.into, err = bid.ParseAmount(r.text); err != nil {
+		if *r.into, err = pricing.ParseAmount(r.text); err != nil {
 			errs = append(errs, fmt.Errorf("%s.%s: %w", path, r.name, err))
 		}
 	}
@@ -416,13 +417,13 @@ func (c ClusterConfig) nodes() ([]cluster.Node, error) {
 func parseMilli(s string) (cluster.MilliCPU, error) {
 	bad := fmt.Errorf("%q is not an amount of cpu such as 4, 1.5 or 500m", s)
 	if m, ok := strings.CutSuffix(s, "m"); ok {
-		n, err := bid.ParseAmount(m)
+		n, err := pricing.ParseAmount(m)
 		if err != nil || strings.Contains(m, ".") || len(m) > 9 {
 			return 0, bad
 		}
 		return cluster.MilliCPU(n.Dec().TruncateInt64()), nil
 	}
-	n, err := bid.ParseAmount(s)
+	n, err := pricing.ParseAmount(s)
 	whole, _, _ := strings.Cut(s, ".")
 	if err != nil || len(whole) > 6 {
 		return 0, bad

@@ -1,4 +1,4 @@
-package bid
+package pricing
 
 import (
 	"math/big"
@@ -63,12 +63,12 @@ func TestFloorDec(t *testing.T) {
 	for in, want := range map[string]string{
 		"0": "0", "-1": "0", "1.5": "1.5", "0.000000000001999999": "0.000000000001", "0.000000000000999999": "0",
 	} {
-		if got := floorDec(math.LegacyMustNewDecFromStr(in)).String(); got != want {
-			t.Errorf("floorDec(%s) = %s, want %s", in, got, want)
+		if got := FloorDec(math.LegacyMustNewDecFromStr(in)).String(); got != want {
+			t.Errorf("FloorDec(%s) = %s, want %s", in, got, want)
 		}
 	}
-	if got := floorDec(math.LegacyDec{}); !got.IsZero() {
-		t.Errorf("floorDec(nil) = %s", got)
+	if got := FloorDec(math.LegacyDec{}); !got.IsZero() {
+		t.Errorf("FloorDec(nil) = %s", got)
 	}
 	if got := amount(t, "12.000000000345").Dec(); !got.Equal(math.LegacyMustNewDecFromStr("12.000000000345")) {
 		t.Errorf("Dec = %s", got)

@@ -1,4 +1,5 @@
-package bid
+// Package pricing says what an order costs: amounts of money that never round by accident, and tables of rates.
+package pricing
 
 import (
 	"errors"
@@ -35,6 +36,12 @@ func ParseAmount(s string) (Amount, error) {
 	return amountOf(n)
 }
 
+// Whole is n units of the denom, exactly.
+func Whole(n uint64) Amount {
+	hi, lo := bits.Mul64(n, 1_000_000_000_000)
+	return Amount{hi, lo}
+}
+
 func amountOf(n *big.Int) (Amount, error) {
 	if n.Sign() < 0 || n.BitLen() > 128 {
 		return Amount{}, errOverflow
@@ -56,8 +63,8 @@ func (a Amount) big() *big.Int {
 	return n.Lsh(n, 64).Or(n, new(big.Int).SetUint64(a.lo))
 }
 
-// floorDec is the largest Amount that is not above d; a negative d counts as zero, one too large as the largest.
-func floorDec(d math.LegacyDec) Amount {
+// FloorDec is the largest Amount that is not above d; a negative d counts as zero, one too large as the largest.
+func FloorDec(d math.LegacyDec) Amount {
 	if d.IsNil() || d.IsNegative() {
 		return Amount{}
 	}

@@ -1,4 +1,4 @@
-package bid
+package pricing
 
 import (
 	"errors"
