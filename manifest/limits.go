@@ -24,6 +24,15 @@ const (
 	MaxGPU = deploymenttypes.MaxGPU
 
 	MaxExposes = deploymenttypes.MaxEndpoints // exposed ports of a service
+
+	// What all instances of a group may take together; storage for the first volumes of all, for the second, and so on.
+	MaxGroupCPUMilli     = deploymenttypes.MaxGroupCPU
+	MaxGroupMemoryBytes  = deploymenttypes.MaxGroupMemory
+	MaxGroupGPU          = deploymenttypes.MaxGroupGPU
+	MaxGroupStorageBytes = deploymenttypes.MaxGroupStorage
+
+	MaxEndpoints = deploymenttypes.MaxEndpoints // of a resource unit
+	MaxAuditors  = deploymenttypes.MaxAuditors  // in each list of signed_by
 )
 
 // The limits of what only the manifest holds.

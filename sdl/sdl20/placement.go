@@ -2,11 +2,13 @@ package sdl20
 
 import (
 	"regexp"
+	"slices"
 
 	"cosmossdk.io/math"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"berth.dev/berth/manifest"
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/doc"
 	"berth.dev/berth/sdl/quantity"
@@ -47,10 +49,18 @@ func readAuditors(r *sdl.Reporter, n *doc.Node, what string) []string {
 		return nil
 	}
 	entries, _ := n.Entries(r, what)
+	if len(entries) > manifest.MaxAuditors {
+		r.Report(n.Key().Problem("E-LIMIT", "%d auditors in %s, at most %d are allowed", len(entries), what, manifest.MaxAuditors))
+		return nil
+	}
 	var out []string
 	for _, e := range entries {
 		text, ok := e.Scalar(r, "an auditor")
 		if !ok {
+			continue
+		}
+		if slices.Contains(out, text) {
+			r.Report(e.Problem("E-AUDITOR", "%s stands in %s twice", e.Show(), what))
 			continue
 		}
 		if _, err := providertypes.ParseAddress("auditor", text); err != nil {

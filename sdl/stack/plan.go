@@ -73,13 +73,9 @@ func (v *resolver) group(place *Placement, deployments []Deployment) (sdl.Group,
 		m.Services = append(m.Services, service)
 		v.demand(&g.Resources[unit], service)
 	}
-	for i := range g.Resources {
-		if r := &g.Resources[i]; r.Count > manifest.MaxCount {
-			v.Report(place.At.Key().Problem("E-LIMIT", "services %s of placement %q share a compute profile and have %d instances, at most %d are allowed",
-				r.Service, place.Name, r.Count, manifest.MaxCount).WithHint("give one of them a profile of its own"))
-		}
-	}
 	g.Attributes = require(g.Attributes, v.abilities(deployments))
+	v.units(place, g)
+	v.totals(place, g)
 	return g, m
 }
 

@@ -27,6 +27,7 @@ func Resolve(r *sdl.Reporter, s *Stack) *sdl.Plan {
 	v.global()
 	v.leased()
 	v.volumes()
+	v.gpus()
 	v.trust()
 	v.hosts()
 	v.dependencies()
