@@ -66,7 +66,8 @@ func (d Diagnostic) String() string {
 	return b.String()
 }
 
-// Diagnostics are the problems of a document in the order of their places.
+// Diagnostics are the problems of a document in the order of their places, those of the document's own file first and then
+// those of the files that it includes, in the order of their inclusion.
 type Diagnostics []Diagnostic
 
 // Errors counts the diagnostics that are errors.
@@ -199,20 +200,33 @@ const maxDiagnostics = 200
 
 // Reporter collects the diagnostics of one document. The zero value is not usable; see NewReporter.
 type Reporter struct {
-	file     string
-	list     Diagnostics
-	errors   int
-	overflow bool
+	files      []string // that the document consists of, itself first
+	list       Diagnostics
+	errors     int
+	overflow   bool
+	incomplete bool
 }
 
-// NewReporter returns a reporter that puts the file's name into every diagnostic.
-func NewReporter(file string) *Reporter { return &Reporter{file: file} }
+// NewReporter returns a reporter for a document that is read from a file.
+func NewReporter(file string) *Reporter { return &Reporter{files: []string{file}} }
 
-// Report takes a diagnostic. Without a severity it is an error; without a file it is of the document itself. Beyond a bound diagnostics are dropped, which is
-// itself reported, but an error that is dropped still fails the document.
+// File is the name of the document's own file.
+func (r *Reporter) File() string { return r.files[0] }
+
+// AddFile tells of a further file that the document consists of: its diagnostics follow those of the files before it.
+func (r *Reporter) AddFile(name string) { r.files = append(r.files, name) }
+
+// SetIncomplete tells that a part of the document could not be had, so that what seems to be missing may be there.
+func (r *Reporter) SetIncomplete() { r.incomplete = true }
+
+// Incomplete tells whether a part of the document could not be had.
+func (r *Reporter) Incomplete() bool { return r.incomplete }
+
+// Report takes a diagnostic. Without a severity it is an error; without a file it is of the document's own. Beyond a
+// bound diagnostics are dropped, which is itself reported, but an error that is dropped still fails the document.
 func (r *Reporter) Report(d Diagnostic) {
 	if d.File == "" {
-		d.File = r.file
+		d.File = r.File()
 	}
 	if d.Severity == "" {
 		d.Severity = Error
@@ -242,9 +256,12 @@ func (r *Reporter) Full() bool { return len(r.list) >= maxDiagnostics }
 // Errors counts the errors so far, so that a caller can tell whether what it just read had any.
 func (r *Reporter) Errors() int { return r.errors }
 
-// Diagnostics returns what was reported, sorted by place and without repetitions.
+// Diagnostics returns what was reported, sorted by file and place and without repetitions.
 func (r *Reporter) Diagnostics() Diagnostics {
 	slices.SortStableFunc(r.list, func(a, b Diagnostic) int {
+		if a.File != b.File {
+			return cmp.Compare(slices.Index(r.files, a.File), slices.Index(r.files, b.File))
+		}
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Code, b.Code),
 			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
 	})
@@ -253,7 +270,7 @@ func (r *Reporter) Diagnostics() Diagnostics {
 		return slices.Clip(r.list)
 	}
 	more := Diagnostic{
-		Severity: Warning, Code: "W-TOO-MANY", File: r.file,
+		Severity: Warning, Code: "W-TOO-MANY", File: r.File(),
 		Message: fmt.Sprintf("there are more than %d problems; the rest is not shown", maxDiagnostics),
 	}
 	if r.Failed() {

@@ -7,9 +7,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"berth.dev/berth/sdl/compile"
 	"berth.dev/berth/sdl/doc"
+	"berth.dev/berth/sdl/files"
 )
 
 // Stdin is the name that stands for standard input.
@@ -54,16 +56,38 @@ func read(file string, stdin io.Reader) ([]byte, error) {
 // tenant's machine must not end up in it, by .. or through a symbolic link.
 func reader(dir string) func(path string) ([]byte, error) {
 	return func(path string) ([]byte, error) {
-		root, err := os.OpenRoot(dir)
-		if err != nil {
-			return nil, err
-		}
-		defer root.Close()
-		f, err := root.Open(filepath.FromSlash(path))
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		return io.ReadAll(io.LimitReader(f, doc.MaxBytes+1))
+		data, err := readBelow(dir, filepath.FromSlash(path))
+		return data, meaning(err)
 	}
+}
+
+func readBelow(dir, path string) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	// Looked at before it is opened: opening a pipe would wait for somebody to write.
+	info, err := root.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, files.ErrNotRegular
+	}
+	f, err := root.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, doc.MaxBytes+1))
+}
+
+// meaning gives the errors of os.Root that have no name of their own the one that the compiler knows.
+func meaning(err error) error {
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) && strings.Contains(pathErr.Err.Error(), "escapes") {
+		return files.ErrOutside
+	}
+	return err
 }

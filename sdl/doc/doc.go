@@ -4,6 +4,7 @@
 package doc
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,7 +13,7 @@ import (
 )
 
 // Kind is what a node is.
-type Kind int
+type Kind uint8
 
 // The kinds of nodes.
 const (
@@ -37,16 +38,27 @@ func (k Kind) String() string {
 	return "something else"
 }
 
-// Node is a value of a document. Nodes are made by a parser of this package and never changed.
+// File is a file that a document consists of.
+type File struct {
+	// Name is what diagnostics call it.
+	Name string
+	// Path is the slash-separated path from the document's directory, clean and without .. at its beginning.
+	Path string
+	// order counts the document's files, from 1.
+	order int
+}
+
+// Node is a value of a document. Nodes are made by this package and never changed.
 type Node struct {
 	kind   Kind
 	bool   bool // a scalar that is written as true or false, without quotes
-	line   int
-	column int
+	line   int32
+	column int32
+	index  int32 // the place in a list
 	text   string
+	file   *File
 	parent *Node
 	key    *Node // the node of the key, in a mapping
-	index  int   // the place in a list
 	kids   []Node
 	keys   []Node // keys[i] belongs to kids[i], in a mapping
 }
@@ -62,10 +74,27 @@ func (n *Node) Text() string { return n.text }
 func (n *Node) IsBool() bool { return n.bool }
 
 // Line and Column count from 1.
-func (n *Node) Line() int { return n.line }
+func (n *Node) Line() int { return int(n.line) }
 
 // Column counts characters from 1.
-func (n *Node) Column() int { return n.column }
+func (n *Node) Column() int { return int(n.column) }
+
+// File is the file that the node stands in.
+func (n *Node) File() *File { return n.file }
+
+// ByPlace compares the places of two nodes of a document: its own file comes first, then what it includes.
+func ByPlace(a, b *Node) int {
+	return cmp.Or(cmp.Compare(a.file.order, b.file.order), cmp.Compare(a.line, b.line), cmp.Compare(a.column, b.column))
+}
+
+// Place names the line of a node in a message about another one: line 7, or sub/web.yaml:7 from another file.
+func (n *Node) Place(from *Node) string {
+	line := strconv.Itoa(n.Line())
+	if n.file == from.file {
+		return "line " + line
+	}
+	return n.file.Name + ":" + line
+}
 
 // Path is the place of a node, for example services.web.expose[0].to[1]; that of the root is empty. A key has the
 // path of its value.
@@ -75,7 +104,7 @@ func (n *Node) Path() string {
 	}
 	base := n.parent.Path()
 	if n.parent.kind == List {
-		return base + "[" + strconv.Itoa(n.index) + "]"
+		return base + "[" + strconv.Itoa(int(n.index)) + "]"
 	}
 	return join(base, n.key.text)
 }
@@ -121,7 +150,7 @@ func (n *Node) Show() string {
 // Problem starts a diagnostic at the node. What it found is shown; see Diagnostic.WithFound for values that must not be.
 func (n *Node) Problem(code, format string, args ...any) sdl.Diagnostic {
 	d := sdl.Diagnostic{
-		Code: code, Line: n.line, Column: n.column, Path: n.Path(), Message: fmt.Sprintf(format, args...),
+		Code: code, File: n.file.Name, Line: n.Line(), Column: n.Column(), Path: n.Path(), Message: fmt.Sprintf(format, args...),
 	}
 	if n.kind == Scalar {
 		d.Found = shorten(n.text)

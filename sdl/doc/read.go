@@ -79,6 +79,8 @@ func (n *Node) Object(r *sdl.Reporter, shape Shape) (Object, bool) {
 		}
 		unknown = append(unknown, v)
 	}
+	// By name, so that which of two similar keys counts does not depend on their order.
+	slices.SortFunc(unknown, func(a, b *Node) int { return cmp.Compare(a.Name(), b.Name()) })
 	for _, v := range unknown {
 		if meant := shape.unknownKey(r, v, o.values); meant != "" {
 			o.values[meant] = v

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -24,34 +25,51 @@ const (
 	maxMarks = 100_000
 )
 
-// ParseYAML reads one YAML document and returns its root, or reports why it cannot and returns nil. It refuses more
-// than the limits, text that is not UTF-8, several documents, keys that are no text or appear twice, tags other than
-// those of JSON's types, and aliases that lead back to themselves.
+// ParseYAML reads a document that is one file; see Parser.YAML.
 func ParseYAML(data []byte, r *sdl.Reporter) *Node {
-	if !checkBytes(data, r) {
+	return NewParser(r).YAML(&File{Name: r.File(), Path: path.Base(r.File())}, data)
+}
+
+// Parser reads the files that one document consists of. The limits hold for all of them together.
+type Parser struct {
+	report              *sdl.Reporter
+	files               int
+	bytes, marks, nodes int
+}
+
+// NewParser returns a parser that reports what is wrong with the files.
+func NewParser(r *sdl.Reporter) *Parser { return &Parser{report: r} }
+
+// YAML reads a file that holds one YAML document and returns its root, or reports why it cannot and returns nil. It
+// refuses more than the limits, text that is not UTF-8, several documents, keys that are no text or appear twice, tags
+// other than those of JSON's types, and aliases that lead back to themselves.
+func (p *Parser) YAML(file *File, data []byte) *Node {
+	p.files++
+	file.order = p.files
+	b := builder{Parser: p, file: file}
+	if !b.checkBytes(data) {
 		return nil
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var root yaml.Node
 	switch err := dec.Decode(&root); {
 	case errors.Is(err, io.EOF):
-		r.Report(at(1, 1, "E-YAML-EMPTY", "the document is empty"))
+		b.at(1, 1, "E-YAML-EMPTY", "the document is empty")
 		return nil
 	case err != nil:
-		reportSyntax(data, err, r)
+		b.syntax(data, err)
 		return nil
 	}
 	var second yaml.Node
 	switch err := dec.Decode(&second); {
 	case err == nil:
-		r.Report(at(max(1, second.Line), max(1, second.Column), "E-YAML-MULTI", "a second document starts here; a file holds one").
-			WithHint("remove the line --- and what follows it, or put it into a file of its own"))
+		d := diagnostic(max(1, second.Line), max(1, second.Column), "E-YAML-MULTI", "a second document starts here; a file holds one")
+		b.say(d.WithHint("remove the line --- and what follows it, or put it into a file of its own"))
 		return nil
 	case !errors.Is(err, io.EOF):
-		reportSyntax(data, err, r)
+		b.syntax(data, err)
 		return nil
 	}
-	b := builder{report: r}
 	n := new(Node)
 	if len(root.Content) != 1 || !b.fill(n, root.Content[0], 0) {
 		return nil
@@ -59,38 +77,57 @@ func ParseYAML(data []byte, r *sdl.Reporter) *Node {
 	return n
 }
 
-func at(line, column int, code, format string, args ...any) sdl.Diagnostic {
+func diagnostic(line, column int, code, format string, args ...any) sdl.Diagnostic {
 	return sdl.Diagnostic{Code: code, Line: line, Column: column, Message: fmt.Sprintf(format, args...)}
 }
 
+// say reports a problem of the file.
+func (b *builder) say(d sdl.Diagnostic) {
+	d.File = b.file.Name
+	b.report.Report(d)
+}
+
+func (b *builder) at(line, column int, code, format string, args ...any) {
+	b.say(diagnostic(line, column, code, format, args...))
+}
+
+// holds begins a message about a limit, which holds for all files.
+func (p *Parser) holds(one, many string) string {
+	if p.files > 1 {
+		return "the document and what it includes " + many + " together"
+	}
+	return "the document " + one
+}
+
 // checkBytes refuses what is not worth parsing, in one pass over the bytes.
-func checkBytes(data []byte, r *sdl.Reporter) bool {
-	if len(data) > MaxBytes {
-		r.Report(sdl.Diagnostic{Code: "E-SIZE", Message: fmt.Sprintf("the document has more than %d bytes", MaxBytes)})
+func (b *builder) checkBytes(data []byte) bool {
+	if b.bytes += len(data); b.bytes > MaxBytes {
+		b.say(sdl.Diagnostic{Code: "E-SIZE", Message: fmt.Sprintf(b.holds("has more than %d bytes", "have more than %d bytes"), MaxBytes)})
 		return false
 	}
-	marks, line, start := 0, 1, 0
+	line, start := 1, 0
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
 		case c == '\n':
 			line, start = line+1, i+1
-			marks++
+			b.marks++
 		case strings.IndexByte(",[{:-?", c) >= 0:
-			marks++
+			b.marks++
 		case isControl(c):
-			r.Report(at(line, column(data[start:i]), "E-CHARACTER", "control character %q", rune(c)))
+			b.at(line, column(data[start:i]), "E-CHARACTER", "control character %q", rune(c))
 			return false
 		case c >= utf8.RuneSelf:
 			if _, size := utf8.DecodeRune(data[i:]); size > 1 {
 				i += size - 1
 				continue
 			}
-			r.Report(at(line, column(data[start:i]), "E-UTF8", "byte 0x%02x is not UTF-8", c).WithHint("save the file in UTF-8"))
+			d := diagnostic(line, column(data[start:i]), "E-UTF8", "byte 0x%02x is not UTF-8", c)
+			b.say(d.WithHint("save the file in UTF-8"))
 			return false
 		}
 	}
-	if marks > maxMarks {
-		r.Report(sdl.Diagnostic{Code: "E-YAML-NODES", Message: fmt.Sprintf("the document may hold more than %d values", MaxNodes)})
+	if b.marks > maxMarks {
+		b.say(sdl.Diagnostic{Code: "E-YAML-NODES", Message: fmt.Sprintf(b.holds("may hold more than %d values", "may hold more than %d values"), MaxNodes)})
 		return false
 	}
 	return true
@@ -119,10 +156,10 @@ var advice = []struct{ message, code, say, hint string }{
 	{"unknown anchor", "E-YAML", "an alias names an anchor that is not defined before it", ""},
 }
 
-// reportSyntax says where a document is not YAML. Tabs in the indentation are the usual cause, so they are looked for
+// syntax says where a document is not YAML. Tabs in the indentation are the usual cause, so they are looked for
 // first. Of other mistakes the parser tells a line that may be off, so the place is where it stopped reading.
-func reportSyntax(data []byte, err error, r *sdl.Reporter) {
-	if reportTabs(data, r) {
+func (b *builder) syntax(data []byte, err error) {
+	if b.tabs(data) {
 		return
 	}
 	line, message := 0, err.Error()
@@ -131,17 +168,17 @@ func reportSyntax(data []byte, err error, r *sdl.Reporter) {
 		message = m[2]
 	}
 	line, col := placeOf(data, line, message)
-	if reportNoSpace(data, line, r) {
+	if b.noSpace(data, line) {
 		return
 	}
-	d := at(line, col, "E-YAML", "not YAML: %s", message)
+	d := diagnostic(line, col, "E-YAML", "not YAML: %s", message)
 	for _, a := range advice {
 		if strings.Contains(message, a.message) {
 			d.Code, d.Message, d.Hint = a.code, a.say, a.hint
 			break
 		}
 	}
-	r.Report(d)
+	b.say(d)
 }
 
 // placeOf is the place to point at for one of the parser's messages, which tells a line.
@@ -163,26 +200,26 @@ func placeOf(data []byte, line int, message string) (int, int) {
 // lineOf is the line that follows the bytes of a document's beginning.
 func lineOf(before []byte) int { return bytes.Count(before, []byte("\n")) + 1 }
 
-var noSpace = regexp.MustCompile(`^ *(?:- +)?("[^"]*"|'[^']*'|[A-Za-z0-9_-]+):[^ /:]`)
+var missingSpace = regexp.MustCompile(`^ *(?:- +)?("[^"]*"|'[^']*'|[A-Za-z0-9_-]+):[^ /:]`)
 
-// reportNoSpace reports a key with its value right after the colon in the line at which the parser stopped or in the
+// noSpace reports a key with its value right after the colon in the line at which the parser stopped or in the
 // one before it. YAML takes both together for one text, and stumbles over what comes next.
-func reportNoSpace(data []byte, line int, r *sdl.Reporter) bool {
+func (b *builder) noSpace(data []byte, line int) bool {
 	lines := bytes.Split(data, []byte("\n"))
 	for _, n := range []int{line - 1, line} {
 		if n < 1 || n > len(lines) {
 			continue
 		}
-		if m := noSpace.FindSubmatchIndex(lines[n-1]); m != nil {
-			r.Report(at(n, column(lines[n-1][:m[3]])+1, "E-YAML", "a space is missing after the colon"))
+		if m := missingSpace.FindSubmatchIndex(lines[n-1]); m != nil {
+			b.at(n, column(lines[n-1][:m[3]])+1, "E-YAML", "a space is missing after the colon")
 			return true
 		}
 	}
 	return false
 }
 
-// reportTabs reports the lines that are indented with tabs.
-func reportTabs(data []byte, r *sdl.Reporter) bool {
+// tabs reports the lines that are indented with tabs.
+func (b *builder) tabs(data []byte) bool {
 	const most = 20
 	found := 0
 	for i, text := range strings.Split(string(data), "\n") {
@@ -191,7 +228,8 @@ func reportTabs(data []byte, r *sdl.Reporter) bool {
 		if tab < 0 || strings.TrimSpace(text) == "" {
 			continue
 		}
-		r.Report(at(i+1, tab+1, "E-TAB", "the line is indented with a tab").WithHint("indent with spaces"))
+		d := diagnostic(i+1, tab+1, "E-TAB", "the line is indented with a tab")
+		b.say(d.WithHint("indent with spaces"))
 		if found++; found == most {
 			break
 		}
@@ -239,25 +277,25 @@ func columnOf(data []byte, line int, chars string) int {
 	return len(text) - len(bytes.TrimLeft(text, " ")) + 1
 }
 
-// builder copies the parser's tree, following aliases, within the limits.
+// builder reads one file: it copies the tree of the YAML parser, following aliases, within the limits.
 type builder struct {
-	report *sdl.Reporter
-	nodes  int
-	open   []*yaml.Node // the anchors that are being copied
+	*Parser
+	file *File
+	open []*yaml.Node // the anchors that are being copied
 }
 
 // fill makes n what y says. It reports false when the document must be given up; what is merely wrong in it is
 // reported and left out.
 func (b *builder) fill(n *Node, y *yaml.Node, depth int) bool {
 	if b.nodes++; b.nodes > MaxNodes {
-		b.problem(n, y, "E-YAML-NODES", "the document holds more than %d values, aliases followed", MaxNodes)
+		b.problem(n, y, "E-YAML-NODES", b.holds("holds more than %d values, aliases followed", "hold more than %d values, aliases followed,"), MaxNodes)
 		return false
 	}
 	if depth > MaxDepth {
 		b.problem(nil, y, "E-YAML-DEPTH", "values lie more than %d deep in each other", MaxDepth)
 		return false
 	}
-	n.line, n.column = y.Line, y.Column
+	n.file, n.line, n.column = b.file, int32(y.Line), int32(y.Column)
 	switch y.Kind {
 	case yaml.AliasNode:
 		return b.alias(n, y, depth)
@@ -305,11 +343,11 @@ func (b *builder) badTag(n *Node, y *yaml.Node) {
 
 // problem reports what is wrong at y, which n is going to be.
 func (b *builder) problem(n *Node, y *yaml.Node, code, format string, args ...any) {
-	d := at(y.Line, y.Column, code, format, args...)
+	d := diagnostic(y.Line, y.Column, code, format, args...)
 	if n != nil {
 		d.Path = n.Path()
 	}
-	b.report.Report(d)
+	b.say(d)
 }
 
 func (b *builder) list(n *Node, y *yaml.Node, depth int) bool {
@@ -320,7 +358,7 @@ func (b *builder) list(n *Node, y *yaml.Node, depth int) bool {
 	n.kids = make([]Node, len(y.Content))
 	for i, c := range y.Content {
 		kid := &n.kids[i]
-		kid.parent, kid.index = n, i
+		kid.parent, kid.index = n, int32(i)
 		if !b.fill(kid, c, depth+1) {
 			return false
 		}
@@ -342,8 +380,8 @@ func (b *builder) mapping(n *Node, y *yaml.Node, depth int) bool {
 	n.kids, n.keys = make([]Node, len(pairs)), make([]Node, len(pairs))
 	for i, p := range pairs {
 		key, kid := &n.keys[i], &n.kids[i]
-		key.kind, key.text, key.line, key.column = Scalar, p.key.Value, p.key.Line, p.key.Column
-		key.parent, key.key = n, key
+		key.kind, key.text, key.line, key.column = Scalar, p.key.Value, int32(p.key.Line), int32(p.key.Column)
+		key.file, key.parent, key.key = b.file, n, key
 		kid.parent, kid.key = n, key
 		if !b.fill(kid, p.value, depth+1) {
 			return false
@@ -359,6 +397,7 @@ func (b *builder) pairs(n *Node, y *yaml.Node, depth int) ([]pair, bool) {
 	out := make([]pair, 0, len(y.Content)/2)
 	first := make(map[string]int, len(y.Content)/2)
 	var merges []*yaml.Node
+	mergeLine := 0
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		key, value := y.Content[i], y.Content[i+1]
 		if key.Kind == yaml.AliasNode {
@@ -369,7 +408,13 @@ func (b *builder) pairs(n *Node, y *yaml.Node, depth int) ([]pair, bool) {
 			continue
 		}
 		if key.Tag == "!!merge" {
-			merges = append(merges, value)
+			if len(merges) > 0 {
+				d := diagnostic(key.Line, key.Column, "E-DUPLICATE-KEY", "key << appears twice; it stands in line %d already", mergeLine)
+				d.Path = n.Path()
+				b.say(d.WithHint("merge both at once: <<: [*one, *other]"))
+				continue
+			}
+			merges, mergeLine = append(merges, value), key.Line
 			continue
 		}
 		if line, twice := first[key.Value]; twice {

@@ -1,13 +1,14 @@
 package stack
 
 import (
-	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
 	"berth.dev/berth/manifest"
 	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/sdl"
+	"berth.dev/berth/sdl/doc"
 )
 
 // exposes checks that the clients of exposed ports exist, and that no port is offered twice.
@@ -48,7 +49,7 @@ func (v *resolver) join(s *Service, into *Expose, e Expose) bool {
 		v.Report(d)
 		return false
 	}
-	d.Code = "W-PORT-DUPLICATE"
+	d.Code, d.Message = "W-PORT-DUPLICATE", fmt.Sprintf("service %q exposes port %d twice; the other time at %s", s.Name, e.As, into.At.Path())
 	v.Warn(d)
 	into.To = append(into.To, e.To...)
 	into.Accept = append(into.Accept, e.Accept...)
@@ -92,22 +93,20 @@ func (v *resolver) hosts() {
 			}
 		}
 	}
-	slices.SortStableFunc(claims, func(a, b claim) int {
-		return cmp.Or(cmp.Compare(a.At.Line(), b.At.Line()), cmp.Compare(a.At.Column(), b.At.Column()))
-	})
+	slices.SortStableFunc(claims, func(a, b claim) int { return doc.ByPlace(a.At, b.At) })
 	type door struct {
 		host  string
 		proto manifesttypes.Proto
 	}
-	first := make(map[door]int, len(claims))
+	first := make(map[door]*doc.Node, len(claims))
 	for _, c := range claims {
 		d := door{c.Name, c.proto}
-		if line, twice := first[d]; twice {
-			v.Report(c.At.Problem("E-HOST-DUPLICATE", "host %q is accepted in line %d already", c.Name, line).
+		if other, twice := first[d]; twice {
+			v.Report(c.At.Problem("E-HOST-DUPLICATE", "host %q is accepted in %s already", c.Name, other.Place(c.At)).
 				WithHint("a host name leads to one port of one service"))
 			continue
 		}
-		first[d] = c.At.Line()
+		first[d] = c.At
 	}
 }
 

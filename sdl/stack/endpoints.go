@@ -3,6 +3,7 @@ package stack
 import (
 	"slices"
 
+	"berth.dev/berth/sdl/doc"
 	"berth.dev/berth/sdl/suggest"
 )
 
@@ -20,7 +21,7 @@ func (v *resolver) leased() {
 		port    uint32
 		udp     bool
 	}
-	first := map[door]int{}
+	first := map[door]*doc.Node{}
 	for i := range v.Services {
 		for j := range v.Services[i].Expose {
 			e := &v.Services[i].Expose[j]
@@ -36,11 +37,11 @@ func (v *resolver) leased() {
 					continue
 				}
 				d := door{t.IP.Name, e.As, isUDP(e)}
-				if line, twice := first[d]; twice {
-					v.Report(t.IP.At.Problem("E-ENDPOINT", "port %d of endpoint %q is taken in line %d already", e.As, t.IP.Name, line))
+				if other, twice := first[d]; twice {
+					v.Report(t.IP.At.Problem("E-ENDPOINT", "port %d of endpoint %q is taken in %s already", e.As, t.IP.Name, other.Place(t.IP.At)))
 					continue
 				}
-				first[d] = t.IP.At.Line()
+				first[d] = t.IP.At
 			}
 		}
 	}
@@ -84,7 +85,7 @@ func (v *resolver) trust() {
 		}
 		other, seen := kind[d.Placement.Name]
 		if seen && other.Name != s.TEE.Name {
-			v.Report(s.TEE.At.Problem("E-TEE", "placement %q asks for tee %s and, in line %d, for %s", d.Placement.Name, s.TEE.Name, other.At.Line(), other.Name).
+			v.Report(s.TEE.At.Problem("E-TEE", "placement %q asks for tee %s and, in %s, for %s", d.Placement.Name, s.TEE.Name, other.At.Place(s.TEE.At), other.Name).
 				WithHint("deploy the two into different placements"))
 			continue
 		}

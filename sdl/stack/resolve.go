@@ -195,7 +195,7 @@ func (v *resolver) denoms() {
 			first = price
 		}
 		if price.Denom != first.Denom {
-			v.Report(price.At.Key().Problem("E-DENOM", "the price is in %q, that in line %d in %q", price.Denom, first.At.Line(), first.Denom).
+			v.Report(price.At.Key().Problem("E-DENOM", "the price is in %q, that in %s in %q", price.Denom, first.At.Place(price.At), first.Denom).
 				WithHint("price everything in one denomination"))
 		}
 	}
