@@ -383,6 +383,16 @@ func (b *Book) offer(id markettypes.OrderID, w *candidate, price pricing.Amount)
 	}
 }
 
+// weight is what the gas of our bid on an order depends on: the order's size in bytes and how many auditors it names.
+func (b *Book) weight(id markettypes.OrderID) (bytes, auditors int) {
+	bid := b.bids[id]
+	if bid == nil || bid.order == nil {
+		return 0, 0
+	}
+	o := &bid.order.order
+	return o.Bytes, len(o.AllOf) + len(o.AnyOf)
+}
+
 // never is a height that no chain reaches.
 const never = int64(1) << 62
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,7 +25,9 @@ const (
 	// batchSize is the most bids of one message; the chain takes no more.
 	batchSize = 100
 	// inFlight is the most transactions on their way at once.
-	inFlight = 8
+	inFlight = 64
+	// closeBatches is the most transactions of one pass that take deposits back.
+	closeBatches = 4
 	// maxLag is how many blocks behind the head orders are only noted: most of them will be decided by the time the
 	// head is reached.
 	maxLag = 20
@@ -32,13 +35,22 @@ const (
 
 // Sender carries messages to the chain; see chain.Sender for the meaning of its errors.
 type Sender interface {
-	Send(ctx context.Context, msgs ...sdk.Msg) (*client.Result, error)
+	SendWith(ctx context.Context, o chain.Options, msgs ...sdk.Msg) (*client.Result, error)
 }
 
 // Observer is told what happens, for metrics.
 type Observer interface {
 	Decided(code Code)
 	BidsSent(taken, refused, lost int)
+	// Broadcast is told the time from seeing a block to the moment at which bids on its orders had been broadcast.
+	Broadcast(after time.Duration)
+}
+
+// batch is a transaction that waits to be sent.
+type batch struct {
+	msg  sdk.Msg
+	load Load      // of bids
+	seen time.Time // when the block that led to it was seen
 }
 
 // LoopConfig is what a Loop needs besides its book.
@@ -68,7 +80,8 @@ type Loop struct {
 	ready   bool  // nodes and the chain's state are known
 	nodes   bool  // the cluster's nodes are known now
 	enabled int64 // no bids below this height; 0: none at all yet
-	pending []sdk.Msg
+	pending []batch
+	crowded bool // orders were found to have all the bids they take
 	lastBid time.Time
 }
 
@@ -138,24 +151,23 @@ func (l *Loop) Handle(u chain.Update) error {
 		l.book.Block(u.Height, u.Events)
 	}
 	if u.Head-u.Height <= maxLag {
-		l.decide()
+		l.decide(u.Seen)
 	}
 	return nil
 }
 
 // decide puts the bids of one pass into messages for Run.
-func (l *Loop) decide() {
+func (l *Loop) decide(seen time.Time) {
 	if l.enabled == 0 || l.book.height < l.enabled || !l.ready || !l.nodes || l.block <= 0 || l.book.deposit.Denom == "" {
 		return
 	}
-	items := l.book.Decide(l.observe)
-	for len(items) > 0 {
-		n := min(len(items), batchSize)
-		l.pending = append(l.pending, &markettypes.MsgCreateBids{Provider: l.cfg.Provider, Bids: items[:n:n]})
-		items = items[n:]
+	for items := range slices.Chunk(l.book.Decide(l.observe), batchSize) {
+		l.pending = append(l.pending, batch{
+			msg: &markettypes.MsgCreateBids{Provider: l.cfg.Provider, Bids: slices.Clip(items)}, load: l.loadOf(items), seen: seen,
+		})
 	}
-	if ids := l.book.TakeExpired(batchSize); len(ids) > 0 {
-		l.pending = append(l.pending, &markettypes.MsgCloseBids{Provider: l.cfg.Provider, OrderIds: ids})
+	for ids := range slices.Chunk(l.book.TakeExpired(closeBatches*batchSize), batchSize) {
+		l.pending = append(l.pending, batch{msg: &markettypes.MsgCloseBids{Provider: l.cfg.Provider, OrderIds: ids}})
 	}
 	if len(l.pending) > 0 {
 		select {
@@ -163,6 +175,16 @@ func (l *Loop) decide() {
 		default:
 		}
 	}
+}
+
+// loadOf is what the gas of bids depends on.
+func (l *Loop) loadOf(items []markettypes.BidItem) Load {
+	out := Load{Bids: len(items), Full: l.crowded}
+	for i := range items {
+		bytes, auditors := l.book.weight(items[i].OrderId)
+		out.OrderBytes, out.Auditors = out.OrderBytes+bytes, out.Auditors+auditors
+	}
+	return out
 }
 
 func (l *Loop) observe(o *Order, d Decision) {
@@ -192,33 +214,67 @@ func (l *Loop) Run(ctx context.Context) error {
 			return nil
 		case <-l.wake:
 		}
-		for _, msg := range l.take() {
+		for _, b := range l.take() {
 			g.Go(func() error {
-				l.send(ctx, msg)
+				l.send(ctx, b)
 				return nil
 			})
 		}
 	}
 }
 
-func (l *Loop) take() []sdk.Msg {
+func (l *Loop) take() []batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	msgs := l.pending
+	out := l.pending
 	l.pending = nil
-	return msgs
+	return out
 }
 
-func (l *Loop) send(ctx context.Context, msg sdk.Msg) {
-	res, err := l.sender.Send(ctx, msg)
-	switch m := msg.(type) {
+func (l *Loop) send(ctx context.Context, b batch) {
+	switch m := b.msg.(type) {
 	case *markettypes.MsgCreateBids:
+		res, err := l.sendBids(ctx, b)
 		l.settle(m, res, err)
 	case *markettypes.MsgCloseBids:
+		_, err := l.sender.SendWith(ctx, chain.Options{Gas: CloseGas(len(m.OrderIds))}, m)
 		if err != nil && ctx.Err() == nil {
 			l.cfg.Log.Warn("expired bids could not be closed; will try again", "bids", len(m.OrderIds), "err", err)
 		}
 	}
+}
+
+// sendBids sends bids with the gas of the model. Out of gas, nothing of them was done: the orders are crowded, or the
+// deposits were paid one by one, and the batch goes once more, with gas for a crowd or, after that, as a simulation finds.
+func (l *Loop) sendBids(ctx context.Context, b batch) (*client.Result, error) {
+	var once sync.Once
+	sent := func() { once.Do(func() { l.observeBroadcast(b) }) }
+	o := chain.Options{Gas: Gas(b.load), Sent: sent}
+	res, err := l.sender.SendWith(ctx, o, b.msg)
+	for errors.Is(err, sdkerrors.ErrOutOfGas) && o.Gas > 0 {
+		o.Gas = 0
+		if !b.load.Full {
+			b.load.Full = true
+			o.Gas = Gas(b.load)
+		}
+		l.setCrowded()
+		res, err = l.sender.SendWith(ctx, o, b.msg)
+	}
+	return res, err
+}
+
+func (l *Loop) observeBroadcast(b batch) {
+	if !b.seen.IsZero() {
+		l.cfg.Observer.Broadcast(time.Since(b.seen))
+	}
+}
+
+// setCrowded makes later batches ask for the gas of full orders. It stays so: asking for more than is used costs a part
+// of a fee, failing costs all of one.
+func (l *Loop) setCrowded() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.crowded = true
 }
 
 // settle tells the book what became of a batch of bids. One whose outcome is unknown stays on its way: the events of

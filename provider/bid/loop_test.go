@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 
 	codectypes "github.com/cosmos/cosmos-sdk/codec/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 	"github.com/cosmos/gogoproto/proto"
 
 	"berth.dev/berth/client"
@@ -23,17 +25,27 @@ import (
 type recorder struct {
 	mu      sync.Mutex
 	msgs    []sdk.Msg
+	gas     []uint64
 	err     error
 	results func(n int) []markettypes.ItemResult
 
+	outOfGas             int // how many of the first transactions run out of gas
+	broadcasts           int
 	codes                map[Code]int
 	taken, refused, lost int
 }
 
-func (r *recorder) Send(_ context.Context, msgs ...sdk.Msg) (*client.Result, error) {
+func (r *recorder) SendWith(_ context.Context, o chain.Options, msgs ...sdk.Msg) (*client.Result, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.msgs = append(r.msgs, msgs...)
+	r.gas = append(r.gas, o.Gas)
+	if o.Sent != nil {
+		o.Sent()
+	}
+	if len(r.gas) <= r.outOfGas {
+		return nil, &client.TxError{Codespace: sdkerrors.ErrOutOfGas.Codespace(), Code: sdkerrors.ErrOutOfGas.ABCICode()}
+	}
 	m, ok := msgs[0].(*markettypes.MsgCreateBids)
 	if r.err != nil || !ok {
 		return &client.Result{}, r.err
@@ -47,6 +59,8 @@ func (r *recorder) Send(_ context.Context, msgs ...sdk.Msg) (*client.Result, err
 }
 
 func (r *recorder) Decided(c Code) { r.codes[c]++ }
+
+func (r *recorder) Broadcast(time.Duration) { r.broadcasts++ }
 
 func (r *recorder) BidsSent(taken, refused, lost int) {
 	r.taken, r.refused, r.lost = r.taken+taken, r.refused+refused, r.lost+lost
@@ -70,7 +84,7 @@ func snapshotOf(n int) chain.Update {
 	for i := range n {
 		s.Orders = append(s.Orders, order(uint64(i+1), 1000, 1))
 	}
-	return chain.Update{Height: 2, Head: 2, Snapshot: s}
+	return chain.Update{Height: 2, Head: 2, Snapshot: s, Seen: time.Now()}
 }
 
 // run lets the loop send everything it has decided.
@@ -186,4 +200,40 @@ func TestLoopSettles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLoopAsksForMoreGas: bids that ran out of gas go once more with gas for crowded orders, then with a simulation's;
+// later batches ask for a crowd at once.
+func TestLoopAsksForMoreGas(t *testing.T) {
+	for fails, want := range [][]bool{{false}, {false, true}, {false, true, false}} { // whether the gas was that of a crowd
+		synctest.Test(t, func(t *testing.T) {
+			r := &recorder{outOfGas: fails}
+			l := newLoop(t, r)
+			l.Enable(0)
+			if err := l.Handle(snapshotOf(1)); err != nil {
+				t.Fatal(err)
+			}
+			run(t, l)
+			calm, crowd := Gas(l.lastLoad(false)), Gas(l.lastLoad(true))
+			gas := []uint64{calm, crowd, 0}[:len(want)]
+			if !slices.Equal(r.gas, gas) {
+				t.Errorf("asked for %v, want %v", r.gas, gas)
+			}
+			if c, _ := l.Counts(); c.Open != 1 || r.broadcasts != 1 {
+				t.Errorf("%d fails: %+v, %d broadcasts", fails, c, r.broadcasts)
+			}
+			if l.crowded != (fails > 0) {
+				t.Errorf("%d fails: crowded %v", fails, l.crowded)
+			}
+		})
+	}
+}
+
+// lastLoad is what a bid on the only order weighs.
+func (l *Loop) lastLoad(full bool) Load {
+	for id := range l.book.bids {
+		bytes, auditors := l.book.weight(id)
+		return Load{Bids: 1, OrderBytes: bytes, Auditors: auditors, Full: full}
+	}
+	return Load{}
 }

@@ -16,6 +16,7 @@ import (
 // Order is an order made ready for Decide: integers in place of decimals, totals in place of lists.
 type Order struct {
 	ID         markettypes.OrderID
+	Bytes      int // the order's size on chain
 	Denom      string
 	Max        pricing.Amount // the most that the whole group may cost per block
 	Units      []inventory.Unit
@@ -50,7 +51,7 @@ const (
 // gets no bid and harms no other.
 func Compile(o *markettypes.Order) (Order, error) {
 	out := Order{
-		ID: o.Id, Units: make([]inventory.Unit, len(o.Spec.Units)),
+		ID: o.Id, Bytes: o.Size(), Units: make([]inventory.Unit, len(o.Spec.Units)),
 		Attributes: o.Spec.Requirements.Attributes,
 		AllOf:      o.Spec.Requirements.SignedBy.AllOf, AnyOf: o.Spec.Requirements.SignedBy.AnyOf,
 		Excluded: o.Excluded, ExcludedUntil: o.ExcludedUntil,

@@ -17,7 +17,7 @@ import (
 // key can then stay where no daemon reaches it.
 type Delegate struct {
 	next interface {
-		Send(ctx context.Context, msgs ...sdk.Msg) (*client.Result, error)
+		SendWith(ctx context.Context, o Options, msgs ...sdk.Msg) (*client.Result, error)
 	}
 	grantee sdk.AccAddress
 }
@@ -27,11 +27,22 @@ func NewDelegate(next *Sender, grantee sdk.AccAddress) *Delegate {
 	return &Delegate{next: next, grantee: grantee}
 }
 
-// Send puts the messages into one transaction of the grantee's. The result's responses are those of the messages
-// themselves; errors are the sender's.
+// DelegateGas is what the chain takes for finding and checking the grant of one message.
+const DelegateGas = 20_000
+
+// Send is SendWith with gas found by simulation.
 func (d *Delegate) Send(ctx context.Context, msgs ...sdk.Msg) (*client.Result, error) {
+	return d.SendWith(ctx, Options{}, msgs...)
+}
+
+// SendWith puts the messages into one transaction of the grantee's. The gas of the options is that of the messages
+// themselves. The result's responses are those of the messages; errors are the sender's.
+func (d *Delegate) SendWith(ctx context.Context, o Options, msgs ...sdk.Msg) (*client.Result, error) {
 	exec := authz.NewMsgExec(d.grantee, msgs)
-	res, err := d.next.Send(ctx, &exec)
+	if o.Gas > 0 {
+		o.Gas += DelegateGas * uint64(len(msgs))
+	}
+	res, err := d.next.SendWith(ctx, o, &exec)
 	if err != nil {
 		return nil, err
 	}

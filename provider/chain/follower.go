@@ -21,6 +21,8 @@ type Update struct {
 	Height, Head int64
 	Snapshot     *Snapshot
 	Events       []proto.Message
+	// Seen is when the block, or the last one of those that were read together, was found to be there.
+	Seen time.Time
 }
 
 // Node is the part of a CometBFT RPC that following needs.
@@ -67,7 +69,8 @@ type Follower struct {
 	place  Place
 	synced bool // the place was reached in this process, so that the next block continues what the sink knows
 	saved  time.Time
-	quiet  bool // the last failure was already logged
+	seen   time.Time // when the node last told of its head
+	quiet  bool      // the last failure was already logged
 }
 
 // NewFollower makes a follower that starts where its file says it stopped. hints may be nil; each value on it says
@@ -136,6 +139,7 @@ var errNotYet = errors.New("the block's results are not there yet")
 // advance gives the sink everything up to the node's head.
 func (f *Follower) advance(ctx context.Context, sink func(context.Context, Update) error) error {
 	head, err := f.head(ctx)
+	f.seen = time.Now()
 	if err != nil {
 		return err
 	}
@@ -228,6 +232,7 @@ const saveEvery = time.Second
 // deliver hands over an update and then remembers its height: at once when there was something to act on, so that a
 // restart never acts below it, otherwise every second.
 func (f *Follower) deliver(ctx context.Context, u Update, chainID string, sink func(context.Context, Update) error) error {
+	u.Seen = f.seen
 	if err := sink(ctx, u); err != nil {
 		return &fatalError{err}
 	}

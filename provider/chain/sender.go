@@ -46,6 +46,8 @@ type Sender struct {
 	mu      sync.Mutex
 	account *uint64
 	last    time.Time // the latest timeout given out: they are the nonces, so no two may be equal
+	clock   time.Time // the chain's, when it was last asked
+	asked   time.Time // by this machine's clock
 }
 
 // SenderConfig has the sender's times; zero values mean the defaults.
@@ -58,7 +60,10 @@ type SenderConfig struct {
 	Poll time.Duration
 	// Resend is how often an unanswered transaction is handed to the node again; default 2 s.
 	Resend time.Duration
-	Log    *slog.Logger
+	// ClockAge is how long an answer about the chain's clock is used, so that the transactions of a burst need not ask for
+	// each of them; default a twentieth of Lifetime.
+	ClockAge time.Duration
+	Log      *slog.Logger
 }
 
 // NewSender makes a sender for the client's key. It fails only if the journal can't be read.
@@ -71,6 +76,9 @@ func NewSender(c TxClient, cfg SenderConfig) (*Sender, error) {
 	}
 	if cfg.Resend <= 0 {
 		cfg.Resend = 2 * time.Second
+	}
+	if cfg.ClockAge <= 0 {
+		cfg.ClockAge = cfg.Lifetime / 20
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -85,13 +93,26 @@ func NewSender(c TxClient, cfg SenderConfig) (*Sender, error) {
 // unorderedGas is what the check of an unordered transaction's nonce costs above a simulation of the sequenced one.
 const unorderedGas = 5000
 
-// Send puts the messages into one transaction and waits for its outcome. Errors:
+// Options say how to send.
+type Options struct {
+	// Gas is what to ask for; 0 has it found by a simulation, which costs a round trip and an execution.
+	Gas uint64
+	// Sent, if not nil, is called once, when the node has the transaction or may have it.
+	Sent func()
+}
+
+// Send puts the messages into one transaction with gas found by simulation; see SendWith.
+func (s *Sender) Send(ctx context.Context, msgs ...sdk.Msg) (*client.Result, error) {
+	return s.SendWith(ctx, Options{}, msgs...)
+}
+
+// SendWith puts the messages into one transaction and waits for its outcome. Errors:
 //   - *client.TxError: the chain refused it, or it failed in its block; nothing was done.
 //   - ErrNotIncluded: it was not taken and never will be; nothing was done.
 //   - client.ErrUnknownOutcome: ctx ended first; only a later look at the chain can tell.
 //   - anything else: it was never handed to the node; nothing was done.
-func (s *Sender) Send(ctx context.Context, msgs ...sdk.Msg) (*client.Result, error) {
-	f, err := s.prepare(ctx, msgs)
+func (s *Sender) SendWith(ctx context.Context, o Options, msgs ...sdk.Msg) (*client.Result, error) {
+	f, err := s.prepare(ctx, o.Gas, msgs)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +128,9 @@ func (s *Sender) Send(ctx context.Context, msgs ...sdk.Msg) (*client.Result, err
 	}
 	if err != nil {
 		s.cfg.Log.Warn("a broadcast was not answered; asking until the outcome is known", "hash", fmt.Sprintf("%X", f.hash), "err", err)
+	}
+	if o.Sent != nil {
+		o.Sent()
 	}
 	return s.await(ctx, f)
 }
@@ -145,25 +169,47 @@ type flight struct {
 	timeout time.Time // by the chain's clock
 }
 
-func (s *Sender) prepare(ctx context.Context, msgs []sdk.Msg) (flight, error) {
-	fee, err := s.c.Estimate(ctx, msgs...)
-	if err != nil {
-		return flight{}, fmt.Errorf("estimate the gas: %w", err)
+func (s *Sender) prepare(ctx context.Context, gas uint64, msgs []sdk.Msg) (flight, error) {
+	if gas == 0 {
+		fee, err := s.c.Estimate(ctx, msgs...)
+		if err != nil {
+			return flight{}, fmt.Errorf("estimate the gas: %w", err)
+		}
+		gas = fee.Gas + unorderedGas
 	}
 	number, err := s.accountNumber(ctx)
 	if err != nil {
 		return flight{}, err
 	}
-	head, err := s.c.Head(ctx)
+	now, err := s.chainTime(ctx)
 	if err != nil {
 		return flight{}, err
 	}
-	f := flight{timeout: s.nonce(head.Time)}
+	f := flight{timeout: s.nonce(now)}
 	f.tx, err = s.c.BuildTx(ctx, client.BuildOptions{
-		Gas: fee.Gas + unorderedGas, AccountNumber: number, Unordered: true, TimeoutTimestamp: f.timeout,
+		Gas: gas, AccountNumber: number, Unordered: true, TimeoutTimestamp: f.timeout,
 	}, msgs...)
 	f.hash = comettypes.Tx(f.tx).Hash()
 	return f, err
+}
+
+// chainTime is the chain's clock, behind by ClockAge at most.
+func (s *Sender) chainTime(ctx context.Context) (time.Time, error) {
+	s.mu.Lock()
+	known, asked := s.clock, s.asked
+	s.mu.Unlock()
+	if !known.IsZero() && time.Since(asked) < s.cfg.ClockAge {
+		return known, nil
+	}
+	now := time.Now()
+	head, err := s.c.Head(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clock, s.asked = head.Time, now
+	return head.Time, nil
 }
 
 // nonce is a moment one lifetime after the chain's time that was never given out before. The random part keeps a
@@ -242,8 +288,10 @@ func (s *Sender) outcome(ctx context.Context, f flight) (*client.Result, error) 
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("transaction %X: %w: %w", f.hash, client.ErrUnknownOutcome, ctx.Err())
 		case <-tick.C:
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("transaction %X: %w: %w", f.hash, client.ErrUnknownOutcome, ctx.Err())
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (c *flakyChain) FindTx(_ context.Context, hash []byte) (*client.Result, err
 }
 
 func quickSender(t testing.TB, c TxClient, journal string) *Sender {
-	s, err := NewSender(c, SenderConfig{Journal: journal, Poll: time.Microsecond, Resend: 20 * time.Microsecond})
+	s, err := NewSender(c, SenderConfig{Journal: journal, Poll: time.Microsecond, Resend: 20 * time.Microsecond, ClockAge: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

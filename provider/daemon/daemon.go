@@ -51,7 +51,7 @@ type Daemon struct {
 
 	metrics  *metrics
 	txs      *chain.Sender
-	sender   Sender
+	sender   Transactor
 	reader   *chain.Reader
 	hints    *chain.Hints
 	follower *chain.Follower

@@ -71,7 +71,7 @@ func (c ChainConfig) Provider(cl *client.Client) string {
 }
 
 // Behalf gives a sender of the key's messages the owner's name, if there is one.
-func (c ChainConfig) Behalf(cl *client.Client, send *chain.Sender) Sender {
+func (c ChainConfig) Behalf(cl *client.Client, send *chain.Sender) Transactor {
 	if c.Owner == "" || c.Owner == cl.Address().String() {
 		return send
 	}

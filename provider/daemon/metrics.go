@@ -36,6 +36,7 @@ type metrics struct {
 	snapshots  prometheus.Counter
 	withdrawn  *prometheus.CounterVec
 	clusterUp  prometheus.Gauge
+	broadcast  prometheus.Histogram
 }
 
 func newMetrics() *metrics {
@@ -63,6 +64,10 @@ func newMetrics() *metrics {
 		snapshots: f.NewCounter(prometheus.CounterOpts{
 			Name: "berth_provider_snapshots_total", Help: "Times that everything was read anew, at the start or after a gap.",
 		}),
+		broadcast: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "berth_provider_block_to_broadcast_seconds", Help: "From seeing a block to having broadcast bids on its orders.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
+		}),
 		clusterUp: gauge("cluster_up", "1 while the cluster's nodes can be read."),
 	}
 }
@@ -88,6 +93,9 @@ func (m *metrics) BidsSent(taken, refused, lost int) {
 	m.bids.WithLabelValues("refused").Add(float64(refused))
 	m.bids.WithLabelValues("unknown").Add(float64(lost))
 }
+
+// Broadcast implements bid.Observer.
+func (m *metrics) Broadcast(after time.Duration) { m.broadcast.Observe(after.Seconds()) }
 
 // Reconciled implements lease.Observer.
 func (m *metrics) Reconciled(err error) { m.reconciles.WithLabelValues(result(err)).Inc() }
@@ -154,15 +162,18 @@ func (m *metrics) watch(counts func() (bid.Counts, time.Time), leases func() (ac
 
 // sender counts the outcomes of another sender.
 type sender struct {
-	next interface {
-		Send(ctx context.Context, msgs ...sdk.Msg) (*client.Result, error)
-	}
-	txs *prometheus.CounterVec
+	next Transactor
+	txs  *prometheus.CounterVec
 }
 
-// Send implements bid.Sender and lease.Sender.
+// Send implements lease.Sender.
 func (s sender) Send(ctx context.Context, msgs ...sdk.Msg) (*client.Result, error) {
-	res, err := s.next.Send(ctx, msgs...)
+	return s.SendWith(ctx, chain.Options{}, msgs...)
+}
+
+// SendWith implements bid.Sender.
+func (s sender) SendWith(ctx context.Context, o chain.Options, msgs ...sdk.Msg) (*client.Result, error) {
+	res, err := s.next.SendWith(ctx, o, msgs...)
 	s.txs.WithLabelValues(outcome(err)).Inc()
 	return res, err
 }

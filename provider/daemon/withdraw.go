@@ -19,6 +19,12 @@ type Sender interface {
 	Send(ctx context.Context, msgs ...sdk.Msg) (*client.Result, error)
 }
 
+// Transactor is a Sender that can also be told what is known about a transaction.
+type Transactor interface {
+	Sender
+	SendWith(ctx context.Context, o chain.Options, msgs ...sdk.Msg) (*client.Result, error)
+}
+
 // withdrawBatch is the most leases of one message; the chain takes no more.
 const withdrawBatch = 100
 
