@@ -48,10 +48,11 @@ type File struct {
 	order int
 }
 
-// Node is a value of a document. Nodes are made by this package and never changed.
+// Node is a value of a document. Nodes are made by this package; they are changed by Adopt and Insert only.
 type Node struct {
 	kind   Kind
 	bool   bool // a scalar that is written as true or false, without quotes
+	flow   bool // a list in brackets or a mapping in braces
 	line   int32
 	column int32
 	index  int32 // the place in a list
@@ -61,6 +62,36 @@ type Node struct {
 	key    *Node // the node of the key, in a mapping
 	kids   []Node
 	keys   []Node // keys[i] belongs to kids[i], in a mapping
+	shift  *shift // nil for all but what stands at the wrong depth
+}
+
+// shift is how the tree differs from the text.
+type shift struct {
+	// home is what adopted the node, and adopted is what the node adopted.
+	home    *Node
+	adopted []*Node
+}
+
+// home is the mapping that adopted a node, or nil.
+func (n *Node) home() *Node {
+	if n.shift == nil {
+		return nil
+	}
+	return n.shift.home
+}
+
+func (n *Node) adopted() []*Node {
+	if n.shift == nil {
+		return nil
+	}
+	return n.shift.adopted
+}
+
+func (n *Node) shifted() *shift {
+	if n.shift == nil {
+		n.shift = &shift{}
+	}
+	return n.shift
 }
 
 // Kind returns what the node is.
@@ -102,7 +133,21 @@ func (n *Node) Path() string {
 	if n.parent == nil {
 		return ""
 	}
-	base := n.parent.Path()
+	return n.under(n.parent.Path())
+}
+
+// Home is the path of the place where a node belongs, which is another one for what was adopted.
+func (n *Node) Home() string {
+	switch {
+	case n.home() != nil:
+		return n.under(n.home().Home())
+	case n.parent == nil:
+		return ""
+	}
+	return n.under(n.parent.Home())
+}
+
+func (n *Node) under(base string) string {
 	if n.parent.kind == List {
 		return base + "[" + strconv.Itoa(int(n.index)) + "]"
 	}
@@ -175,11 +220,19 @@ func (n *Node) Name() string {
 	return n.key.text
 }
 
+// IsFlow tells whether a list is written in brackets, or a mapping in braces.
+func (n *Node) IsFlow() bool { return n.flow }
+
 // Child returns the value of a key of a mapping, or nil.
 func (n *Node) Child(key string) *Node {
 	for i := range n.keys {
-		if n.keys[i].text == key {
+		if n.keys[i].text == key && n.kids[i].home() == nil {
 			return &n.kids[i]
+		}
+	}
+	for _, a := range n.adopted() {
+		if a.Name() == key {
+			return a
 		}
 	}
 	return nil
@@ -188,9 +241,29 @@ func (n *Node) Child(key string) *Node {
 // Items returns the entries of a list or the values of a mapping, in the order of the document. It is empty for
 // other nodes.
 func (n *Node) Items() []*Node {
-	out := make([]*Node, len(n.kids))
+	out := make([]*Node, 0, len(n.kids)+len(n.adopted()))
 	for i := range n.kids {
-		out[i] = &n.kids[i]
+		if n.kids[i].home() == nil {
+			out = append(out, &n.kids[i])
+		}
 	}
-	return out
+	return append(out, n.adopted()...)
+}
+
+// Adopt makes a value of another mapping, with its key, one of n's own, where n is a mapping or nothing at all. The
+// value keeps its place and path, which say where it stands in the text.
+func (n *Node) Adopt(child *Node) {
+	child.shifted().home = n
+	n.kind = Map
+	n.shifted().adopted = append(n.shift.adopted, child)
+}
+
+// Insert adds a mapping to n that the text lacks, as if it stood where at does, and returns it.
+func (n *Node) Insert(name string, at *Node) *Node {
+	key := &Node{kind: Scalar, text: name, file: at.file, line: at.line, column: at.column, parent: n}
+	key.key = key
+	kid := &Node{kind: Map, file: at.file, line: at.line, column: at.column, parent: n, key: key}
+	n.kind = Map
+	n.shifted().adopted = append(n.shift.adopted, kid)
+	return kid
 }

@@ -71,8 +71,7 @@ func (n *Node) Object(r *sdl.Reporter, shape Shape) (Object, bool) {
 	}
 	o.values = make(map[string]*Node, len(n.kids))
 	var unknown []*Node
-	for i := range n.kids {
-		v := &n.kids[i]
+	for _, v := range n.Items() {
 		if slices.Contains(shape.Keys, v.Name()) {
 			o.values[v.Name()] = v
 			continue

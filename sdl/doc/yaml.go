@@ -168,7 +168,7 @@ func (b *builder) syntax(data []byte, err error) {
 		message = m[2]
 	}
 	line, col := placeOf(data, line, message)
-	if b.noSpace(data, line) {
+	if b.noSpace(data, line) || b.depth(data, line) {
 		return
 	}
 	d := diagnostic(line, col, "E-YAML", "not YAML: %s", message)
@@ -295,7 +295,7 @@ func (b *builder) fill(n *Node, y *yaml.Node, depth int) bool {
 		b.problem(nil, y, "E-YAML-DEPTH", "values lie more than %d deep in each other", MaxDepth)
 		return false
 	}
-	n.file, n.line, n.column = b.file, int32(y.Line), int32(y.Column)
+	n.file, n.line, n.column, n.flow = b.file, int32(y.Line), int32(y.Column), y.Style&yaml.FlowStyle != 0
 	switch y.Kind {
 	case yaml.AliasNode:
 		return b.alias(n, y, depth)

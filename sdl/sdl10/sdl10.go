@@ -18,6 +18,7 @@ const Version = "1.0"
 // Read reads a document, whose version was checked by the caller, and reports everything that is wrong with its form.
 // What could be read is returned even so, that its meaning may be checked too. It is nil if the document is no mapping.
 func Read(r *sdl.Reporter, root *doc.Node) *stack.Stack {
+	form.Straighten(r, root)
 	top, ok := root.Object(r, documentShape)
 	if !ok {
 		return nil
@@ -27,31 +28,24 @@ func Read(r *sdl.Reporter, root *doc.Node) *stack.Stack {
 			WithHint("copy what the other files hold into this one"))
 	}
 	s := &stack.Stack{}
-	l := layout{stack.NewLayout(r, top), r}
-	services := l.Section("services", "services: {web: {image: nginx}}")
-	profiles := l.Section("profiles", "profiles: {compute: ..., placement: ...}")
-	deployment := l.Section("deployment", "deployment: {web: {east: {profile: web, count: 1}}}")
+	services := top.Require(r, "services", "services: {web: {image: nginx}}")
+	profiles := top.Require(r, "profiles", "profiles: {compute: ..., placement: ...}")
+	deployment := top.Require(r, "deployment", "deployment: {web: {east: {profile: web, count: 1}}}")
 	if services != nil {
-		l.readServices(services, s)
+		readServices(r, services, s)
 	}
 	if profiles != nil {
-		l.readProfiles(profiles, s)
+		readProfiles(r, profiles, s)
 	}
 	if deployment != nil {
-		l.readDeployment(deployment, s)
+		readDeployment(r, deployment, s)
 	}
 	return s
 }
 
-// layout is a document being read.
-type layout struct {
-	*stack.Layout
-	r *sdl.Reporter
-}
-
-func (l layout) readServices(n *doc.Node, s *stack.Stack) {
-	for _, node := range l.Named(n, "services", "web: {image: nginx}") {
-		s.Services = append(s.Services, readService(l.r, node))
+func readServices(r *sdl.Reporter, n *doc.Node, s *stack.Stack) {
+	for _, node := range stack.Named(r, n, "services", "web: {image: nginx}") {
+		s.Services = append(s.Services, readService(r, node))
 	}
 }
 
@@ -83,12 +77,8 @@ func readService(r *sdl.Reporter, n *doc.Node) stack.Service {
 	return s
 }
 
-func (l layout) readProfiles(n *doc.Node, s *stack.Stack) {
-	r, shape := l.r, profilesShape
-	for _, m := range l.Moved() {
-		shape.Keys = append(slices.Clone(shape.Keys), m.Name())
-	}
-	o, ok := n.Object(r, shape)
+func readProfiles(r *sdl.Reporter, n *doc.Node, s *stack.Stack) {
+	o, ok := n.Object(r, profilesShape)
 	if !ok {
 		return
 	}
@@ -159,10 +149,10 @@ func readPlacement(r *sdl.Reporter, n *doc.Node) stack.Placement {
 	return p
 }
 
-func (l layout) readDeployment(n *doc.Node, s *stack.Stack) {
-	for _, service := range l.Named(n, "deployment", "web: {east: {profile: web, count: 1}}") {
-		for _, place := range stack.Named(l.r, service, "the deployment of a service", "east: {profile: web, count: 1}") {
-			s.Deployments = append(s.Deployments, readPlace(l.r, service, place))
+func readDeployment(r *sdl.Reporter, n *doc.Node, s *stack.Stack) {
+	for _, service := range stack.Named(r, n, "deployment", "web: {east: {profile: web, count: 1}}") {
+		for _, place := range stack.Named(r, service, "the deployment of a service", "east: {profile: web, count: 1}") {
+			s.Deployments = append(s.Deployments, readPlace(r, service, place))
 		}
 	}
 	slices.SortStableFunc(s.Deployments, func(a, b stack.Deployment) int {

@@ -1,6 +1,9 @@
 package sdl10
 
-import "berth.dev/berth/sdl/doc"
+import (
+	"berth.dev/berth/sdl/doc"
+	"berth.dev/berth/sdl/stack"
+)
 
 // later is said of keys that only later versions know.
 const later = `SDL 2.0 and 2.1 know this key; version "1.0" does not`
@@ -55,3 +58,25 @@ var (
 
 	dependencyShape = shape("a dependency", []string{"service"}, nil, nil)
 )
+
+// form is how a document is laid out.
+var form = stack.NewForm(levels())
+
+func levels() *stack.Level {
+	type under = map[string]*stack.Level
+	texts := stack.ListOf(stack.Value)
+	dependencies := stack.ListOf(stack.Keyed(dependencyShape, nil))
+	dependencies.Or = texts
+	env := stack.ListOf(stack.Value)
+	env.Or = stack.NamesOf(stack.Value)
+	expose := stack.Keyed(exposeShape, under{"accept": texts, "to": stack.ListOf(stack.Keyed(toShape, nil))})
+	service := stack.Keyed(serviceShape, under{"depends-on": dependencies, "args": texts, "env": env, "expose": stack.ListOf(expose)})
+	placement := stack.Keyed(placementShape, under{"attributes": stack.NamesOf(stack.Value), "pricing": stack.NamesOf(stack.Value)})
+	profiles := stack.Keyed(profilesShape, under{
+		"compute": stack.NamesOf(stack.Keyed(computeShape, nil)), "placement": stack.NamesOf(placement),
+	})
+	return stack.Keyed(documentShape, under{
+		"include": texts, "services": stack.NamesOf(service), "profiles": profiles,
+		"deployment": stack.NamesOf(stack.NamesOf(stack.Keyed(deploymentShape, nil))),
+	})
+}

@@ -14,12 +14,8 @@ import (
 	"berth.dev/berth/sdl/stack"
 )
 
-func (l reader) readProfiles(n *doc.Node, s *stack.Stack) {
-	r, shape := l.r, profilesShape
-	for _, m := range l.Moved() {
-		shape.Keys = append(slices.Clone(shape.Keys), m.Name())
-	}
-	o, ok := n.Object(r, shape)
+func readProfiles(r *sdl.Reporter, n *doc.Node, s *stack.Stack) {
+	o, ok := n.Object(r, profilesShape)
 	if !ok {
 		return
 	}

@@ -21,6 +21,7 @@ var Versions = []string{"2.0", "2.1"}
 // form. What could be read is returned even so, that its meaning may be checked too. It is nil if the document is no
 // mapping.
 func Read(r *sdl.Reporter, root *doc.Node, version string) *stack.Stack {
+	form.Straighten(r, root)
 	top, ok := root.Object(r, documentShape)
 	if !ok {
 		return nil
@@ -30,10 +31,9 @@ func Read(r *sdl.Reporter, root *doc.Node, version string) *stack.Stack {
 			WithHint("copy what the other files hold into this one"))
 	}
 	s := &stack.Stack{SharedUnits: version == "2.1", NeedsGlobal: true, JoinPorts: true}
-	l := reader{stack.NewLayout(r, top), r}
-	services := l.Section("services", "services: {web: {image: nginx}}")
-	profiles := l.Section("profiles", "profiles: {compute: ..., placement: ...}")
-	deployment := l.Section("deployment", "deployment: {web: {east: {profile: web, count: 1}}}")
+	services := top.Require(r, "services", "services: {web: {image: nginx}}")
+	profiles := top.Require(r, "profiles", "profiles: {compute: ..., placement: ...}")
+	deployment := top.Require(r, "deployment", "deployment: {web: {east: {profile: web, count: 1}}}")
 	if n := top.Get("endpoints"); n != nil {
 		s.Endpoints = readEndpoints(r, n)
 	}
@@ -41,23 +41,17 @@ func Read(r *sdl.Reporter, root *doc.Node, version string) *stack.Stack {
 		s.Reclaim = readReclamation(r, n)
 	}
 	if services != nil {
-		for _, node := range l.Named(services, "services", "web: {image: nginx}") {
+		for _, node := range stack.Named(r, services, "services", "web: {image: nginx}") {
 			s.Services = append(s.Services, readService(r, node))
 		}
 	}
 	if profiles != nil {
-		l.readProfiles(profiles, s)
+		readProfiles(r, profiles, s)
 	}
 	if deployment != nil {
-		l.readDeployment(deployment, s)
+		readDeployment(r, deployment, s)
 	}
 	return s
-}
-
-// reader is a document being read.
-type reader struct {
-	*stack.Layout
-	r *sdl.Reporter
 }
 
 // endpointName is what may name a leased address.
@@ -123,10 +117,10 @@ func readReclamation(r *sdl.Reporter, n *doc.Node) uint32 {
 	return uint32(seconds)
 }
 
-func (l reader) readDeployment(n *doc.Node, s *stack.Stack) {
-	for _, service := range l.Named(n, "deployment", "web: {east: {profile: web, count: 1}}") {
-		for _, place := range stack.Named(l.r, service, "the deployment of a service", "east: {profile: web, count: 1}") {
-			s.Deployments = append(s.Deployments, readPlace(l.r, service, place))
+func readDeployment(r *sdl.Reporter, n *doc.Node, s *stack.Stack) {
+	for _, service := range stack.Named(r, n, "deployment", "web: {east: {profile: web, count: 1}}") {
+		for _, place := range stack.Named(r, service, "the deployment of a service", "east: {profile: web, count: 1}") {
+			s.Deployments = append(s.Deployments, readPlace(r, service, place))
 		}
 	}
 	slices.SortStableFunc(s.Deployments, func(a, b stack.Deployment) int {

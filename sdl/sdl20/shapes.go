@@ -1,6 +1,9 @@
 package sdl20
 
-import "berth.dev/berth/sdl/doc"
+import (
+	"berth.dev/berth/sdl/doc"
+	"berth.dev/berth/sdl/stack"
+)
 
 // elsewhere says where each key belongs, for keys that stand at the wrong depth.
 var elsewhere = map[string]string{
@@ -102,3 +105,58 @@ var (
 
 	reclamationShape = strict("reclamation", []string{"min_window"}, nil, nil)
 )
+
+// form is how a document is laid out.
+var form = stack.NewForm(levels())
+
+func levels() *stack.Level {
+	type under = map[string]*stack.Level
+	texts := stack.ListOf(stack.Value)
+	return stack.Keyed(documentShape, under{
+		"include": texts, "endpoints": stack.NamesOf(stack.Keyed(endpointShape, nil)), "reclamation": stack.Keyed(reclamationShape, nil),
+		"services": stack.NamesOf(serviceLevel(texts)),
+		"profiles": stack.Keyed(profilesShape, under{
+			"compute":   stack.NamesOf(stack.Keyed(computeShape, under{"resources": resourcesLevel()})),
+			"placement": stack.NamesOf(placementLevel(texts)),
+		}),
+		"deployment": stack.NamesOf(stack.NamesOf(stack.Keyed(deploymentShape, nil))),
+	})
+}
+
+func serviceLevel(texts *stack.Level) *stack.Level {
+	type under = map[string]*stack.Level
+	dependencies := stack.ListOf(stack.Keyed(dependencyShape, nil))
+	dependencies.Or = texts
+	env := stack.ListOf(stack.Value)
+	env.Or = stack.NamesOf(stack.Value)
+	http := stack.Keyed(httpShape, under{"next_cases": texts})
+	to := stack.Keyed(toShape, under{"http_options": http})
+	return stack.Keyed(serviceShape, under{
+		"command": texts, "args": texts, "env": env, "dependencies": dependencies, "credentials": stack.Keyed(credentialsShape, nil),
+		"expose": stack.ListOf(stack.Keyed(exposeShape, under{"accept": texts, "to": stack.ListOf(to), "http_options": http})),
+		"params": stack.Keyed(paramsShape, under{
+			"storage": stack.NamesOf(stack.Keyed(mountShape, nil)), "permissions": stack.Keyed(permissionsShape, under{"read": texts}),
+		}),
+	})
+}
+
+func resourcesLevel() *stack.Level {
+	type under = map[string]*stack.Level
+	volume := stack.Keyed(volumeShape, under{"attributes": stack.Keyed(volumeAttributesShape, nil)})
+	storage := stack.ListOf(volume)
+	storage.Or = volume
+	vendors := stack.NamesOf(stack.ListOf(stack.Keyed(gpuModelShape, nil)))
+	return stack.Keyed(resourcesShape, under{
+		"cpu":    stack.Keyed(cpuShape, under{"attributes": stack.Keyed(cpuAttributesShape, nil)}),
+		"memory": stack.Keyed(memoryShape, nil), "storage": storage,
+		"gpu": stack.Keyed(gpuShape, under{"attributes": stack.Keyed(gpuAttributesShape, under{"vendor": vendors})}),
+	})
+}
+
+func placementLevel(texts *stack.Level) *stack.Level {
+	type under = map[string]*stack.Level
+	return stack.Keyed(placementShape, under{
+		"attributes": stack.NamesOf(stack.Value), "signedBy": stack.Keyed(signedByShape, under{"allOf": texts, "anyOf": texts}),
+		"pricing": stack.NamesOf(stack.Keyed(priceShape, nil)),
+	})
+}
