@@ -10,6 +10,9 @@ import (
 	"berth.dev/berth/sdl/suggest"
 )
 
+// protoNames are the protocols, in the order in which messages list them.
+var protoNames = []string{"tcp", "http", "https"}
+
 var protos = map[string]manifesttypes.Proto{
 	"http": manifesttypes.PROTO_HTTP, "https": manifesttypes.PROTO_HTTPS, "tcp": manifesttypes.PROTO_TCP,
 }
@@ -75,12 +78,11 @@ func readProto(r *sdl.Reporter, n *doc.Node, otherwise manifesttypes.Proto) mani
 	if p, ok := protos[text]; ok {
 		return p
 	}
-	known := []string{"tcp", "http", "https"}
-	d := n.Problem("E-PROTO", "%s is not a protocol", n.Show()).WithAllowed(strings.Join(known, ", "))
+	d := n.Problem("E-PROTO", "%s is not a protocol", n.Show()).WithAllowed(strings.Join(protoNames, ", "))
 	if strings.EqualFold(text, "udp") {
 		d = d.WithHint(`udp needs SDL 2.0 or 2.1`)
 	} else {
-		d = d.WithSuggestion(suggest.Nearest(text, known))
+		d = d.WithSuggestion(suggest.Nearest(text, protoNames))
 	}
 	r.Report(d)
 	return otherwise

@@ -285,7 +285,7 @@ func readModels(r *sdl.Reporter, v *doc.Node, prefix string) []sdl.Attribute {
 			key += "/ram/" + readRAM(r, ram)
 		}
 		if link := o.Get("interface"); link != nil {
-			if name, ok := oneOf(r, link, "E-GPU", "an interface", "pcie", "sxm"); ok {
+			if name, ok := oneOf(r, link, "E-GPU", "an interface", links...); ok {
 				key += "/interface/" + name
 			}
 		}
@@ -293,6 +293,9 @@ func readModels(r *sdl.Reporter, v *doc.Node, prefix string) []sdl.Attribute {
 	}
 	return out
 }
+
+// links are what may connect a gpu with its host.
+var links = []string{"pcie", "sxm"}
 
 // readRAM reads the memory of a gpu and returns it as it is written, which is what providers say of theirs.
 func readRAM(r *sdl.Reporter, n *doc.Node) string {

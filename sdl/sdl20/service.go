@@ -61,11 +61,17 @@ func readParams(r *sdl.Reporter, n *doc.Node, s *stack.Service) {
 		s.Permissions = readPermissions(r, permissions)
 	}
 	if tee := o.Get("tee"); tee != nil {
-		if kind, ok := oneOf(r, tee, "E-TEE", "a kind of trusted execution", "cpu", "cpu-gpu"); ok {
+		if kind, ok := oneOf(r, tee, "E-TEE", "a kind of trusted execution", tees...); ok {
 			s.TEE = stack.Ref{Name: kind, At: tee}
 		}
 	}
 }
+
+// tees are the kinds of trusted execution, permissions what a service may read of its own deployment.
+var (
+	tees        = []string{"cpu", "cpu-gpu"}
+	permissions = []string{"deployment", "events", "logs"}
+)
 
 // readMounts reads where the volumes of a service appear in its file system.
 func readMounts(r *sdl.Reporter, n *doc.Node) []stack.Mount {
@@ -113,7 +119,7 @@ func readPermissions(r *sdl.Reporter, n *doc.Node) []string {
 	entries, _ := o.Get("read").Entries(r, "read")
 	var out []string
 	for _, e := range entries {
-		if what, ok := oneOf(r, e, "E-PERMISSION", "a permission", "deployment", "events", "logs"); ok {
+		if what, ok := oneOf(r, e, "E-PERMISSION", "a permission", permissions...); ok {
 			out = append(out, what)
 		}
 	}
