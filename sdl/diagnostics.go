@@ -37,13 +37,27 @@ type Diagnostic struct {
 	Allowed    string `json:"allowed,omitempty"`
 	Suggestion string `json:"suggestion,omitempty"`
 	Hint       string `json:"hint,omitempty"`
+	// silent drops suggestions: they would be made from a value that must not be shown.
+	silent bool
 }
 
 // WithAllowed returns d saying what may stand there.
 func (d Diagnostic) WithAllowed(s string) Diagnostic { d.Allowed = s; return d }
 
 // WithSuggestion returns d saying what was probably meant.
-func (d Diagnostic) WithSuggestion(s string) Diagnostic { d.Suggestion = s; return d }
+func (d Diagnostic) WithSuggestion(s string) Diagnostic {
+	if !d.silent {
+		d.Suggestion = s
+	}
+	return d
+}
+
+// Unsuggested returns d without a suggestion, whatever WithSuggestion is going to say: what stands there is a value that
+// must not be shown, and so must be what is made of it.
+func (d Diagnostic) Unsuggested() Diagnostic {
+	d.silent, d.Suggestion = true, ""
+	return d
+}
 
 // WithHint returns d with a piece of advice.
 func (d Diagnostic) WithHint(s string) Diagnostic { d.Hint = s; return d }
@@ -85,20 +99,31 @@ func (ds Diagnostics) Errors() int {
 type Sources map[string][]byte
 
 // WriteText writes the diagnostics for people: each with its line of the source, a caret under its column, what is
-// allowed and what was probably meant. Values of what looks like an environment variable are not shown.
+// allowed and what was probably meant. Of the line nothing is shown that may be a secret.
 func (ds Diagnostics) WriteText(w io.Writer, sources Sources) error {
 	var b strings.Builder
 	lines := map[string]sourceLines{}
 	for _, d := range ds {
 		l, ok := lines[d.File]
 		if !ok {
-			l = newLines(sources[d.File])
+			l = newLines(sources[d.File], ds.lines(d.File))
 			lines[d.File] = l
 		}
 		d.writeText(&b, l)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// lines are the lines of a file that diagnostics point at.
+func (ds Diagnostics) lines(file string) map[int]bool {
+	out := map[int]bool{}
+	for _, d := range ds {
+		if d.File == file {
+			out[d.Line] = true
+		}
+	}
+	return out
 }
 
 func (d Diagnostic) writeText(b *strings.Builder, lines sourceLines) {
@@ -119,20 +144,25 @@ func (d Diagnostic) writeText(b *strings.Builder, lines sourceLines) {
 	}
 }
 
-// sourceLines finds lines of a document without cutting all of it up.
-type sourceLines struct {
-	source string
-	starts []int
-}
+// sourceLines are the lines of a document that are shown, by their number.
+type sourceLines map[int]string
 
-func newLines(source []byte) sourceLines {
-	l := sourceLines{source: string(source), starts: []int{0}}
-	for i := range len(l.source) {
-		if l.source[i] == '\n' {
-			l.starts = append(l.starts, i+1)
+// newLines reads a document up to the last line that is wanted.
+func newLines(source []byte, wanted map[int]bool) sourceLines {
+	out := make(sourceLines, len(wanted))
+	var r redactor
+	for number, text := 1, string(source); len(out) < len(wanted); number++ {
+		line, rest, more := strings.Cut(text, "\n")
+		shown := r.line(strings.TrimRight(line, "\r"))
+		if wanted[number] {
+			out[number] = shown
 		}
+		if !more {
+			break
+		}
+		text = rest
 	}
-	return l
+	return out
 }
 
 // maxExcerpt is the most characters of a source line that are shown.
@@ -140,18 +170,11 @@ const maxExcerpt = 160
 
 // excerpt is the source line that holds a place, unless the place would fall outside of what is shown.
 func (l sourceLines) excerpt(line, column int) (string, bool) {
-	if line < 1 || line > len(l.starts) || column < 1 || column > maxExcerpt {
+	text, ok := l[line]
+	if !ok || column < 1 || column > maxExcerpt || !utf8.ValidString(text) {
 		return "", false
 	}
-	text := l.source[l.starts[line-1]:]
-	if end := strings.IndexByte(text, '\n'); end >= 0 {
-		text = text[:end]
-	}
-	text = strings.TrimRight(text, "\r")
-	if !utf8.ValidString(text) {
-		return "", false
-	}
-	text = strings.Map(printable, hideValue(text))
+	text = strings.Map(printable, text)
 	if utf8.RuneCountInString(text) > maxExcerpt {
 		text = string([]rune(text)[:maxExcerpt]) + "..."
 	}
@@ -164,19 +187,6 @@ func printable(r rune) rune {
 		return r
 	}
 	return '?'
-}
-
-// hideValue cuts off what follows the first equals sign of a line: it may be the value of an environment variable or
-// of an argument, hence a secret. Nothing else in a document needs the sign. It cuts off passwords, too.
-func hideValue(line string) string {
-	if i := strings.Index(strings.ToLower(line), "password"); i >= 0 && i+len("password") < len(line) {
-		line = line[:i+len("password")] + "..."
-	}
-	before, value, ok := strings.Cut(line, "=")
-	if !ok || value == "" {
-		return line
-	}
-	return before + "=..."
 }
 
 // blank is as wide as the text before a column; tabs stay tabs, so that a caret below the text stands right.

@@ -24,14 +24,14 @@ func TestWriteText(t *testing.T) {
 		Allowed: "right", Suggestion: "rihgt", Hint: "turn round",
 	}
 	for name, tc := range map[string]struct{ source, want string }{
-		"plain":          {"x\na: b\ny", "  2 | a: b\n    |    ^\n"},
-		"tabs stay tabs": {"x\n\ta: b\ny", "  2 | \ta: b\n    | \t  ^\n"},
-		"wide letters":   {"x\näöü: b\n", "  2 | äöü: b\n    |    ^\n"},
+		"plain":          {"x\nas: b\ny", "  2 | as: b\n    |    ^\n"},
+		"tabs stay tabs": {"x\n\tas: b\ny", "  2 | \tas: b\n    | \t  ^\n"},
+		"wide letters":   {"x\näöü: b\n", "  2 | äöü: ...\n    |    ^\n"},
 		"line end":       {"x\r\na:\r\n", "  2 | a:\n    |    ^\n"},
-		"escape":         {"x\na: \x1b[2J\n", "  2 | a: ?[2J\n    |    ^\n"},
+		"escape":         {"x\nas: \x1b[2J\n", "  2 | as: ?[2J\n    |    ^\n"},
 		"value":          {"x\n - A=secret\n", "  2 |  - A=...\n    |    ^\n"},
 		"no such line":   {"x", ""},
-		"not UTF-8":      {"x\na: \xff", ""},
+		"not UTF-8":      {"x\nas: \xff", ""},
 	} {
 		want := "f.yaml:2:4: error: a.b: it is wrong [E-X]\n" + tc.want + "  allowed: right\n  did you mean: rihgt\n  hint: turn round\n"
 		if got := text(t, d, tc.source); got != want {

@@ -8,6 +8,7 @@ import (
 
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/doc"
+	"berth.dev/berth/sdl/fill"
 	"berth.dev/berth/sdl/sdl10"
 	"berth.dev/berth/sdl/sdl20"
 	"berth.dev/berth/sdl/stack"
@@ -24,6 +25,8 @@ type Input struct {
 	ReadFile func(path string) ([]byte, error)
 	// Lookup returns the value of a variable that the document refers to. Without it none is set.
 	Lookup func(name string) (value string, set bool)
+	// Names are variables that suggestions may name.
+	Names []string
 }
 
 // Result is a compiled document.
@@ -40,7 +43,7 @@ type Result struct {
 // order, or with other comments, gives the same plan.
 func Document(in Input) Result {
 	r := sdl.NewReporter(in.File)
-	plan := compile(r, in.Data)
+	plan := compile(r, in)
 	out := Result{Found: r.Diagnostics(), Sources: sdl.Sources{in.File: in.Data}}
 	if plan != nil && !r.Failed() {
 		plan.Warnings = out.Found
@@ -55,11 +58,12 @@ func Compile(file string, data []byte) (*sdl.Plan, sdl.Diagnostics) {
 	return out.Plan, out.Found
 }
 
-func compile(r *sdl.Reporter, data []byte) *sdl.Plan {
-	root := doc.ParseYAML(data, r)
+func compile(r *sdl.Reporter, in Input) *sdl.Plan {
+	root := doc.ParseYAML(in.Data, r)
 	if root == nil {
 		return nil
 	}
+	fill.Document(r, root, fill.Source{ReadFile: in.ReadFile, Lookup: in.Lookup, Names: in.Names})
 	var s *stack.Stack
 	switch v := version(r, root); {
 	case v == sdl10.Version:

@@ -48,10 +48,12 @@ type File struct {
 	order int
 }
 
-// Node is a value of a document. Nodes are made by this package; they are changed by Adopt and Insert only.
+// Node is a value of a document. Nodes are made by this package; they are changed by Adopt and Insert, and by
+// what prepares a document, before a front-end reads it: see Replace.
 type Node struct {
 	kind   Kind
 	bool   bool // a scalar that is written as true or false, without quotes
+	hidden bool // messages do not show the text
 	flow   bool // a list in brackets or a mapping in braces
 	line   int32
 	column int32
@@ -62,6 +64,7 @@ type Node struct {
 	key    *Node // the node of the key, in a mapping
 	kids   []Node
 	keys   []Node // keys[i] belongs to kids[i], in a mapping
+	out    *outside
 	shift  *shift // nil for all but what stands at the wrong depth
 }
 
@@ -184,23 +187,33 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:maxShown], "") + "..."
 }
 
-// Show says what a node is in a message: a scalar in quotes, of bounded length, or the name of its kind.
+// Show says what a node is in a message: a scalar in quotes, of bounded length, or the name of its kind. A value that
+// may be secret is not shown, nor is that of a variable.
 func (n *Node) Show() string {
-	if n.kind == Scalar {
-		return strconv.Quote(shorten(n.text))
+	if n.kind == Scalar && !n.Hidden() {
+		return strconv.Quote(n.said())
 	}
 	return n.kind.String()
 }
 
-// Problem starts a diagnostic at the node. What it found is shown; see Diagnostic.WithFound for values that must not be.
+// Problem starts a diagnostic at the node. What it found is shown as Show would; see Diagnostic.WithFound for values that
+// must not be. A text that is not the document's own suggests nothing.
 func (n *Node) Problem(code, format string, args ...any) sdl.Diagnostic {
-	d := sdl.Diagnostic{
-		Code: code, File: n.file.Name, Line: n.Line(), Column: n.Column(), Path: n.Path(), Message: fmt.Sprintf(format, args...),
+	d := n.Remark(code, format, args...)
+	if n.kind == Scalar && !n.Hidden() {
+		d.Found = n.said()
 	}
-	if n.kind == Scalar {
-		d.Found = shorten(n.text)
+	if n.unsure() {
+		d = d.Unsuggested()
 	}
 	return d
+}
+
+// Remark starts a diagnostic at the node that shows nothing of it.
+func (n *Node) Remark(code, format string, args ...any) sdl.Diagnostic {
+	return sdl.Diagnostic{
+		Code: code, File: n.file.Name, Line: n.Line(), Column: n.Column(), Path: n.Path(), Message: fmt.Sprintf(format, args...),
+	}
 }
 
 // Key returns the node of the key that leads to n in a mapping, and n itself elsewhere: it is where to point at when

@@ -172,7 +172,9 @@ func (n *Node) Entries(r *sdl.Reporter, what string) ([]*Node, bool) {
 	d := n.wrongKind(what, "a list")
 	switch n.kind {
 	case Scalar:
-		d = d.WithSuggestion("[" + quoteFlow(n.text) + "]")
+		if !strings.Contains(n.text, "=") { // it would have to be repeated
+			d = d.WithSuggestion("[" + quoteFlow(n.text) + "]")
+		}
 	case Map:
 		d = d.WithHint(`start each entry with "- "`)
 	}

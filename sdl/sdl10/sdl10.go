@@ -65,9 +65,7 @@ func readService(r *sdl.Reporter, n *doc.Node) stack.Service {
 	if args := o.Get("args"); args != nil {
 		s.Args = stack.ReadTexts(r, args, "args", "an argument")
 	}
-	if env := o.Get("env"); env != nil {
-		s.Env = stack.ReadEnv(r, env)
-	}
+	s.Env = stack.ReadEnv(r, o)
 	if expose := o.Get("expose"); expose != nil {
 		entries, _ := expose.Entries(r, "expose")
 		for _, e := range entries {

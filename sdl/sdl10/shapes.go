@@ -12,7 +12,7 @@ const later = `SDL 2.0 and 2.1 know this key; version "1.0" does not`
 var elsewhere = map[string]string{
 	"version": "the top level", "services": "the top level", "profiles": "the top level", "deployment": "the top level",
 	"compute": "profiles", "placement": "profiles",
-	"image": "services.NAME", "depends-on": "services.NAME", "args": "services.NAME", "env": "services.NAME", "expose": "services.NAME",
+	"image": "services.NAME", "depends-on": "services.NAME", "args": "services.NAME", "env": "services.NAME", "env-file": "services.NAME", "env_file": "services.NAME", "expose": "services.NAME",
 	"port": "services.NAME.expose[]", "as": "services.NAME.expose[]", "accept": "services.NAME.expose[]",
 	"proto": "services.NAME.expose[]", "to": "services.NAME.expose[]",
 	"service": "services.NAME.expose[].to[]", "global": "services.NAME.expose[].to[]",
@@ -30,7 +30,7 @@ var (
 		map[string]string{"deploy": "deployment", "deployments": "deployment"},
 		map[string]string{"endpoints": later, "reclamation": later})
 
-	serviceShape = shape("a service", []string{"image", "depends-on", "args", "env", "expose"},
+	serviceShape = shape("a service", []string{"image", "depends-on", "args", "env", "env-file", "env_file", "expose"},
 		map[string]string{"depends_on": "depends-on", "dependsOn": "depends-on", "dependencies": "depends-on",
 			"environment": "env", "ports": "expose", "arguments": "args"},
 		map[string]string{"command": later, "params": later, "credentials": later,

@@ -10,7 +10,7 @@ var elsewhere = map[string]string{
 	"version": "the top level", "services": "the top level", "profiles": "the top level", "deployment": "the top level",
 	"endpoints": "the top level", "reclamation": "the top level",
 	"compute": "profiles", "placement": "profiles",
-	"image": "services.NAME", "command": "services.NAME", "args": "services.NAME", "env": "services.NAME", "expose": "services.NAME",
+	"image": "services.NAME", "command": "services.NAME", "args": "services.NAME", "env": "services.NAME", "env-file": "services.NAME", "env_file": "services.NAME", "expose": "services.NAME",
 	"params": "services.NAME", "credentials": "services.NAME", "dependencies": "services.NAME",
 	"permissions": "services.NAME.params", "tee": "services.NAME.params",
 	"port": "services.NAME.expose[]", "as": "services.NAME.expose[]", "accept": "services.NAME.expose[]",
@@ -42,7 +42,7 @@ var (
 	documentShape = strict("the document", []string{"version", "include", "endpoints", "reclamation", "services", "profiles", "deployment"},
 		map[string]string{"deploy": "deployment", "deployments": "deployment"}, nil)
 
-	serviceShape = shape("a service", []string{"image", "command", "args", "env", "expose", "dependencies", "params", "credentials"},
+	serviceShape = shape("a service", []string{"image", "command", "args", "env", "env-file", "env_file", "expose", "dependencies", "params", "credentials"},
 		map[string]string{"depends_on": "dependencies", "depends-on": "dependencies", "dependsOn": "dependencies",
 			"environment": "env", "ports": "expose", "arguments": "args", "cmd": "command", "entrypoint": "command"},
 		map[string]string{"volumes": "storage is part of the compute profile; say where it is mounted under params.storage",
