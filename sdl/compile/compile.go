@@ -3,12 +3,14 @@
 package compile
 
 import (
+	"path"
 	"slices"
 	"strings"
 
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/doc"
 	"berth.dev/berth/sdl/fill"
+	"berth.dev/berth/sdl/include"
 	"berth.dev/berth/sdl/sdl10"
 	"berth.dev/berth/sdl/sdl20"
 	"berth.dev/berth/sdl/stack"
@@ -39,12 +41,13 @@ type Result struct {
 	Sources sdl.Sources
 }
 
-// Document compiles a document. Nothing is read but what the input gives. The same document with its keys in another
-// order, or with other comments, gives the same plan.
+// Document compiles a document with everything that it includes. Nothing is read but what the input gives. The same
+// document with its keys in another order, in other files, or with other comments, gives the same plan.
 func Document(in Input) Result {
 	r := sdl.NewReporter(in.File)
-	plan := compile(r, in)
-	out := Result{Found: r.Diagnostics(), Sources: sdl.Sources{in.File: in.Data}}
+	sources := sdl.Sources{in.File: in.Data}
+	plan := compile(r, in, sources)
+	out := Result{Found: r.Diagnostics(), Sources: sources}
 	if plan != nil && !r.Failed() {
 		plan.Warnings = out.Found
 		out.Plan = plan
@@ -58,19 +61,26 @@ func Compile(file string, data []byte) (*sdl.Plan, sdl.Diagnostics) {
 	return out.Plan, out.Found
 }
 
-func compile(r *sdl.Reporter, in Input) *sdl.Plan {
-	root := doc.ParseYAML(in.Data, r)
+func compile(r *sdl.Reporter, in Input, sources sdl.Sources) *sdl.Plan {
+	parser := doc.NewParser(r)
+	root := parser.YAML(&doc.File{Name: in.File, Path: path.Base(in.File)}, in.Data)
 	if root == nil {
 		return nil
 	}
-	fill.Document(r, root, fill.Source{ReadFile: in.ReadFile, Lookup: in.Lookup, Names: in.Names})
-	var s *stack.Stack
-	switch v := version(r, root); {
-	case v == sdl10.Version:
-		s = sdl10.Read(r, root)
-	case slices.Contains(sdl20.Versions, v):
-		s = sdl20.Read(r, root, v)
+	v := version(r, root)
+	files := include.Joiner{
+		Report: r, Parser: parser, Read: in.ReadFile, Sources: sources, Version: v,
+		Same: func(text string) bool { return text == v || spellings[text] == v },
 	}
+	read := func(root *doc.Node) *stack.Stack { return sdl20.Read(r, root, v) }
+	files.Form = sdl20.Form
+	if v == sdl10.Version {
+		read = func(root *doc.Node) *stack.Stack { return sdl10.Read(r, root) }
+		files.Form = sdl10.Form
+	}
+	root = files.Document(root)
+	fill.Document(r, root, fill.Source{ReadFile: in.ReadFile, Lookup: in.Lookup, Names: in.Names})
+	s := read(root)
 	if s == nil {
 		return nil
 	}

@@ -251,6 +251,30 @@ func (n *Node) Child(key string) *Node {
 	return nil
 }
 
+// Entry is a value that Holding puts under a name.
+type Entry struct {
+	Name  string
+	Value *Node
+}
+
+// Holding returns a mapping in the place of n that holds other nodes. They keep their own places, paths and files.
+func (n *Node) Holding(entries []Entry) *Node {
+	out := *n
+	out.kind, out.text, out.bool, out.shift = Map, "", false, nil
+	out.kids, out.keys = make([]Node, len(entries)), make([]Node, len(entries))
+	for i, e := range entries {
+		out.keys[i] = *e.Value.Key()
+		out.keys[i].kind, out.keys[i].text = Scalar, e.Name
+		out.keys[i].key = &out.keys[i]
+		out.kids[i] = *e.Value
+		out.kids[i].key = &out.keys[i]
+		if e.Value.home() != nil { // it has one here now
+			out.kids[i].shift = &shift{adopted: e.Value.adopted()}
+		}
+	}
+	return &out
+}
+
 // Items returns the entries of a list or the values of a mapping, in the order of the document. It is empty for
 // other nodes.
 func (n *Node) Items() []*Node {

@@ -54,7 +54,11 @@ func (p *Parser) YAML(file *File, data []byte) *Node {
 	var root yaml.Node
 	switch err := dec.Decode(&root); {
 	case errors.Is(err, io.EOF):
-		b.at(1, 1, "E-YAML-EMPTY", "the document is empty")
+		what := "document"
+		if p.files > 1 {
+			what = "file"
+		}
+		b.at(1, 1, "E-YAML-EMPTY", "the %s is empty", what)
 		return nil
 	case err != nil:
 		b.syntax(data, err)
@@ -177,6 +181,9 @@ func (b *builder) syntax(data []byte, err error) {
 			d.Code, d.Message, d.Hint = a.code, a.say, a.hint
 			break
 		}
+	}
+	if b.files > 1 && strings.Contains(message, "unknown anchor") {
+		d.Hint = "anchors of other files are not known here"
 	}
 	b.say(d)
 }

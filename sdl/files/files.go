@@ -95,6 +95,8 @@ func (read Reader) Problem(at *doc.Node, code, name string, err error) sdl.Diagn
 		return d.WithHint(download(name))
 	case errors.Is(err, ErrPath):
 		d.Message = fmt.Sprintf("%q cannot be the path of a file", clip(name))
+	case errors.Is(err, ErrNoFiles):
+		return d.WithHint("copy what it holds into the document")
 	case errors.Is(err, ErrNotRegular):
 		return d.WithHint("name a file")
 	}

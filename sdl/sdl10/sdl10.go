@@ -3,9 +3,6 @@
 package sdl10
 
 import (
-	"cmp"
-	"slices"
-
 	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/doc"
@@ -15,22 +12,17 @@ import (
 // Version is what a document of this version says as its version.
 const Version = "1.0"
 
-// Read reads a document, whose version was checked by the caller, and reports everything that is wrong with its form.
-// What could be read is returned even so, that its meaning may be checked too. It is nil if the document is no mapping.
+// Read reads a document that package include has put together, and reports everything that is wrong with its form. What
+// could be read is returned even so, that its meaning may be checked too. It is nil if the document is no mapping.
 func Read(r *sdl.Reporter, root *doc.Node) *stack.Stack {
-	form.Straighten(r, root)
 	top, ok := root.Object(r, documentShape)
 	if !ok {
 		return nil
 	}
-	if n := top.Get("include"); n != nil {
-		r.Report(n.Key().Problem("E-INCLUDE", "include is not supported: a document stands for itself").
-			WithHint("copy what the other files hold into this one"))
-	}
 	s := &stack.Stack{}
-	services := top.Require(r, "services", "services: {web: {image: nginx}}")
-	profiles := top.Require(r, "profiles", "profiles: {compute: ..., placement: ...}")
-	deployment := top.Require(r, "deployment", "deployment: {web: {east: {profile: web, count: 1}}}")
+	services := stack.Require(r, top, "services", "services: {web: {image: nginx}}")
+	profiles := stack.Require(r, top, "profiles", "profiles: {compute: ..., placement: ...}")
+	deployment := stack.Require(r, top, "deployment", "deployment: {web: {east: {profile: web, count: 1}}}")
 	if services != nil {
 		readServices(r, services, s)
 	}
@@ -38,7 +30,7 @@ func Read(r *sdl.Reporter, root *doc.Node) *stack.Stack {
 		readProfiles(r, profiles, s)
 	}
 	if deployment != nil {
-		readDeployment(r, deployment, s)
+		s.Deployments = stack.ReadDeployment(r, deployment, deploymentShape)
 	}
 	return s
 }
@@ -80,12 +72,12 @@ func readProfiles(r *sdl.Reporter, n *doc.Node, s *stack.Stack) {
 	if !ok {
 		return
 	}
-	if c := o.Require(r, "compute", "compute: {web: {cpu: 0.5, memory: 512Mi, storage: 1Gi}}"); c != nil {
+	if c := stack.Require(r, o, "compute", "compute: {web: {cpu: 0.5, memory: 512Mi, storage: 1Gi}}"); c != nil {
 		for _, node := range stack.Named(r, c, "profiles.compute", "web: {cpu: 0.5, memory: 512Mi, storage: 1Gi}") {
 			s.Compute = append(s.Compute, readCompute(r, node))
 		}
 	}
-	if p := o.Require(r, "placement", "placement: {east: {attributes: {region: us-east}, pricing: {web: 20u}}}"); p != nil {
+	if p := stack.Require(r, o, "placement", "placement: {east: {attributes: {region: us-east}, pricing: {web: 20u}}}"); p != nil {
 		for _, node := range stack.Named(r, p, "profiles.placement", "east: {attributes: {region: us-east}, pricing: {web: 20u}}") {
 			s.Placements = append(s.Placements, readPlacement(r, node))
 		}
@@ -145,35 +137,4 @@ func readPlacement(r *sdl.Reporter, n *doc.Node) stack.Placement {
 		}
 	}
 	return p
-}
-
-func readDeployment(r *sdl.Reporter, n *doc.Node, s *stack.Stack) {
-	for _, service := range stack.Named(r, n, "deployment", "web: {east: {profile: web, count: 1}}") {
-		for _, place := range stack.Named(r, service, "the deployment of a service", "east: {profile: web, count: 1}") {
-			s.Deployments = append(s.Deployments, readPlace(r, service, place))
-		}
-	}
-	slices.SortStableFunc(s.Deployments, func(a, b stack.Deployment) int {
-		return cmp.Or(cmp.Compare(a.Service.Name, b.Service.Name), cmp.Compare(a.Placement.Name, b.Placement.Name))
-	})
-}
-
-func readPlace(r *sdl.Reporter, service, place *doc.Node) stack.Deployment {
-	d := stack.Deployment{
-		Service:   stack.Ref{Name: service.Name(), At: service},
-		Placement: stack.Ref{Name: place.Name(), At: place},
-	}
-	o, ok := place.Object(r, deploymentShape)
-	if !ok {
-		return d
-	}
-	if profile := o.Require(r, "profile", "profile: web"); profile != nil {
-		if name, ok := profile.Scalar(r, "profile"); ok {
-			d.Profile = stack.Ref{Name: name, At: profile}
-		}
-	}
-	if count := o.Require(r, "count", "count: 1"); count != nil {
-		d.Count = stack.ReadCount(r, count)
-	}
-	return d
 }

@@ -59,8 +59,8 @@ var (
 	dependencyShape = shape("a dependency", []string{"service"}, nil, nil)
 )
 
-// form is how a document is laid out.
-var form = stack.NewForm(levels())
+// Form is how a document is laid out.
+var Form = stack.NewForm(levels())
 
 func levels() *stack.Level {
 	type under = map[string]*stack.Level

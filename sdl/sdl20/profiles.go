@@ -19,12 +19,12 @@ func readProfiles(r *sdl.Reporter, n *doc.Node, s *stack.Stack) {
 	if !ok {
 		return
 	}
-	if c := o.Require(r, "compute", "compute: {web: {resources: {cpu: {units: 0.5}, memory: {size: 512Mi}, storage: {size: 1Gi}}}}"); c != nil {
+	if c := stack.Require(r, o, "compute", "compute: {web: {resources: {cpu: {units: 0.5}, memory: {size: 512Mi}, storage: {size: 1Gi}}}}"); c != nil {
 		for _, node := range stack.Named(r, c, "profiles.compute", "web: {resources: ...}") {
 			s.Compute = append(s.Compute, readCompute(r, node))
 		}
 	}
-	if p := o.Require(r, "placement", "placement: {east: {pricing: {web: {denom: ubrt, amount: 20}}}}"); p != nil {
+	if p := stack.Require(r, o, "placement", "placement: {east: {pricing: {web: {denom: ubrt, amount: 20}}}}"); p != nil {
 		for _, node := range stack.Named(r, p, "profiles.placement", "east: {pricing: ...}") {
 			s.Placements = append(s.Placements, readPlacement(r, node))
 		}

@@ -4,9 +4,7 @@
 package sdl20
 
 import (
-	"cmp"
 	"regexp"
-	"slices"
 	"strconv"
 
 	"berth.dev/berth/sdl"
@@ -17,23 +15,17 @@ import (
 // Versions are what documents of these versions say as their version.
 var Versions = []string{"2.0", "2.1"}
 
-// Read reads a document of a version, which was checked by the caller, and reports everything that is wrong with its
-// form. What could be read is returned even so, that its meaning may be checked too. It is nil if the document is no
-// mapping.
+// Read reads a document that package include has put together, of a version that the caller has checked, and reports everything that is wrong with its form. What
+// could be read is returned even so, that its meaning may be checked too. It is nil if the document is no mapping.
 func Read(r *sdl.Reporter, root *doc.Node, version string) *stack.Stack {
-	form.Straighten(r, root)
 	top, ok := root.Object(r, documentShape)
 	if !ok {
 		return nil
 	}
-	if n := top.Get("include"); n != nil {
-		r.Report(n.Key().Problem("E-INCLUDE", "include is not supported: a document stands for itself").
-			WithHint("copy what the other files hold into this one"))
-	}
 	s := &stack.Stack{SharedUnits: version == "2.1", NeedsGlobal: true, JoinPorts: true}
-	services := top.Require(r, "services", "services: {web: {image: nginx}}")
-	profiles := top.Require(r, "profiles", "profiles: {compute: ..., placement: ...}")
-	deployment := top.Require(r, "deployment", "deployment: {web: {east: {profile: web, count: 1}}}")
+	services := stack.Require(r, top, "services", "services: {web: {image: nginx}}")
+	profiles := stack.Require(r, top, "profiles", "profiles: {compute: ..., placement: ...}")
+	deployment := stack.Require(r, top, "deployment", "deployment: {web: {east: {profile: web, count: 1}}}")
 	if n := top.Get("endpoints"); n != nil {
 		s.Endpoints = readEndpoints(r, n)
 	}
@@ -49,7 +41,7 @@ func Read(r *sdl.Reporter, root *doc.Node, version string) *stack.Stack {
 		readProfiles(r, profiles, s)
 	}
 	if deployment != nil {
-		readDeployment(r, deployment, s)
+		s.Deployments = stack.ReadDeployment(r, deployment, deploymentShape)
 	}
 	return s
 }
@@ -115,35 +107,4 @@ func readReclamation(r *sdl.Reporter, n *doc.Node) uint32 {
 		return 0
 	}
 	return uint32(seconds)
-}
-
-func readDeployment(r *sdl.Reporter, n *doc.Node, s *stack.Stack) {
-	for _, service := range stack.Named(r, n, "deployment", "web: {east: {profile: web, count: 1}}") {
-		for _, place := range stack.Named(r, service, "the deployment of a service", "east: {profile: web, count: 1}") {
-			s.Deployments = append(s.Deployments, readPlace(r, service, place))
-		}
-	}
-	slices.SortStableFunc(s.Deployments, func(a, b stack.Deployment) int {
-		return cmp.Or(cmp.Compare(a.Service.Name, b.Service.Name), cmp.Compare(a.Placement.Name, b.Placement.Name))
-	})
-}
-
-func readPlace(r *sdl.Reporter, service, place *doc.Node) stack.Deployment {
-	d := stack.Deployment{
-		Service:   stack.Ref{Name: service.Name(), At: service},
-		Placement: stack.Ref{Name: place.Name(), At: place},
-	}
-	o, ok := place.Object(r, deploymentShape)
-	if !ok {
-		return d
-	}
-	if profile := o.Require(r, "profile", "profile: web"); profile != nil {
-		if name, ok := profile.Scalar(r, "profile"); ok {
-			d.Profile = stack.Ref{Name: name, At: profile}
-		}
-	}
-	if count := o.Require(r, "count", "count: 1"); count != nil {
-		d.Count = stack.ReadCount(r, count)
-	}
-	return d
 }

@@ -106,8 +106,8 @@ var (
 	reclamationShape = strict("reclamation", []string{"min_window"}, nil, nil)
 )
 
-// form is how a document is laid out.
-var form = stack.NewForm(levels())
+// Form is how a document is laid out.
+var Form = stack.NewForm(levels())
 
 func levels() *stack.Level {
 	type under = map[string]*stack.Level

@@ -120,6 +120,8 @@ func (v *resolver) dependencies() {
 			switch target := v.services[d.Name]; {
 			case target == nil:
 				v.unknown("E-UNKNOWN-SERVICE", "service", d.At, d.Name, v.serviceNames)
+			case len(v.where[d.Name]) == 0 && v.Incomplete():
+				edges[s.Name] = append(edges[s.Name], d.Name)
 			case len(v.where[d.Name]) == 0 && len(v.where[s.Name]) > 0:
 				v.Report(d.At.Problem("E-DEPENDS-UNDEPLOYED", "service %q depends on %q, which is not deployed", s.Name, d.Name).
 					WithHint("add " + d.Name + " to deployment"))

@@ -10,6 +10,9 @@ import (
 // leased checks that exposed ports name leased addresses that are declared, each once for a port, and that none is
 // declared in vain. It numbers them by name, from 1.
 func (v *resolver) leased() {
+	if v.Incomplete() {
+		return // what is not declared or used here may be so in the file that is missing
+	}
 	names := names(v.Endpoints, func(r Ref) string { return r.Name })
 	v.endpoint = make(map[string]uint32, len(names))
 	for i, name := range names {
@@ -55,7 +58,7 @@ func (v *resolver) leased() {
 
 // global checks that somebody outside can reach something, where a format demands it.
 func (v *resolver) global() {
-	if !v.NeedsGlobal || len(v.Services) == 0 {
+	if !v.NeedsGlobal || len(v.Services) == 0 || v.Incomplete() {
 		return
 	}
 	for _, s := range v.Services {

@@ -12,13 +12,14 @@ import (
 
 // Form is how the documents of a version are laid out.
 type Form struct {
-	top   *Level
+	// Top is the top level.
+	Top   *Level
 	homes map[string][]*Level
 }
 
 // NewForm returns the form of documents whose top level is given.
 func NewForm(top *Level) *Form {
-	f := &Form{top: top, homes: map[string][]*Level{}}
+	f := &Form{Top: top, homes: map[string][]*Level{}}
 	top.homes(f.homes, map[*Level]bool{})
 	return f
 }
@@ -27,7 +28,7 @@ func NewForm(top *Level) *Form {
 // such mistake once with where to move what, and makes the tree what was meant, so that nothing else is said of it.
 func (f *Form) Straighten(r *sdl.Reporter, root *doc.Node) {
 	s := straightener{Form: f, last: map[*Level]visit{}}
-	s.walk(root, f.top)
+	s.walk(root, f.Top)
 	for _, m := range s.moves {
 		m.report(r, root)
 	}

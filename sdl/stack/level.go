@@ -11,6 +11,8 @@ import (
 type Level struct {
 	// Keys are those of a mapping with known keys.
 	Keys map[string]*Level
+	// Shape is what is said of keys that are not known.
+	Shape doc.Shape
 	// Names is what a mapping from names leads to.
 	Names *Level
 	// Entries is what a list holds.
@@ -24,7 +26,7 @@ var Value = &Level{}
 
 // Keyed is the level of a mapping of a shape; keys that are not given hold single values.
 func Keyed(shape doc.Shape, under map[string]*Level) *Level {
-	l := &Level{Keys: maps.Clone(under)}
+	l := &Level{Keys: maps.Clone(under), Shape: shape}
 	if l.Keys == nil {
 		l.Keys = map[string]*Level{}
 	}

@@ -78,10 +78,10 @@ func newResolver(r *sdl.Reporter, s *Stack) *resolver {
 	return v
 }
 
-// unknown reports a reference to something that does not exist.
-// Where there is none at all, that was reported, and is not said again for every reference.
+// unknown reports a reference to something that does not exist. Where there is none at all, that was reported, and is
+// not said again for every reference. In a document that lacks a file it may well exist.
 func (v *resolver) unknown(code, what string, at *doc.Node, name string, have []string) {
-	if len(have) == 0 && v.Failed() {
+	if v.Incomplete() || len(have) == 0 && v.Failed() {
 		return
 	}
 	d := at.Problem(code, "there is no %s %s", what, at.Show())
@@ -166,7 +166,7 @@ func (p *Placement) price(profile string) *Price {
 func (v *resolver) pricing() {
 	for _, p := range v.Placements {
 		for _, price := range p.Pricing {
-			if v.compute[price.Name] != nil {
+			if v.compute[price.Name] != nil || v.Incomplete() {
 				continue
 			}
 			if v.services[price.Name] == nil {
@@ -203,7 +203,7 @@ func (v *resolver) denoms() {
 
 // unused warns of what is defined and never used, which is often a name that was changed in one place only.
 func (v *resolver) unused() {
-	if len(v.Deployments) == 0 {
+	if len(v.Deployments) == 0 || v.Incomplete() {
 		return
 	}
 	compute, placements := map[string]bool{}, map[string]bool{}
