@@ -12,6 +12,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"berth.dev/berth/internal/document"
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/tenant"
 )
@@ -37,7 +38,9 @@ func newDeployCommand(connect connector) *cobra.Command {
 		Short: "Deploy a document: find a provider, take a lease, run it",
 		Long: "Deploy a document: put a deposit into escrow, wait for bids, take one for each group, send the providers what to\n" +
 			"run, and wait until all services are ready. Each step is written down before and after it is done, so that\n" +
-			"a deployment that was interrupted at any point goes on with --resume DSEQ, and nothing is paid twice.",
+			"a deployment that was interrupted at any point goes on with --resume DSEQ, and nothing is paid twice.\n\n" +
+			"A document's ${NAME} are taken from --env-file and from the environment. The names of those that it took are\n" +
+			"shown before anything is signed; look at them if the document is not your own, or give --no-env.",
 		Example: "  berth deploy deploy.yaml\n" +
 			"  berth deploy deploy.yaml -y --deposit 5BRT --bid-wait 1m -o json\n" +
 			"  berth deploy deploy.yaml --dry-run\n" +
@@ -46,6 +49,7 @@ func newDeployCommand(connect connector) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return deploy(cmd, connect, f, args) },
 	}
 	fl := cmd.Flags()
+	document.AddFlags(fl)
 	fl.StringVar(&f.deposit, "deposit", "", "what to put into escrow, such as 5BRT (default: a day of the maximum price, at least the chain's minimum)")
 	fl.StringVar(&f.auction, "auction", "tenant", "who picks the bids: tenant, or lowest to leave it to the chain")
 	fl.Uint32Var(&f.window, "window", 2, "blocks for which bids are collected with --auction lowest")

@@ -14,7 +14,7 @@ import (
 
 // compileDocument reads and compiles a document. What is wrong with it goes to stderr, for people or, with a format
 // for programs, as JSON; the error for a document that is refused says no more and exits with 2. Warnings for people
-// go to stderr too.
+// go to stderr too, and the names of the variables that the document took: it may be a stranger's.
 func compileDocument(cmd *cobra.Command, file string) (*sdl.Plan, error) {
 	format, err := outputFormat(cmd)
 	if err != nil {
@@ -34,6 +34,9 @@ func compileDocument(cmd *cobra.Command, file string) (*sdl.Plan, error) {
 	}
 	if err == nil && result.Plan == nil {
 		err = exitSilently(exitUsage)
+	}
+	if taken := document.FromFlags(cmd.Flags()).Taken(); err == nil && taken != "" {
+		fmt.Fprintln(w, taken)
 	}
 	return result.Plan, err
 }
@@ -57,7 +60,7 @@ func counted(n int, what string) string {
 
 // loadDocument reads a document for the compiler; a file that cannot be read is bad usage.
 func loadDocument(cmd *cobra.Command, file string) (compile.Input, error) {
-	in, err := document.Load(file, cmd.InOrStdin())
+	in, err := document.FromFlags(cmd.Flags()).Load(file, cmd.InOrStdin())
 	if err != nil {
 		return in, exitWith(exitUsage, err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"berth.dev/berth/internal/document"
 	"berth.dev/berth/tenant"
 )
 
@@ -87,6 +88,7 @@ func newUpdateCommand(connect connector) *cobra.Command {
 			return update(cmd, connect, args, yes, readyWait)
 		},
 	}
+	document.AddFlags(cmd.Flags())
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask for confirmation")
 	cmd.Flags().DurationVar(&readyWait, "ready-wait", tenant.DefaultTiming().ReadyWait, "how long services may take to become ready")
 	return cmd

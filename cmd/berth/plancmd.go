@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"berth.dev/berth/internal/document"
 )
 
 // newPlanCommand shows what a document asks for.
@@ -16,8 +18,9 @@ func newPlanCommand() *cobra.Command {
 		Long: "Compile a document and show its plan: what providers are asked for, what runs there, who can connect to what,\n" +
 			"and what it may cost at most. It needs neither a chain nor a network, so that the cost per month rests on the\n" +
 			"time per block that is given. FILE may be - for standard input.\n\n" +
-			"The values of environment variables are not shown, except with -o json, which prints the whole plan.",
-		Example: "  berth plan deploy.yaml\n  berth plan deploy.yaml -o json | jq .groups",
+			"The values of environment variables are not shown, except with -o json, which prints the whole plan but secrets.\n" +
+			"A document's ${NAME} are taken from --env-file and from the environment; which ones is written to stderr.",
+		Example: "  berth plan deploy.yaml\n  berth plan deploy.yaml --env-file .env --no-env\n  berth plan deploy.yaml -o json | jq .groups",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if blockTime <= 0 {
@@ -26,6 +29,7 @@ func newPlanCommand() *cobra.Command {
 			return planDocument(cmd, args[0], blockTime)
 		},
 	}
+	document.AddFlags(cmd.Flags())
 	cmd.Flags().DurationVar(&blockTime, "block-time", 6*time.Second, "time per block for the cost per month")
 	return cmd
 }

@@ -5,12 +5,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"berth.dev/berth/internal/document"
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/compile"
 )
 
 func newSDLValidateCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "validate FILE...",
 		Short: "Check documents and report everything that is wrong with them",
 		Long: "Check documents without a chain or a network. Every problem is reported with its file, line and column,\n" +
@@ -20,6 +21,8 @@ func newSDLValidateCommand() *cobra.Command {
 		Args:    cobra.MinimumNArgs(1),
 		RunE:    validateDocuments,
 	}
+	document.AddFlags(cmd.Flags())
+	return cmd
 }
 
 // validation is the result of sdl validate.

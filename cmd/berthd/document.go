@@ -89,6 +89,7 @@ func updateCommand() *cobra.Command {
 }
 
 func addManifestFlags(cmd *cobra.Command) {
+	document.AddFlags(cmd.Flags())
 	cmd.Flags().String(flagSaltsFile, "", "sealed manifest of before, whose salts are used again for groups of the same name")
 	cmd.Flags().String(flagManifestOut, "", "file for the sealed manifest; default FILE.manifest.json")
 }
@@ -156,7 +157,8 @@ func runUpdate(cmd *cobra.Command, args []string) error {
 
 // compileFile compiles a document and writes what is wrong with it to stderr. It fails with errBadDocument.
 func compileFile(cmd *cobra.Command, name string) (*sdl.Plan, error) {
-	in, err := document.Load(name, cmd.InOrStdin())
+	variables := document.FromFlags(cmd.Flags())
+	in, err := variables.Load(name, cmd.InOrStdin())
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +168,9 @@ func compileFile(cmd *cobra.Command, name string) (*sdl.Plan, error) {
 	}
 	if result.Plan == nil {
 		return nil, fmt.Errorf("%s: %w", name, errBadDocument)
+	}
+	if taken := variables.Taken(); taken != "" {
+		cmd.PrintErrln(taken) // before anything is signed: the document may be a stranger's
 	}
 	return result.Plan, nil
 }
