@@ -135,6 +135,7 @@ func (c *Cluster) apply(ctx context.Context, ns string, w cluster.Workload) erro
 	if err != nil && !errors.Is(err, cluster.ErrNotFound) {
 		return err
 	}
+	s.LeaseKey = leaseKey(have)
 	rendered, err := render(w, s, starter(w.Group.Services, have))
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"pgregory.net/rapid"
 
+	"berth.dev/berth/manifest"
 	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/provider/cluster"
 	"berth.dev/berth/provider/cluster/clustertest"
@@ -68,7 +70,7 @@ func TestEnvOutlivesRollout(t *testing.T) {
 	web := clustertest.Service("web", "hello:1")
 	web.Env = []manifesttypes.EnvVar{{Name: "A", Value: "1"}}
 	apply(t, c, clustertest.Workload(testLease, web))
-	former := envSecretName(web)
+	former := (&rendering{settings: settings{LeaseKey: make([]byte, 32)}}).envSecretName(web)
 	web.Env = []manifesttypes.EnvVar{{Name: "A", Value: "2"}}
 	apply(t, c, clustertest.Workload(testLease, web))
 	ns := namespaceOf(testLease)
@@ -85,6 +87,45 @@ func TestEnvOutlivesRollout(t *testing.T) {
 	}
 	if slices.Contains(s.paths(ns), objectPath{"secrets", ns, former}) {
 		t.Error("the former values are left after the rollout")
+	}
+}
+
+// TestSaltOfAnotherManifest holds that a manifest with another salt restarts only what it changes: the names of the others'
+// env stay, because the key of their hashes is the lease's.
+func TestSaltOfAnotherManifest(t *testing.T) {
+	s, c := serve(t, Config{})
+	db, web := clustertest.Service("db", "db:1"), clustertest.Service("web", "web:1")
+	db.Env = []manifesttypes.EnvVar{{Name: "PASSWORD", Value: "weak", Secret: true}}
+	web.Env = []manifesttypes.EnvVar{{Name: "PASSWORD", Value: "weak", Secret: true}}
+	apply(t, c, clustertest.Workload(testLease, db, web))
+	s.takeWrites()
+	web.Env = []manifesttypes.EnvVar{{Name: "PASSWORD", Value: "other", Secret: true}}
+	salted := func() cluster.Workload {
+		g := clustertest.Workload(testLease, db, web).Group
+		g.Salt = bytes.Repeat([]byte{7}, manifest.SaltBytes)
+		root, envelopes, err := manifest.Seal([]manifesttypes.Group{g}, [][]byte{g.Salt})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cluster.Workload{Lease: testLease, ManifestHash: root[:], Group: g, Envelope: envelopes[0]}
+	}
+	apply(t, c, salted())
+	var restarted []string
+	for _, w := range s.takeWrites() {
+		if strings.Contains(w, "deployments/") {
+			restarted = append(restarted, w)
+		}
+	}
+	if !slices.Equal(restarted, []string{"apply deployments/web"}) {
+		t.Errorf("another secret of web restarted %v", restarted)
+	}
+	if err := c.Reconcile(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range s.takeWrites() {
+		if strings.HasPrefix(w, "apply") {
+			t.Errorf("the next pass wrote %s", w)
+		}
 	}
 }
 

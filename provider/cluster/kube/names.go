@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -49,6 +50,13 @@ func namespaceOf(id markettypes.LeaseID) string {
 func digest(data []byte, n int) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:n])
+}
+
+// keyedDigest is the hexadecimal form of the first n bytes of a hash that only those can compute who have the key.
+func keyedDigest(key, data []byte, n int) string {
+	h := hmac.New(sha256.New, key)
+	h.Write(data)
+	return hex.EncodeToString(h.Sum(nil)[:n])
 }
 
 // labelValue is s if it can stand in a label, else a hash of it.

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 
@@ -34,6 +35,8 @@ type settings struct {
 	RuntimeClass   string
 	GPUResource    string
 	DrainSeconds   int64
+	// LeaseKey hides what hashes would tell of secrets; see leaseKey. Without it the salt of the workload is the key.
+	LeaseKey []byte
 }
 
 // rendering carries what all renderers of one lease share.
@@ -53,6 +56,9 @@ func render(w cluster.Workload, s settings, starts func(service string) bool) ([
 	if err := check(w, s); err != nil {
 		return nil, fmt.Errorf("%w: %w", cluster.ErrRefused, err)
 	}
+	if len(s.LeaseKey) == 0 {
+		s.LeaseKey = w.Group.Salt
+	}
 	r := rendering{settings: s, workload: w, namespace: namespaceOf(w.Lease), labels: leaseLabels(w.Lease), starts: starts}
 	memory, err := r.memory()
 	if err != nil {
@@ -64,17 +70,17 @@ func render(w cluster.Workload, s settings, starts func(service string) bool) ([
 	for _, sv := range w.Group.Services {
 		typed = append(typed, r.service(sv)...)
 	}
-	return finish(w, typed)
+	return r.finish(typed)
 }
 
 // finish converts the objects and makes sure that each has a name of its own.
-func finish(w cluster.Workload, typed []runtime.Object) ([]*unstructured.Unstructured, error) {
+func (r *rendering) finish(typed []runtime.Object) ([]*unstructured.Unstructured, error) {
 	out := make([]*unstructured.Unstructured, 0, len(typed))
 	seen := map[key]bool{}
 	for _, o := range typed {
-		u, err := toUnstructured(o)
+		u, err := toUnstructured(o, r.LeaseKey)
 		if err != nil {
-			return nil, fmt.Errorf("render %s: %w", w.Lease, err)
+			return nil, fmt.Errorf("render %s: %w", r.workload.Lease, err)
 		}
 		k := keyOf(u)
 		if seen[k] {
@@ -129,7 +135,24 @@ func (r *rendering) namespaceObject() *corev1.Namespace {
 const (
 	keyEnvelope = "envelope"
 	keyHash     = "hash"
+	keyLease    = "key"
 )
+
+// leaseKey is the key of the hashes that stand where more can be read than the values of Secrets: in names and
+// annotations. It is the salt of the first manifest that a lease had, and stays when later manifests bring other salts,
+// as a new one would give all services new names of their env and so restart those that did not change.
+func leaseKey(l live) []byte {
+	u, ok := l[key{kindSecret, manifestSecret}]
+	if !ok {
+		return nil
+	}
+	text, _, _ := unstructured.NestedString(u.Object, "data", keyLease)
+	data, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil
+	}
+	return data
+}
 
 // memory is the Secret that the workload can be read back from.
 func (r *rendering) memory() (*corev1.Secret, error) {
@@ -143,7 +166,7 @@ func (r *rendering) memory() (*corev1.Secret, error) {
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: meta,
 		Type:       corev1.SecretTypeOpaque,
-		Data:       map[string][]byte{keyEnvelope: envelope, keyHash: r.workload.ManifestHash},
+		Data:       map[string][]byte{keyEnvelope: envelope, keyHash: r.workload.ManifestHash, keyLease: r.LeaseKey},
 	}, nil
 }
 
@@ -159,8 +182,9 @@ func (r *rendering) serviceAccount() *corev1.ServiceAccount {
 }
 
 // toUnstructured converts an object to what is sent: without nulls and without a status, and with a hash of itself in
-// an annotation, by which a later rendering that lacks a field is told from a cluster that added one.
-func toUnstructured(o runtime.Object) (*unstructured.Unstructured, error) {
+// an annotation, by which a later rendering that lacks a field is told from a cluster that added one. The hash of a
+// Secret is a keyed one: it must not confirm a guess of what the Secret holds.
+func toUnstructured(o runtime.Object, key []byte) (*unstructured.Unstructured, error) {
 	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
 		return nil, fmt.Errorf("convert %T: %w", o, err)
@@ -172,7 +196,11 @@ func toUnstructured(o runtime.Object) (*unstructured.Unstructured, error) {
 		return nil, fmt.Errorf("encode %T: %w", o, err)
 	}
 	u := &unstructured.Unstructured{Object: m}
-	u.SetAnnotations(with(u.GetAnnotations(), annotationRendered, digest(data, 16)))
+	rendered := digest(data, 16)
+	if u.GetKind() == kindSecret {
+		rendered = keyedDigest(key, data, 16)
+	}
+	u.SetAnnotations(with(u.GetAnnotations(), annotationRendered, rendered))
 	return u, nil
 }
 

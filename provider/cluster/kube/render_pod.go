@@ -111,7 +111,7 @@ func (r *rendering) container(sv manifesttypes.Service) corev1.Container {
 		Image:        sv.Image,
 		Command:      literal(sv.Command),
 		Args:         literal(sv.Args),
-		Env:          envVars(sv),
+		Env:          r.envVars(sv),
 		Ports:        containerPorts(sv),
 		Resources:    r.resources(sv),
 		VolumeMounts: mounts(sv),
@@ -168,9 +168,10 @@ func containerPorts(sv manifesttypes.Service) []corev1.ContainerPort {
 
 // The env of a service stands in a Secret, as its values may be secret. Keys are numbers, as the names of variables
 // are freer than those of keys. The name of the Secret holds a hash of its content, so that a change rolls the
-// instances, and an instance of the former manifest that restarts meanwhile still finds its own.
-func envSecretName(sv manifesttypes.Service) string {
-	return objectName("env", sv.Name, digest(mustJSON(sv.Env), 8))
+// instances, and an instance of the former manifest that restarts meanwhile still finds its own. It is a keyed hash:
+// who may read pods but not Secrets learns nothing of the values, however weak they are.
+func (r *rendering) envSecretName(sv manifesttypes.Service) string {
+	return objectName("env", sv.Name, keyedDigest(r.LeaseKey, mustJSON(sv.Env), 8))
 }
 
 func envKey(i int) string { return fmt.Sprintf("v%d", i) }
@@ -182,18 +183,18 @@ func (r *rendering) envSecret(sv manifesttypes.Service) *corev1.Secret {
 	}
 	return &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: r.meta(envSecretName(sv), labelRole, roleEnv, labelService, sv.Name),
+		ObjectMeta: r.meta(r.envSecretName(sv), labelRole, roleEnv, labelService, sv.Name),
 		Type:       corev1.SecretTypeOpaque,
 		Data:       data,
 	}
 }
 
-func envVars(sv manifesttypes.Service) []corev1.EnvVar {
+func (r *rendering) envVars(sv manifesttypes.Service) []corev1.EnvVar {
 	var out []corev1.EnvVar
 	for i, e := range sv.Env {
 		out = append(out, corev1.EnvVar{Name: e.Name, ValueFrom: &corev1.EnvVarSource{
 			SecretKeyRef: &corev1.SecretKeySelector{
-				LocalObjectReference: corev1.LocalObjectReference{Name: envSecretName(sv)}, Key: envKey(i),
+				LocalObjectReference: corev1.LocalObjectReference{Name: r.envSecretName(sv)}, Key: envKey(i),
 			},
 		}})
 	}

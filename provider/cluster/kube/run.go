@@ -204,6 +204,7 @@ func plan(ns string, have live, s settings) (changes, error) {
 	if err != nil {
 		return changes{}, err
 	}
+	s.LeaseKey = leaseKey(have)
 	rendered, err := render(w, s, starter(w.Group.Services, have))
 	if err != nil {
 		return changes{}, err
