@@ -121,16 +121,35 @@ func version(r *sdl.Reporter, root *doc.Node) string {
 			r.Warn(n.Problem("W-VERSION", "version %s is read as %q", n.Show(), known).WithAllowed(allowed).WithSuggestion(`"` + known + `"`))
 			return known
 		}
-		meant := likely(root)
+		meant := meantVersion(n.Text(), root)
 		r.Report(n.Problem("E-VERSION", "version %s is not supported", n.Show()).WithAllowed(allowed).WithSuggestion(`"` + meant + `"`))
 		return meant
 	}
 	meant := likely(root)
-	r.Report(sdl.Diagnostic{
-		Code: "E-VERSION", Line: 1, Column: 1, Path: "version", Message: "version is missing", Allowed: allowed,
-		Suggestion: `version: "` + meant + `"`,
-	})
+	d := sdl.Diagnostic{Code: "E-VERSION", Line: 1, Column: 1, Path: "version", Message: "version is missing", Allowed: allowed}
+	if all := root.Items(); len(all) > 0 && !root.IsFlow() && all[0].File() == root.File() {
+		d.Line, d.Column = all[0].Key().Line(), all[0].Key().Column()
+		d.Suggestion = `version: "` + meant + `"`
+	}
+	r.Report(d)
 	return meant
+}
+
+// meantVersion is the version that is meant by one that is not supported.
+func meantVersion(text string, root *doc.Node) string {
+	clean := strings.TrimPrefix(strings.ToLower(strings.ReplaceAll(strings.TrimSpace(text), ",", ".")), "v")
+	if known := spellings[clean]; known != "" {
+		return known
+	}
+	for _, v := range versions {
+		if clean == v || strings.HasPrefix(clean, v+".") || clean+".0" == v {
+			return v
+		}
+	}
+	if v := likely(root); v == sdl10.Version || clean < v {
+		return v
+	}
+	return versions[len(versions)-1]
 }
 
 // likely is the version that a document without one is written for: only from 2.0 on do compute profiles have

@@ -198,3 +198,32 @@ func sameGroups(t *testing.T, plan *sdl.Plan, want expected) {
 		}
 	}
 }
+
+// TestCorpusSuggestions holds what is suggested for the amounts that documents in use get wrong.
+func TestCorpusSuggestions(t *testing.T) {
+	const dir = corpusDir + "/../sdl-2/"
+	for file, want := range map[string][]string{
+		"bancor_deploy_static.yaml": {"512Mi"},
+		"bark-small_deploy.yaml":    {"4G", "40G"},
+		"handshake_deploy.yaml":     {"2G"},
+		"onetimepad_deploy.yaml":    {"512Mi"},
+		"paperclip_deploy.yaml":     {"1Gi"},
+		"ghost_deploy-mysql.yaml":   {"blog-data", "db-data"},
+		"steamcmd_deploy.yaml":      {""},
+	} {
+		data, err := os.ReadFile(dir + file)
+		if err != nil {
+			t.Skip("the corpus of real documents is not there")
+		}
+		_, found := compile.Compile(file, data)
+		var got []string
+		for _, d := range found {
+			if d.Severity == sdl.Error && d.Code != "E-ENV" {
+				got = append(got, d.Suggestion)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: suggestions %q, want %q: %v", file, got, want, found)
+		}
+	}
+}

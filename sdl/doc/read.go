@@ -3,6 +3,7 @@ package doc
 import (
 	"cmp"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -99,6 +100,9 @@ func (s Shape) unknownKey(r *sdl.Reporter, v *Node, present map[string]*Node) st
 		WithFound(shorten(name)).WithAllowed(strings.Join(s.Keys, ", "))
 	absent := slices.DeleteFunc(slices.Clone(s.Keys), func(k string) bool { return present[k] != nil })
 	meant := s.Meant[name]
+	if meant == "" {
+		meant = sameWord(name, absent)
+	}
 	if meant == "" && s.Elsewhere[name] == "" && s.Advice[name] == "" {
 		meant = s.nearest(name, absent)
 	}
@@ -130,6 +134,25 @@ func (s Shape) report(r *sdl.Reporter, d sdl.Diagnostic) {
 		return
 	}
 	r.Report(d)
+}
+
+// sameWord finds the absent key that differs from a name in upper and lower case, in what separates words, or in being
+// a plural.
+func sameWord(name string, absent []string) string {
+	i := slices.IndexFunc(absent, func(k string) bool { return bareWord(k) == bareWord(name) })
+	if i < 0 {
+		return ""
+	}
+	return absent[i]
+}
+
+var separators = strings.NewReplacer("-", "", "_", "", " ", "", ".", "")
+
+func bareWord(s string) string {
+	if len(s) > maxShown {
+		return s
+	}
+	return strings.TrimSuffix(separators.Replace(strings.ToLower(s)), "s")
 }
 
 // nearest finds the absent key that is near to a name, or near to another name of it.
@@ -172,7 +195,7 @@ func (n *Node) Entries(r *sdl.Reporter, what string) ([]*Node, bool) {
 	d := n.wrongKind(what, "a list")
 	switch n.kind {
 	case Scalar:
-		if !strings.Contains(n.text, "=") { // it would have to be repeated
+		if len(n.text) <= maxShown && !strings.Contains(n.text, "=") { // a value would have to be repeated
 			d = d.WithSuggestion("[" + quoteFlow(n.text) + "]")
 		}
 	case Map:
@@ -184,11 +207,24 @@ func (n *Node) Entries(r *sdl.Reporter, what string) ([]*Node, bool) {
 
 // quoteFlow writes a text so that it is one entry of a list in brackets.
 func quoteFlow(s string) string {
-	s = shorten(s)
 	if plainKey(s) {
-		return s
+		return Plain(s)
 	}
 	return strconv.Quote(s)
+}
+
+// safe is what can stand as a value or key of YAML without quotes, wherever it stands, unless it is a word of its own.
+var safe = regexp.MustCompile(`^[A-Za-z0-9_/.]([A-Za-z0-9_/.:@+-]*[A-Za-z0-9_/.+-])?$`)
+
+// Plain writes a text so that it stands for itself in YAML: with quotes if it needs them. An empty text stays empty.
+func Plain(s string) string {
+	switch {
+	case s == "":
+		return ""
+	case !safe.MatchString(s) || strings.EqualFold(s, "null") || s == "...":
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 // Scalar reads a text. A number or a truth value is its text, as written. It reports false for anything else.
@@ -211,6 +247,8 @@ func (n *Node) Bool(r *sdl.Reporter, what string) (value, ok bool) {
 		d = d.WithSuggestion("true")
 	case "no", "off", "n", "0", "false":
 		d = d.WithSuggestion("false")
+	default:
+		d = d.WithSuggestion(suggest.Nearest(n.text, []string{"true", "false"}))
 	}
 	r.Report(d)
 	return false, false
@@ -225,7 +263,11 @@ func (n *Node) Uint(r *sdl.Reporter, code, what string, least, most uint64) (uin
 		return value, true
 	}
 	d := n.Problem(code, "%s %s is not %s", what, n.Show(), allowed).WithAllowed(allowed)
-	if trimmed := strings.TrimSpace(strings.TrimLeft(n.text, "0+ ")); trimmed != n.text {
+	trimmed := strings.TrimSpace(strings.TrimLeft(n.text, "0+ "))
+	if whole, zeros, ok := strings.Cut(trimmed, "."); ok && strings.Trim(zeros, "0") == "" {
+		trimmed = whole
+	}
+	if trimmed != n.text {
 		if v, err := strconv.ParseUint(trimmed, 10, 64); err == nil && v >= least && v <= most {
 			d = d.WithSuggestion(trimmed)
 		}

@@ -106,6 +106,20 @@ func (d decimal) trim() decimal {
 	return d
 }
 
+// plain writes the number without an exponent.
+func (d decimal) plain() string {
+	d = d.trim()
+	sign, digits := "", d.digits+strings.Repeat("0", max(0, d.exp))
+	if d.negative {
+		sign = "-"
+	}
+	if d.exp >= 0 {
+		return sign + digits
+	}
+	digits = strings.Repeat("0", max(0, 1-d.exp-len(digits))) + digits
+	return sign + digits[:len(digits)+d.exp] + "." + digits[len(digits)+d.exp:]
+}
+
 // uint is the number rounded down, and whether it is exact.
 func (d decimal) uint() (uint64, exactness) { return d.scaled(0) }
 

@@ -5,6 +5,7 @@ package quantity
 import (
 	"fmt"
 	"math/big"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,26 +56,48 @@ func CPU(text string) (uint64, *Problem) {
 
 func cpuProblem(text string, d decimal, suffix string, number bool) *Problem {
 	p := &Problem{Reason: fmt.Sprintf("%s is not a share of a processor", quote(text)), Allowed: allowedCPU}
-	if !number || strings.Contains(text, ",") {
-		return withComma(p, text, func(s string) bool { _, bad := CPU(s); return bad == nil })
+	if fixed := mend(text); fixed != text {
+		return p.as(fixed, func() *Problem { _, bad := CPU(fixed); return bad })
+	}
+	if !number || d.negative {
+		return p
 	}
 	var fixed string
 	switch s := strings.ToLower(strings.TrimSpace(suffix)); s {
-	case "m", "milli", "millicpu", "mcpu":
+	case "m", "mc", "milli", "millis", "millicpu", "millicpus", "mcpu", "mcpus", "millicore", "millicores", "mcore", "mcores":
 		fixed = d.text + "m"
 	case "%":
-		percent := d
-		percent.exp++
-		if v, whole := percent.uint(); whole == exact {
-			fixed = strconv.FormatUint(v, 10) + "m"
-		}
-	case "", "cpu", "cpus", "vcpu", "vcpus", "core", "cores", "c":
+		d.exp++
+		fixed = d.milli()
+	case "", "cpu", "cpus", "vcpu", "vcpus", "core", "cores", "c", "processor", "processors":
 		fixed = d.text
+	default:
+		if of, err := strconv.ParseUint(strings.TrimPrefix(s, "/"), 10, 16); err == nil && s[0] == '/' && of > 0 {
+			if d.exp += 3; d.exp >= 0 {
+				if v, _ := d.uint(); v%of == 0 {
+					fixed = FormatCPU(v / of)
+				}
+			}
+		} else if d, rest, ok := parse(text, true); ok && rest == "" {
+			d.exp += 3
+			fixed = d.milli()
+		}
 	}
-	if _, bad := CPU(fixed); bad == nil {
-		p.Suggestion = fixed
+	if fixed != "" {
+		if _, bad := CPU(fixed); bad == nil {
+			p.Suggestion = fixed
+		}
 	}
 	return p
+}
+
+// milli writes a whole number of thousandths, or nothing for another number.
+func (d decimal) milli() string {
+	v, whole := d.uint()
+	if whole != exact {
+		return ""
+	}
+	return strconv.FormatUint(v, 10) + "m"
 }
 
 // units are the suffixes of bytes: 10^ten * 2^two.
@@ -133,36 +156,88 @@ func (d decimal) bytes(text, suffix string) (uint64, *Problem) {
 // bytesProblem explains a suffix that is not known. Upper and lower case matter; B, b and bytes are not written.
 func bytesProblem(text string, d decimal, suffix string, number bool) *Problem {
 	p := &Problem{Reason: fmt.Sprintf("%s is not a number of bytes", quote(text)), Allowed: allowedBytes}
-	if !number || strings.Contains(text, ",") {
-		return withComma(p, text, func(s string) bool { _, bad := Bytes(s); return bad == nil })
+	if fixed := mend(text); fixed != text {
+		return p.as(fixed, func() *Problem { _, bad := Bytes(fixed); return bad })
+	}
+	if !number || d.negative {
+		return p
 	}
 	p.Reason = fmt.Sprintf("%s is not a number of bytes: suffix %q is not known", quote(text), strings.TrimSpace(suffix))
-	s := strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(strings.TrimSpace(suffix)), "ytes"), "yte")
-	s = strings.TrimSuffix(s, "b")
-	for _, u := range units {
-		if strings.ToLower(u.suffix) != s {
-			continue
-		}
-		if _, bad := Bytes(d.text + u.suffix); bad != nil {
-			return p
-		}
-		p.Suggestion = d.text + u.suffix
-		if u.ten > 0 {
-			p.Hint = fmt.Sprintf("%s counts in powers of 1000; for powers of 1024 write %s", p.Suggestion, d.text+binary(u.suffix))
+	if d, rest, ok := parse(text, true); ok && rest == "" {
+		if v, whole := d.uint(); whole == exact {
+			p.Suggestion = FormatBytes(v)
 		}
 		return p
 	}
+	unit, ok := unitOf(suffix)
+	if !ok {
+		return p
+	}
+	fixed := d.text + unit
+	if _, bad := Bytes(fixed); bad != nil {
+		return p
+	}
+	p.Suggestion = fixed
+	switch {
+	case strings.TrimSpace(suffix) == "m":
+		p.Suggestion = d.text + "Mi"
+		p.Hint = "m would be thousandths of a byte; for powers of 1000 write " + fixed
+	case unit != "" && !strings.HasSuffix(unit, "i"):
+		p.Hint = fmt.Sprintf("%s counts in powers of 1000; for powers of 1024 write %s", fixed, d.text+binary(unit))
+	}
 	return p
+}
+
+// unitOf is the suffix that is meant by another spelling of it.
+func unitOf(suffix string) (string, bool) {
+	s := strings.ToLower(strings.TrimSpace(suffix))
+	s = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(s, "s"), "yte"), "b")
+	switch s {
+	case "kilo", "meg", "mega", "gig", "giga", "tera":
+		s = s[:1]
+	case "kibi", "mebi", "gibi", "tebi":
+		s = s[:1] + "i"
+	}
+	for _, u := range units {
+		if strings.ToLower(u.suffix) == s {
+			return u.suffix, true
+		}
+	}
+	return "", false
 }
 
 // binary is the suffix for powers of 1024 that goes with one for powers of 1000.
 func binary(suffix string) string { return strings.ToUpper(suffix) + "i" }
 
-// withComma suggests a point for a comma.
-func withComma(p *Problem, text string, good func(string) bool) *Problem {
-	if fixed := strings.Replace(text, ",", ".", 1); fixed != text && good(fixed) {
-		p.Suggestion = fixed
+// thousands is a number with commas between groups of three digits, and what follows.
+var thousands = regexp.MustCompile(`^[1-9][0-9]{0,2}(,[0-9]{3})+([^0-9,].*)?$`)
+
+// mend removes what people write into numbers: spaces around them, a plus sign, an underscore between digits, a comma
+// between thousands; a comma that separates a fraction becomes a point.
+func mend(text string) string {
+	if len(text) > maxText {
+		return text
 	}
+	s := strings.TrimPrefix(strings.TrimSpace(text), "+")
+	switch {
+	case strings.Contains(s, "_"):
+		s = strings.ReplaceAll(s, "_", "")
+	case thousands.MatchString(s):
+		s = strings.ReplaceAll(s, ",", "")
+	case strings.Count(s, ",") == 1 && !strings.Contains(s, "."):
+		s = strings.Replace(s, ",", ".", 1)
+	}
+	return s
+}
+
+// as completes a problem with what is said of a mended text.
+func (p *Problem) as(fixed string, read func() *Problem) *Problem {
+	bad := read()
+	if bad == nil {
+		p.Suggestion = fixed
+		return p
+	}
+	p.Suggestion, p.Hint = bad.Suggestion, bad.Hint
 	return p
 }
 
@@ -196,14 +271,20 @@ func Amount(text string) (math.LegacyDec, *Problem) {
 	if ok && suffix == "" {
 		return d.micro(text, allowedAmount)
 	}
-	p := &Problem{Reason: fmt.Sprintf("%s is not an amount", quote(text)), Allowed: allowedAmount}
-	if !ok || strings.Contains(text, ",") {
-		return math.LegacyDec{}, withComma(p, text, func(s string) bool { _, bad := Amount(s); return bad == nil })
+	p := &Problem{Reason: fmt.Sprintf("%s is not an amount", quote(text)), Allowed: allowedAmount, Hint: currency(text)}
+	if fixed := mend(text); fixed != text {
+		return math.LegacyDec{}, p.as(fixed, func() *Problem { _, bad := Amount(fixed); return bad })
 	}
-	if v, bad := Price(text); bad == nil && !slices.Contains(micro, suffix) {
-		p.Suggestion = strings.TrimRight(strings.TrimRight(v.QuoInt64(1_000_000).String(), "0"), ".")
-	} else if slices.Contains(micro, strings.ToLower(strings.TrimSpace(suffix))) {
-		p.Suggestion = d.text
+	fixed := ""
+	if scientific, rest, e := parse(text, true); e && rest == "" {
+		fixed = scientific.plain()
+	} else if ok && isMicro(suffix) {
+		fixed = d.text
+	}
+	if fixed != "" {
+		if _, bad := Amount(fixed); bad == nil {
+			p.Suggestion = fixed
+		}
 	}
 	return math.LegacyDec{}, p
 }
@@ -225,18 +306,44 @@ func (d decimal) micro(text, allowed string) (math.LegacyDec, *Problem) {
 }
 
 func priceProblem(text string, d decimal, suffix string, number bool) *Problem {
-	p := &Problem{Reason: fmt.Sprintf("%s is not a price", quote(text)), Allowed: allowedPrice}
-	if !number || strings.Contains(text, ",") {
-		return withComma(p, text, func(s string) bool { _, bad := Price(s); return bad == nil })
+	p := &Problem{Reason: fmt.Sprintf("%s is not a price", quote(text)), Allowed: allowedPrice, Hint: currency(text)}
+	if fixed := mend(text); fixed != text {
+		return p.as(fixed, func() *Problem { _, bad := Price(fixed); return bad })
 	}
-	s := strings.ToLower(strings.TrimSpace(suffix))
-	switch {
-	case slices.Contains(micro, s), s == "micro", strings.HasPrefix(s, "u") && len(s) <= 8:
-		p.Suggestion = d.text + "u"
-	case s == "" || s == "brt":
-		p.Suggestion = d.text
+	if !number || d.negative {
+		return p
+	}
+	fixed := ""
+	switch s := strings.ToLower(strings.TrimSpace(suffix)); {
+	case isMicro(s):
+		fixed = d.text + "u"
+	case s == "" || s == "brt" || s == "akt":
+		fixed = d.text
+	}
+	if fixed != "" {
+		if _, bad := Price(fixed); bad == nil {
+			p.Suggestion = fixed
+		}
 	}
 	return p
+}
+
+// isMicro tells whether a suffix probably stands for micro tokens: it is one of those, or a denomination that starts
+// with one, such as ubrt.
+func isMicro(suffix string) bool {
+	s := strings.ToLower(strings.TrimSpace(suffix))
+	return slices.Contains(micro, s) || s == "micro" || strings.HasPrefix(s, "u") && len(s) >= 4 && len(s) <= 8 && s != "usdt" && s != "usdc"
+}
+
+// currency says what to do about a price in money.
+func currency(text string) string {
+	s := strings.ToLower(text)
+	for _, c := range []string{"$", "\u20ac", "\u00a3", "usd", "eur", "dollar", "cent"} {
+		if strings.Contains(s, c) {
+			return "a price is in tokens per block, not in a currency"
+		}
+	}
+	return ""
 }
 
 func quote(s string) string {

@@ -79,10 +79,20 @@ func readProto(r *sdl.Reporter, n *doc.Node, otherwise manifesttypes.Proto) mani
 		return p
 	}
 	d := n.Problem("E-PROTO", "%s is not a protocol", n.Show()).WithAllowed(strings.Join(protoNames, ", "))
-	if strings.EqualFold(text, "udp") {
+	switch lower := strings.ToLower(strings.TrimSpace(text)); lower {
+	case "udp":
 		d = d.WithHint(`udp needs SDL 2.0 or 2.1`)
-	} else {
-		d = d.WithSuggestion(suggest.Nearest(text, protoNames))
+	case "grpc", "grpcs", "h2", "h2c":
+		d = d.WithSuggestion("tcp").WithHint("what is not http/1.1 goes through a port of its own")
+	case "ws", "websocket", "http2":
+		d = d.WithSuggestion("http")
+	case "wss", "tls", "ssl":
+		d = d.WithSuggestion("https")
+	default:
+		d = d.WithSuggestion(suggest.Nearest(lower, protoNames))
+		if protos[lower] != 0 {
+			d = d.WithSuggestion(lower)
+		}
 	}
 	r.Report(d)
 	return otherwise

@@ -8,6 +8,8 @@ import (
 // later is said of keys that only later versions know.
 const later = `SDL 2.0 and 2.1 know this key; version "1.0" does not`
 
+const ownCommand = `version "1.0" runs the image's own command; give it arguments with args`
+
 // elsewhere says where each key belongs, for keys that stand at the wrong depth.
 var elsewhere = map[string]string{
 	"version": "the top level", "services": "the top level", "profiles": "the top level", "deployment": "the top level",
@@ -27,30 +29,32 @@ func shape(what string, keys []string, meant, advice map[string]string) doc.Shap
 
 var (
 	documentShape = shape("the document", []string{"version", "include", "services", "profiles", "deployment"},
-		map[string]string{"deploy": "deployment", "deployments": "deployment"},
-		map[string]string{"endpoints": later, "reclamation": later})
+		map[string]string{"deploy": "deployment", "apps": "services"},
+		stack.ForeignSections(map[string]string{"endpoints": later, "reclamation": later}))
 
 	serviceShape = shape("a service", []string{"image", "depends-on", "args", "env", "env-file", "env_file", "expose"},
-		map[string]string{"depends_on": "depends-on", "dependsOn": "depends-on", "dependencies": "depends-on",
-			"environment": "env", "ports": "expose", "arguments": "args"},
-		map[string]string{"command": later, "params": later, "credentials": later,
-			"entrypoint": "version \"1.0\" runs the image's own command; give it arguments with args",
-			"volumes":    "storage is part of the compute profile", "count": "count belongs under deployment.SERVICE.PLACEMENT"})
+		map[string]string{"dependencies": "depends-on", "depends": "depends-on", "needs": "depends-on",
+			"environment": "env", "envs": "env", "variables": "env", "ports": "expose", "port": "expose", "exposes": "expose",
+			"arguments": "args"},
+		stack.ForeignKeys(map[string]string{"command": later, "params": later, "credentials": later,
+			"entrypoint": ownCommand, "cmd": ownCommand, "volumes": "storage is part of the compute profile",
+			"volume": "storage is part of the compute profile"}))
 
 	exposeShape = shape("an exposed port", []string{"port", "as", "accept", "proto", "to"},
-		map[string]string{"protocol": "proto", "hosts": "accept", "host": "accept", "targetPort": "port"},
+		map[string]string{"protocol": "proto", "hosts": "accept", "host": "accept", "domains": "accept", "targetPort": "port",
+			"containerPort": "port", "target": "port", "published": "as", "hostPort": "as", "from": "to"},
 		map[string]string{"http_options": later})
 
 	toShape = shape("a client", []string{"service", "global"}, nil, map[string]string{"ip": later, "http_options": later})
 
-	profilesShape = shape("profiles", []string{"compute", "placement"}, map[string]string{"placements": "placement"}, nil)
+	profilesShape = shape("profiles", []string{"compute", "placement"}, map[string]string{"computes": "compute", "placements": "placement"}, nil)
 
 	computeShape = shape("a compute profile", []string{"cpu", "memory", "storage", "disk"},
-		map[string]string{"cpus": "cpu", "mem": "memory", "ram": "memory"},
+		map[string]string{"mem": "memory", "ram": "memory", "size": "storage"},
 		map[string]string{"gpu": later, "resources": "write cpu, memory and storage right under the profile's name"})
 
 	placementShape = shape("a placement profile", []string{"attributes", "pricing"},
-		map[string]string{"prices": "pricing", "price": "pricing"},
+		map[string]string{"price": "pricing", "labels": "attributes"},
 		map[string]string{"signedBy": later, "signed_by": later})
 
 	deploymentShape = shape("a deployment", []string{"profile", "count"},

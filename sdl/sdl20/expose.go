@@ -102,10 +102,13 @@ func readProto(r *sdl.Reporter, n *doc.Node) manifesttypes.Proto {
 		return manifesttypes.PROTO_UDP
 	}
 	d := n.Problem("E-PROTO", "%s is not a protocol", n.Show()).WithAllowed("tcp, udp")
-	if strings.HasPrefix(strings.ToLower(text), "http") {
+	switch lower := strings.ToLower(strings.TrimSpace(text)); {
+	case slices.Contains([]string{"ws", "wss", "websocket", "tls", "ssl", "grpc", "grpcs", "h2", "h2c"}, lower), strings.HasPrefix(lower, "http"):
 		d = d.WithSuggestion("tcp").WithHint("a global tcp port that clients see as 80 is routed by host")
-	} else {
-		d = d.WithSuggestion(suggest.Nearest(strings.ToLower(text), []string{"tcp", "udp"}))
+	case lower == "tcp" || lower == "udp":
+		d = d.WithSuggestion(lower)
+	default:
+		d = d.WithSuggestion(suggest.Nearest(lower, []string{"tcp", "udp"}))
 	}
 	r.Report(d)
 	return manifesttypes.PROTO_TCP

@@ -4,14 +4,11 @@ import (
 	"regexp"
 	"slices"
 
-	"cosmossdk.io/math"
-
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"berth.dev/berth/manifest"
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/doc"
-	"berth.dev/berth/sdl/quantity"
 	"berth.dev/berth/sdl/stack"
 	providertypes "berth.dev/berth/x/provider/types"
 )
@@ -90,25 +87,7 @@ func readPrice(r *sdl.Reporter, n *doc.Node) stack.Price {
 		p.Denom = text
 	}
 	if amount := o.Require(r, "amount", "amount: 20"); amount != nil {
-		p.Amount = readAmount(r, amount)
+		p.Amount = stack.ReadAmount(r, amount)
 	}
 	return p
-}
-
-// readAmount reads micro tokens.
-func readAmount(r *sdl.Reporter, n *doc.Node) math.LegacyDec {
-	text, ok := n.Scalar(r, "amount")
-	if !ok {
-		return math.LegacyDec{}
-	}
-	v, bad := quantity.Amount(text)
-	if bad != nil {
-		r.Report(n.Problem("E-PRICE", "%s", bad.Reason).WithAllowed(bad.Allowed).WithSuggestion(bad.Suggestion).WithHint(bad.Hint))
-		return math.LegacyDec{}
-	}
-	if !v.IsPositive() {
-		r.Report(n.Problem("E-PRICE", "a price is more than 0, found %s", n.Show()).WithAllowed("more than 0"))
-		return math.LegacyDec{}
-	}
-	return v
 }

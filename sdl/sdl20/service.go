@@ -131,8 +131,11 @@ func oneOf(r *sdl.Reporter, n *doc.Node, code, what string, words ...string) (st
 	if !ok || slices.Contains(words, text) {
 		return text, ok
 	}
-	r.Report(n.Problem(code, "%s is not %s", n.Show(), what).WithAllowed(strings.Join(words, ", ")).
-		WithSuggestion(suggest.Nearest(strings.ToLower(text), words)))
+	meant := strings.ToLower(strings.TrimSpace(text))
+	if !slices.Contains(words, meant) {
+		meant = suggest.Nearest(meant, words)
+	}
+	r.Report(n.Problem(code, "%s is not %s", n.Show(), what).WithAllowed(strings.Join(words, ", ")).WithSuggestion(meant))
 	return "", false
 }
 

@@ -5,6 +5,8 @@ import (
 	"berth.dev/berth/sdl/stack"
 )
 
+const mounts = "storage is part of the compute profile; say where it is mounted under params.storage"
+
 // elsewhere says where each key belongs, for keys that stand at the wrong depth.
 var elsewhere = map[string]string{
 	"version": "the top level", "services": "the top level", "profiles": "the top level", "deployment": "the top level",
@@ -40,18 +42,19 @@ func strict(what string, keys []string, meant, advice map[string]string) doc.Sha
 
 var (
 	documentShape = strict("the document", []string{"version", "include", "endpoints", "reclamation", "services", "profiles", "deployment"},
-		map[string]string{"deploy": "deployment", "deployments": "deployment"}, nil)
+		map[string]string{"deploy": "deployment", "apps": "services"}, stack.ForeignSections(nil))
 
 	serviceShape = shape("a service", []string{"image", "command", "args", "env", "env-file", "env_file", "expose", "dependencies", "params", "credentials"},
-		map[string]string{"depends_on": "dependencies", "depends-on": "dependencies", "dependsOn": "dependencies",
-			"environment": "env", "ports": "expose", "arguments": "args", "cmd": "command", "entrypoint": "command"},
-		map[string]string{"volumes": "storage is part of the compute profile; say where it is mounted under params.storage",
-			"count": "count belongs under deployment.SERVICE.PLACEMENT"})
+		map[string]string{"depends_on": "dependencies", "depends-on": "dependencies", "dependsOn": "dependencies", "depends": "dependencies",
+			"needs": "dependencies", "environment": "env", "envs": "env", "variables": "env", "ports": "expose", "port": "expose",
+			"exposes": "expose", "arguments": "args", "cmd": "command", "entrypoint": "command"},
+		stack.ForeignKeys(map[string]string{"volumes": mounts, "volume": mounts}))
 
 	dependencyShape = shape("a dependency", []string{"service"}, nil, nil)
 
 	exposeShape = shape("an exposed port", []string{"port", "as", "accept", "proto", "to", "http_options"},
-		map[string]string{"protocol": "proto", "hosts": "accept", "host": "accept", "targetPort": "port"}, nil)
+		map[string]string{"protocol": "proto", "hosts": "accept", "host": "accept", "domains": "accept", "targetPort": "port",
+			"containerPort": "port", "target": "port", "published": "as", "hostPort": "as", "from": "to"}, nil)
 
 	toShape = shape("a client", []string{"service", "global", "ip", "http_options"}, nil, nil)
 
@@ -60,7 +63,7 @@ var (
 
 	paramsShape = strict("params", []string{"storage", "permissions", "tee"}, nil, nil)
 
-	mountShape = strict("a mount", []string{"mount", "readOnly"}, map[string]string{"readonly": "readOnly", "path": "mount"}, nil)
+	mountShape = strict("a mount", []string{"mount", "readOnly"}, map[string]string{"path": "mount", "mountPath": "mount", "target": "mount", "ro": "readOnly"}, nil)
 
 	permissionsShape = strict("permissions", []string{"read"}, nil, nil)
 
@@ -72,7 +75,7 @@ var (
 	computeShape = shape("a compute profile", []string{"resources"}, nil, nil)
 
 	resourcesShape = strict("resources", []string{"cpu", "memory", "storage", "gpu"},
-		map[string]string{"cpus": "cpu", "mem": "memory", "ram": "memory", "disk": "storage", "gpus": "gpu"}, nil)
+		map[string]string{"mem": "memory", "ram": "memory", "disk": "storage"}, nil)
 
 	cpuShape = strict("cpu", []string{"units", "attributes"}, map[string]string{"size": "units"}, nil)
 
@@ -92,9 +95,9 @@ var (
 	gpuModelShape = strict("a gpu", []string{"model", "ram", "interface"}, map[string]string{"memory": "ram", "vram": "ram"}, nil)
 
 	placementShape = shape("a placement profile", []string{"attributes", "signedBy", "pricing"},
-		map[string]string{"prices": "pricing", "price": "pricing", "signed_by": "signedBy"}, nil)
+		map[string]string{"price": "pricing", "labels": "attributes"}, nil)
 
-	signedByShape = strict("signedBy", []string{"allOf", "anyOf"}, map[string]string{"all_of": "allOf", "any_of": "anyOf"}, nil)
+	signedByShape = strict("signedBy", []string{"allOf", "anyOf"}, nil, nil)
 
 	priceShape = strict("a price", []string{"denom", "amount"}, nil, nil)
 

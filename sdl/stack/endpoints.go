@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"berth.dev/berth/sdl/doc"
-	"berth.dev/berth/sdl/suggest"
 )
 
 // leased checks that exposed ports name leased addresses that are declared, each once for a port, and that none is
@@ -35,7 +34,7 @@ func (v *resolver) leased() {
 				used[t.IP.Name] = true
 				if !slices.Contains(names, t.IP.Name) {
 					v.Report(t.IP.At.Problem("E-ENDPOINT", "there is no endpoint %s", t.IP.At.Show()).
-						WithAllowed(list(names)).WithSuggestion(suggest.Nearest(t.IP.Name, names)).
+						WithAllowed(list(names)).WithSuggestion(near(t.IP.Name, names)).
 						WithHint("declare it: endpoints: {" + t.IP.Name + ": {kind: ip}}"))
 					continue
 				}

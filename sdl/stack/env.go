@@ -160,7 +160,7 @@ func (e *envReader) add(at *doc.Node, name, value string, secret bool) {
 	}
 	e.first[name] = at.Line()
 	if !manifest.IsEnvName(name) {
-		e.report.Report(at.Remark("E-ENV", "%q cannot name an environment variable", clip(name)).WithFound(clip(name)).
+		e.report.Report(at.Key().Remark("E-ENV", "%q cannot name an environment variable", clip(name)).WithFound(clip(name)).
 			WithAllowed("letters, digits, '_', '-' and '.', not starting with a digit").WithSuggestion(fixEnvName(name)))
 		return
 	}

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"cosmossdk.io/math"
@@ -21,7 +22,10 @@ func ReadCPU(r *sdl.Reporter, n *doc.Node) uint64 {
 	}
 	milli, bad := quantity.CPU(text)
 	if bad != nil {
-		r.Report(amount(n, "E-CPU", bad))
+		r.Report(amount(n, "E-CPU", bad, func(s string) bool {
+			v, bad := quantity.CPU(s)
+			return bad == nil && v >= manifest.MinCPUMilli && v <= manifest.MaxCPUMilli
+		}))
 		return 0
 	}
 	if milli < manifest.MinCPUMilli || milli > manifest.MaxCPUMilli {
@@ -52,7 +56,10 @@ func readBytes(r *sdl.Reporter, n *doc.Node, what string, least, most uint64) ui
 	}
 	v, bad := quantity.Bytes(text)
 	if bad != nil {
-		r.Report(amount(n, "E-BYTES", bad))
+		r.Report(amount(n, "E-BYTES", bad, func(s string) bool {
+			v, bad := quantity.Bytes(s)
+			return bad == nil && v >= least && v <= most
+		}))
 		return 0
 	}
 	if v >= least && v <= most {
@@ -79,7 +86,10 @@ func ReadPrice(r *sdl.Reporter, n *doc.Node) math.LegacyDec {
 	}
 	v, bad := quantity.Price(text)
 	if bad != nil {
-		r.Report(amount(n, "E-PRICE", bad))
+		r.Report(amount(n, "E-PRICE", bad, func(s string) bool {
+			v, bad := quantity.Price(s)
+			return bad == nil && v.IsPositive()
+		}))
 		return math.LegacyDec{}
 	}
 	if !v.IsPositive() {
@@ -89,8 +99,38 @@ func ReadPrice(r *sdl.Reporter, n *doc.Node) math.LegacyDec {
 	return v
 }
 
-func amount(n *doc.Node, code string, bad *quantity.Problem) sdl.Diagnostic {
-	return n.Problem(code, "%s", bad.Reason).WithAllowed(bad.Allowed).WithSuggestion(bad.Suggestion).WithHint(bad.Hint)
+// amount is a problem of an amount. What it suggests is dropped unless it would be taken.
+func amount(n *doc.Node, code string, bad *quantity.Problem, good func(string) bool) sdl.Diagnostic {
+	d := n.Problem(code, "%s", bad.Reason).WithAllowed(bad.Allowed)
+	if bad.Suggestion == "" {
+		return d.WithHint(bad.Hint)
+	}
+	if !good(bad.Suggestion) {
+		return d
+	}
+	return d.WithSuggestion(bad.Suggestion).WithHint(bad.Hint)
+}
+
+// ReadAmount reads micro tokens of a denomination that is given beside them, or reports what is wrong and returns a nil
+// amount.
+func ReadAmount(r *sdl.Reporter, n *doc.Node) math.LegacyDec {
+	text, ok := n.Scalar(r, "amount")
+	if !ok {
+		return math.LegacyDec{}
+	}
+	v, bad := quantity.Amount(text)
+	if bad != nil {
+		r.Report(amount(n, "E-PRICE", bad, func(s string) bool {
+			v, bad := quantity.Amount(s)
+			return bad == nil && v.IsPositive()
+		}))
+		return math.LegacyDec{}
+	}
+	if !v.IsPositive() {
+		r.Report(n.Problem("E-PRICE", "a price is more than 0, found %s", n.Show()).WithAllowed("more than 0"))
+		return math.LegacyDec{}
+	}
+	return v
 }
 
 // ReadCount reads the number of instances, or reports what is wrong and returns 0.
@@ -101,16 +141,60 @@ func ReadCount(r *sdl.Reporter, n *doc.Node) uint32 {
 
 // ReadPort reads a port number, or reports what is wrong and returns 0.
 func ReadPort(r *sdl.Reporter, n *doc.Node, what string) uint32 {
-	if n.Kind() == doc.Scalar {
-		// Container tools write a pair of ports, the one from outside first.
-		if as, port, ok := strings.Cut(n.Text(), ":"); ok && digits(as) && digits(port) {
-			r.Report(n.Problem("E-PORT", "%s is one port, found %s", what, n.Show()).WithAllowed("a whole number from 1 to 65535").
-				WithHint("write port: " + port + " and as: " + as))
+	if n.Kind() == doc.Scalar && !digits(n.Text()) {
+		if d, ok := portOf(n, what); ok {
+			r.Report(d)
 			return 0
 		}
 	}
 	v, _ := n.Uint(r, "E-PORT", what, 1, manifest.MaxPort)
 	return uint32(v)
+}
+
+// knownPorts are ports that go by a name.
+var knownPorts = map[string]string{"http": "80", "https": "443", "ssh": "22", "dns": "53", "postgres": "5432", "mysql": "3306", "redis": "6379"}
+
+// portOf explains what container tools write for a port: pairs of ports, the one from outside first, with an address
+// before them and a protocol after them, ranges and names.
+func portOf(n *doc.Node, what string) (sdl.Diagnostic, bool) {
+	text := strings.TrimSpace(n.Text())
+	d := n.Problem("E-PORT", "%s is one port, found %s", what, n.Show()).WithAllowed("a whole number from 1 to 65535")
+	if known := knownPorts[strings.ToLower(text)]; known != "" {
+		return d.WithSuggestion(known), true
+	}
+	if from, to, ok := strings.Cut(text, "-"); ok && digits(from) && digits(to) {
+		return d.WithHint("write an entry of its own for each port"), true
+	}
+	text, proto, _ := strings.Cut(text, "/")
+	parts := strings.Split(text, ":")
+	port, as := parts[len(parts)-1], ""
+	if len(parts) > 1 {
+		as = parts[len(parts)-2]
+	}
+	if what == "as" && as != "" {
+		port, as = as, ""
+	}
+	if !isPort(port) || as != "" && !isPort(as) || proto == "" && len(parts) == 1 {
+		return d, false
+	}
+	d = d.WithSuggestion(port)
+	var more []string
+	if as != "" && as != port {
+		more = append(more, "as: "+as)
+	}
+	if proto != "" && !strings.EqualFold(proto, "tcp") {
+		more = append(more, "proto: "+shown(strings.ToLower(proto)))
+	}
+	if len(more) > 0 {
+		d = d.WithHint("write port: " + port + " and " + strings.Join(more, " and "))
+	}
+	return d, true
+}
+
+// isPort tells whether a text is a port as documents write it.
+func isPort(s string) bool {
+	v, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && v > 0 && s[0] >= '1' && s[0] <= '9'
 }
 
 func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
@@ -147,11 +231,7 @@ func ReadImage(r *sdl.Reporter, n *doc.Node) string {
 	}
 	const allowed = "[HOST[:PORT]/]PATH[:TAG][@sha256:DIGEST], the path in lower case, for example nginx:1.27"
 	d := n.Problem("E-IMAGE", "%s is not the reference of an image", n.Show()).WithAllowed(allowed)
-	bare := text
-	for _, scheme := range []string{"https://", "http://", "docker://"} {
-		bare = strings.TrimPrefix(bare, scheme)
-	}
-	for _, fixed := range []string{bare, strings.TrimSpace(bare), strings.ToLower(strings.TrimSpace(bare))} {
+	for _, fixed := range []string{bareImage(text), lowerImage(bareImage(text))} {
 		if manifest.IsImage(fixed) {
 			d = d.WithSuggestion(fixed)
 			break
@@ -159,6 +239,32 @@ func ReadImage(r *sdl.Reporter, n *doc.Node) string {
 	}
 	r.Report(d)
 	return ""
+}
+
+// bareImage is a reference without what is written around it elsewhere.
+func bareImage(text string) string {
+	bare := strings.TrimSpace(text)
+	for _, before := range []string{"docker pull ", "docker run ", "https://", "http://", "docker://", "oci://", "hub.docker.com/r/"} {
+		if len(bare) > len(before) && strings.EqualFold(bare[:len(before)], before) {
+			bare = bare[len(before):]
+		}
+	}
+	bare = strings.TrimRight(strings.TrimSpace(bare), ":/")
+	return strings.ReplaceAll(bare, " ", "")
+}
+
+// lowerImage is a reference with its path in lower case; a tag may have upper case.
+func lowerImage(s string) string {
+	name, digest, pinned := strings.Cut(s, "@")
+	tag := ""
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+		name, tag = name[:i], name[i:]
+	}
+	s = strings.ToLower(name) + tag
+	if pinned {
+		s += "@" + strings.ToLower(digest)
+	}
+	return s
 }
 
 // ReadHost reads a host name, or reports what is wrong and returns an empty one.
@@ -170,11 +276,15 @@ func ReadHost(r *sdl.Reporter, n *doc.Node) string {
 	d := n.Problem("E-HOST", "%s is not a host name", n.Show()).
 		WithAllowed("a DNS name in lower case, without scheme, port or path, for example www.example.com")
 	fixed := strings.ToLower(strings.TrimSpace(text))
-	fixed = strings.TrimPrefix(strings.TrimPrefix(fixed, "https://"), "http://")
+	if _, after, ok := strings.Cut(fixed, "://"); ok {
+		fixed = after
+	}
 	fixed, _, _ = strings.Cut(fixed, "/")
 	fixed, _, _ = strings.Cut(fixed, ":")
 	if fixed = strings.TrimSuffix(fixed, "."); manifest.IsHost(fixed) {
 		d = d.WithSuggestion(fixed)
+	} else if strings.HasPrefix(fixed, "*.") {
+		d = d.WithHint("name every host: a wildcard leads to no service")
 	}
 	r.Report(d)
 	return ""

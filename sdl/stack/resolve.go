@@ -86,10 +86,13 @@ func (v *resolver) unknown(code, what string, at *doc.Node, name string, have []
 	}
 	d := at.Problem(code, "there is no %s %s", what, at.Show())
 	if !v.Full() {
-		d = d.WithAllowed(list(have)).WithSuggestion(suggest.Nearest(name, have))
+		d = d.WithAllowed(list(have)).WithSuggestion(near(name, have))
 	}
 	v.Report(d)
 }
+
+// near is the name that was probably meant, as it can be put in place.
+func near(name string, have []string) string { return doc.Plain(suggest.Nearest(name, have)) }
 
 // list joins names for people, some of them if there are many.
 func list(names []string) string {

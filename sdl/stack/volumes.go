@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	manifesttypes "berth.dev/berth/manifest/types"
-	"berth.dev/berth/sdl/suggest"
 )
 
 // mounted are a profile's volumes with the places where a service mounts them.
@@ -50,7 +49,7 @@ func (v *resolver) mounts(s *Service, c *Compute) {
 	for _, m := range s.Mounts {
 		if !slices.Contains(names, m.Name) {
 			v.Report(m.At.Key().Problem("E-UNKNOWN-VOLUME", "compute profile %q of service %q has no volume %s", c.Name, s.Name, m.At.Key().Show()).
-				WithAllowed(strings.Join(names, ", ")).WithSuggestion(suggest.Nearest(m.Name, names)))
+				WithAllowed(strings.Join(names, ", ")).WithSuggestion(near(m.Name, names)))
 		}
 	}
 }
