@@ -8,6 +8,7 @@ import (
 	"github.com/cosmos/gogoproto/proto"
 
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/policy"
 	"berth.dev/berth/provider/pricing"
 	markettypes "berth.dev/berth/x/market/types"
 )
@@ -34,6 +35,8 @@ type ownBid struct {
 	since      int64 // the height at which the stage was learned to hold
 	closeAt    int64 // expired: the height from which the deposit is asked back (again)
 	gone       bool  // sending: the order left the market meanwhile
+	holding    policy.Holding
+	tallied    bool // the tally has the holding
 }
 
 // candidate is an open order without a bid of ours.
@@ -43,7 +46,8 @@ type candidate struct {
 	seq       uint64
 	reason    Code
 	notBefore int64 // no decision below this height; 0 when it waits for a change of capacity or policy
-	tries     int   // bids on it that came to nothing
+	tries     int   // bids on it that came to nothing, and failures of a pricing program
+	asked     bool  // it waits for the answer of a pricing program
 }
 
 // Book is everything the provider knows about the market: which orders are open, which bids are its own, and what
@@ -54,7 +58,7 @@ type candidate struct {
 // (PINV-6); the inventory holds an order's capacity exactly while its entry is sending, open or won (PINV-1).
 type Book struct {
 	policy   Policy
-	deposit  sdk.Coin
+	deposits []sdk.Coin // what the chain takes for a bid, by denom
 	validFor int64
 
 	inv     inventory.Inventory
@@ -62,30 +66,44 @@ type Book struct {
 	waiting map[markettypes.OrderID]*candidate
 	fresh   []markettypes.OrderID // to be decided in the next pass, in the order of arrival
 	later   []markettypes.OrderID // to be decided at their notBefore
-	seq     uint64
-	height  int64
+	// questions are for a pricing program
+	questions []markettypes.OrderID
+	seq       uint64
+	height    int64
 
 	nextExpiry int64 // no open bid expires below this height; 0: none does
 	toClose    int   // expired bids
 	grew       bool  // capacity came back since the last pass
+	eased      bool  // a bid or lease of ours ended since the last pass
+	tally      policy.Tally
 }
 
 // NewBook makes an empty book for a policy. Bids are valid for validFor blocks; 0 means without end.
-func NewBook(policy Policy, deposit sdk.Coin, validFor int64) *Book {
+func NewBook(policy Policy, deposits []sdk.Coin, validFor int64) *Book {
 	return &Book{
-		policy: policy, deposit: deposit, validFor: validFor,
+		policy: policy, deposits: deposits, validFor: validFor,
 		bids: make(map[markettypes.OrderID]*ownBid), waiting: make(map[markettypes.OrderID]*candidate),
 	}
 }
 
-// SetTerms replaces prices, deposit and validity of bids to come; orders that were refused for their price are looked
-// at again.
-func (b *Book) SetTerms(prices pricing.Table, deposit sdk.Coin, validFor int64) {
-	changed := b.policy.Prices != prices
-	b.policy.Prices, b.deposit, b.validFor = prices, deposit, validFor
-	if changed {
-		b.wake(Price, Denom)
+// SetTerms replaces prices, rules, deposits and validity of bids to come; orders that were refused for their price or by
+// a rule are looked at again.
+func (b *Book) SetTerms(prices *pricing.Set, rules *policy.Rules, deposits []sdk.Coin, validFor int64) {
+	b.policy.Prices, b.policy.Rules, b.deposits, b.validFor = prices, rules, deposits, validFor
+	b.wake(Code.isTerms)
+}
+
+// depositFor is the deposit of a bid: in the order's denom if the chain takes that, else in the first that it takes.
+func (b *Book) depositFor(denom string) sdk.Coin {
+	for _, d := range b.deposits {
+		if d.Denom == denom {
+			return d
+		}
 	}
+	if len(b.deposits) > 0 {
+		return b.deposits[0]
+	}
+	return sdk.Coin{}
 }
 
 // SetNodes replaces the cluster's capacity.
@@ -107,6 +125,7 @@ func (b *Book) Reset(c Chain) {
 	b.bids = make(map[markettypes.OrderID]*ownBid, len(c.Bids)+len(c.Leases))
 	b.waiting = make(map[markettypes.OrderID]*candidate, len(c.Orders))
 	b.fresh, b.later, b.nextExpiry, b.toClose = nil, nil, 0, 0
+	b.tally, b.eased = policy.Tally{}, true
 	b.height = max(b.height, c.Height)
 	for i := range c.Orders {
 		b.addOrder(&c.Orders[i])
@@ -122,10 +141,10 @@ func (b *Book) Reset(c Chain) {
 		return held[id]
 	}
 	for i := range c.Leases {
-		b.own(c.Leases[i].Id.OrderID(), find(c.Leases[i].Id.OrderID()), won, 0, c.Height)
+		b.own(c.Leases[i].Id.OrderID(), find(c.Leases[i].Id.OrderID()), won, 0, c.Height, b.leaseHolding(&c.Leases[i]))
 	}
 	for i := range c.Bids {
-		b.own(c.Bids[i].Id.OrderID(), find(c.Bids[i].Id.OrderID()), open, c.Bids[i].ValidUntil, c.Height)
+		b.own(c.Bids[i].Id.OrderID(), find(c.Bids[i].Id.OrderID()), open, c.Bids[i].ValidUntil, c.Height, bidHolding(&c.Bids[i]))
 	}
 	b.carryOver(old, c.Height)
 	b.expire()
@@ -142,6 +161,8 @@ func (b *Book) carryOver(old map[markettypes.OrderID]*ownBid, height int64) {
 			bid.gone = b.waiting[id] == nil
 			delete(b.waiting, id)
 			b.bids[id] = bid
+			bid.tallied = false
+			b.account(bid)
 			b.noteExpiry(bid)
 			if bid.stage == expired {
 				b.toClose++
@@ -153,12 +174,16 @@ func (b *Book) carryOver(old map[markettypes.OrderID]*ownBid, height int64) {
 }
 
 // own enters a bid of ours that the chain holds.
-func (b *Book) own(id markettypes.OrderID, o *candidate, s stage, validUntil, since int64) {
-	if bid := b.bids[id]; bid != nil && bid.stage == won && s == open {
-		return
+func (b *Book) own(id markettypes.OrderID, o *candidate, s stage, validUntil, since int64, h policy.Holding) {
+	if bid := b.bids[id]; bid != nil {
+		if bid.stage == won && s == open {
+			return
+		}
+		b.unaccount(bid)
 	}
-	bid := &ownBid{stage: s, order: o, validUntil: validUntil, since: since}
+	bid := &ownBid{stage: s, order: o, validUntil: validUntil, since: since, holding: h}
 	b.bids[id] = bid
+	b.account(bid)
 	delete(b.waiting, id)
 	if o != nil {
 		b.inv.Adopt(id, o.order.Units)
@@ -240,7 +265,7 @@ func (b *Book) created(e *markettypes.Bid) {
 		return
 	}
 	// A bid that this process did not send: its predecessor's last one, or the operator's.
-	b.own(id, b.waiting[id], open, e.ValidUntil, b.height)
+	b.own(id, b.waiting[id], open, e.ValidUntil, b.height, bidHolding(e))
 }
 
 func (b *Book) leased(e *markettypes.Lease) {
@@ -251,7 +276,7 @@ func (b *Book) leased(e *markettypes.Lease) {
 	}
 	bid := b.bids[id]
 	if bid == nil {
-		b.own(id, b.waiting[id], won, 0, b.height)
+		b.own(id, b.waiting[id], won, 0, b.height, b.leaseHolding(e))
 		return
 	}
 	if bid.stage == expired {
@@ -261,12 +286,16 @@ func (b *Book) leased(e *markettypes.Lease) {
 		b.inv.Adopt(id, bid.order.order.Units) // only an expired bid does not hold it already
 	}
 	bid.stage, bid.since = won, b.height
+	b.account(bid)
 }
 
 // drop ends our bid or lease on an order; its capacity comes back at once.
 func (b *Book) drop(id markettypes.OrderID) {
-	if bid := b.bids[id]; bid != nil && bid.stage == expired {
-		b.toClose--
+	if bid := b.bids[id]; bid != nil {
+		if bid.stage == expired {
+			b.toClose--
+		}
+		b.unaccount(bid)
 	}
 	delete(b.bids, id)
 	delete(b.waiting, id) // the chain takes no second bid on this order
@@ -291,16 +320,17 @@ func (b *Book) expire() {
 			continue
 		}
 		bid.stage, bid.closeAt = expired, b.height
+		b.account(bid)
 		b.toClose++
 		b.release(id)
 	}
 }
 
-// wake puts the waiting orders with one of the reasons up for decision again, in the order of their arrival.
-func (b *Book) wake(reasons ...Code) {
+// wake puts the waiting orders with such a reason up for decision again, in the order of their arrival.
+func (b *Book) wake(because func(Code) bool) {
 	var ids []markettypes.OrderID
 	for id, w := range b.waiting {
-		if w.notBefore == 0 && slices.Contains(reasons, w.reason) {
+		if w.notBefore == 0 && because(w.reason) {
 			ids = append(ids, id)
 		}
 	}
@@ -316,23 +346,31 @@ func (b *Book) Decide(observe func(*Order, Decision)) []markettypes.BidItem {
 	b.dueLater()
 	if b.grew {
 		b.grew = false
-		b.wake(Capacity)
+		b.wake(func(c Code) bool { return c == Capacity })
 	}
+	if b.eased {
+		b.eased = false
+		b.wake(func(c Code) bool { return policy.Code(c).Passing() })
+	}
+	st := Standing{Tally: &b.tally, Cluster: b.cluster()}
 	var items []markettypes.BidItem
 	for _, id := range b.fresh {
 		w := b.waiting[id]
 		if w == nil || w.broken || w.notBefore > b.height {
 			continue
 		}
-		d := Decide(&w.order, &b.inv, &b.policy, b.height)
-		if observe != nil && (d.Bid || d.Reason.Code != w.reason) {
+		deposit := b.depositFor(w.order.Denom)
+		st.Deposit = policy.Limit{Denom: deposit.Denom, Amount: pricing.OfInt(deposit.Amount)}
+		d := Decide(&w.order, &b.inv, &b.policy, &st, b.height)
+		w.order.Ask.Quote = nil // it was for this decision
+		if observe != nil && d.Reason.Code != Code(pricing.Unquoted) && (d.Bid || d.Reason.Code != w.reason) {
 			observe(&w.order, d)
 		}
 		if !d.Bid {
 			b.refuse(id, w, d.Reason)
 			continue
 		}
-		items = append(items, b.offer(id, w, d.Price))
+		items = append(items, b.offer(id, w, d.Price, deposit))
 	}
 	b.fresh = b.fresh[:0]
 	return items
@@ -340,8 +378,97 @@ func (b *Book) Decide(observe func(*Order, Decision)) []markettypes.BidItem {
 
 func (b *Book) refuse(id markettypes.OrderID, w *candidate, r Reason) {
 	w.reason = r.Code
-	if r.Code == Excluded {
+	switch {
+	case r.Code == Excluded:
 		b.postpone(id, w, r.Until)
+	case r.Code == Code(pricing.Unquoted) && !w.asked:
+		w.asked = true
+		b.questions = append(b.questions, id)
+	case r.Pricing.Transient():
+		b.again(id, w)
+	}
+}
+
+// again puts an order up for decision after a growing number of blocks, a few times.
+func (b *Book) again(id markettypes.OrderID, w *candidate) {
+	w.notBefore = never
+	if w.tries++; w.tries < maxTries {
+		b.postpone(id, w, b.height+int64(4)<<w.tries)
+	}
+}
+
+// Question is an order that an external program has to be asked about.
+type Question struct {
+	ID markettypes.OrderID
+	pricing.Question
+}
+
+// Questions takes the orders that wait for the answer of an external program. Each is to be answered with Answer.
+func (b *Book) Questions() []Question {
+	st := Standing{Tally: &b.tally, Cluster: b.cluster()}
+	var out []Question
+	for _, id := range b.questions {
+		if w := b.waiting[id]; w != nil && w.asked {
+			out = append(out, Question{ID: id, Question: b.policy.Prices.Question(id.String(), &w.order.Ask, st.of(&w.order))})
+		}
+	}
+	b.questions = b.questions[:0]
+	return out
+}
+
+// Answer gives the answer to a question; the next Decide uses it.
+func (b *Book) Answer(id markettypes.OrderID, q pricing.Quote) {
+	w := b.waiting[id]
+	if w == nil || !w.asked {
+		return
+	}
+	w.asked, w.order.Ask.Quote = false, &q
+	b.fresh = append(b.fresh, id)
+}
+
+// cluster is what expressions and programs see of the cluster, if any look.
+func (b *Book) cluster() pricing.Standing {
+	if !b.policy.Prices.NeedsStanding() && !b.policy.Rules.NeedsStanding() {
+		return pricing.Standing{}
+	}
+	return pricing.Standing{Nodes: int64(b.inv.Nodes()), Height: b.height, Capacity: resources(b.inv.Capacity()), Free: resources(b.inv.Free())}
+}
+
+func resources(a inventory.Amounts) pricing.Resources {
+	return pricing.Resources{
+		CPUMilli: a[inventory.CPU], MemoryBytes: a[inventory.Memory], EphemeralBytes: a[inventory.Storage], GPUs: a[inventory.GPU],
+	}
+}
+
+// account brings the tally in line with the stage of a bid.
+func (b *Book) account(bid *ownBid) {
+	b.unaccount(bid)
+	bid.holding.Open, bid.holding.Lease = bid.stage == sending || bid.stage == open, bid.stage == won
+	b.tally.Add(&bid.holding)
+	bid.tallied = true
+}
+
+// unaccount takes a bid out of the tally.
+func (b *Book) unaccount(bid *ownBid) {
+	if bid.tallied {
+		b.tally.Remove(&bid.holding)
+		bid.tallied, b.eased = false, true
+	}
+}
+
+func bidHolding(e *markettypes.Bid) policy.Holding {
+	return policy.Holding{
+		Owner: e.Id.Owner, Denom: e.Price.Denom, Price: pricing.FloorDec(e.Price.Amount),
+		DepositDenom: e.Deposit.Denom, Deposit: pricing.OfInt(e.Deposit.Amount),
+	}
+}
+
+// leaseHolding is what a lease adds. The record does not say what deposit its bid has: about what one has now.
+func (b *Book) leaseHolding(e *markettypes.Lease) policy.Holding {
+	deposit := b.depositFor(e.Price.Denom)
+	return policy.Holding{
+		Owner: e.Id.Owner, Denom: e.Price.Denom, Price: pricing.FloorDec(e.Price.Amount),
+		DepositDenom: deposit.Denom, Deposit: pricing.OfInt(deposit.Amount),
 	}
 }
 
@@ -366,7 +493,7 @@ func (b *Book) dueLater() {
 	})
 }
 
-func (b *Book) offer(id markettypes.OrderID, w *candidate, price pricing.Amount) markettypes.BidItem {
+func (b *Book) offer(id markettypes.OrderID, w *candidate, price pricing.Amount, deposit sdk.Coin) markettypes.BidItem {
 	if _, ok, err := b.inv.Reserve(id, w.order.Units); err != nil || !ok {
 		panic("bid: Decide accepted an order that can't be reserved: " + id.String()) // Fits and Reserve are one code
 	}
@@ -377,9 +504,13 @@ func (b *Book) offer(id markettypes.OrderID, w *candidate, price pricing.Amount)
 		bid.validUntil = max(b.height, w.order.WindowEnd) + b.validFor
 	}
 	b.bids[id] = bid
+	bid.holding = policy.Holding{
+		Owner: id.Owner, Denom: w.order.Denom, Price: price, DepositDenom: deposit.Denom, Deposit: pricing.OfInt(deposit.Amount),
+	}
+	b.account(bid)
 	return markettypes.BidItem{
-		OrderId: id, Price: sdk.DecCoin{Denom: b.policy.Prices.Denom, Amount: price.Dec()},
-		Deposit: b.deposit, ValidUntil: bid.validUntil,
+		OrderId: id, Price: sdk.DecCoin{Denom: w.order.Denom, Amount: price.Dec()},
+		Deposit: deposit, ValidUntil: bid.validUntil,
 	}
 }
 
@@ -416,14 +547,15 @@ func (b *Book) Fail(id markettypes.OrderID, retry bool) {
 		return
 	}
 	delete(b.bids, id)
+	b.unaccount(bid)
 	b.release(id)
 	if bid.gone || bid.order == nil {
 		return
 	}
 	w := bid.order
 	b.waiting[id] = w
-	if w.tries++; retry && w.tries < maxTries {
-		b.postpone(id, w, b.height+int64(4)<<w.tries)
+	if retry {
+		b.again(id, w)
 		return
 	}
 	w.notBefore = never

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/pricing"
 	markettypes "berth.dev/berth/x/market/types"
 )
 
@@ -46,7 +47,7 @@ func newModel() *model {
 }
 
 func (m *model) newBook() {
-	m.book = NewBook(testPolicy(), sdk.NewInt64Coin("ubrt", 1), 5)
+	m.book = NewBook(testPolicy(), []sdk.Coin{sdk.NewInt64Coin("ubrt", 1)}, 5)
 	m.book.SetNodes([]inventory.Node{
 		{Name: "a", Capacity: inventory.Amounts{modelCPU / 2, 1 << 40, 1 << 40, 0}},
 		{Name: "b", Capacity: inventory.Amounts{modelCPU / 2, 1 << 40, 1 << 40, 0}},
@@ -78,7 +79,7 @@ func (m *model) deliver(t *rapid.T, items []markettypes.BidItem) (results []bool
 			t.Fatalf("PINV-6: a second bid on order %d", item.OrderId.Dseq)
 		}
 		if ok {
-			o.bid = &markettypes.Bid{Id: item.OrderId.BidID(us), State: markettypes.BID_STATE_OPEN, Price: item.Price, ValidUntil: item.ValidUntil}
+			o.bid = &markettypes.Bid{Id: item.OrderId.BidID(us), State: markettypes.BID_STATE_OPEN, Price: item.Price, Deposit: item.Deposit, ValidUntil: item.ValidUntil}
 			m.emit(&markettypes.EventBidCreated{Provider: us, Bid: *o.bid})
 		}
 		results = append(results, ok)
@@ -166,6 +167,33 @@ func (m *model) promised() (cpu int64) {
 	return cpu
 }
 
+// checkTally compares the sums that the book keeps with sums over all its bids.
+func (m *model) checkTally(t *rapid.T) {
+	var bids, leases int64
+	var exposure, deposits pricing.Amount
+	for id, bid := range m.book.bids {
+		switch bid.stage {
+		case sending, open:
+			bids++
+		case won:
+			leases++
+		}
+		if bid.stage != expired {
+			exposure, _ = exposure.Add(bid.holding.Price)
+		}
+		deposits, _ = deposits.Add(bid.holding.Deposit)
+		if !bid.tallied {
+			t.Fatalf("bid on %s is not in the tally", id)
+		}
+	}
+	gotOpen, gotLeases, gotExposure := m.book.tally.Owner("berth1tenant", "ubrt")
+	if gotOpen != bids || gotLeases != leases || gotExposure != exposure || m.book.tally.Deposits("ubrt") != deposits ||
+		m.book.tally.OpenBids() != bids || m.book.tally.Leases() != leases {
+		t.Fatalf("tally: %d open, %d leases, exposure %s, deposits %s; counted: %d, %d, %s, %s", gotOpen, gotLeases, gotExposure,
+			m.book.tally.Deposits("ubrt"), bids, leases, exposure, deposits)
+	}
+}
+
 // pick draws one of the orders for which the condition holds; nil if there is none.
 func (m *model) pick(t *rapid.T, cond func(*modelOrder) bool) *modelOrder {
 	var fit []uint64
@@ -190,6 +218,7 @@ func TestBookOverRandomHistories(t *testing.T) {
 				if p := m.promised(); p > modelCPU {
 					t.Fatalf("PINV-1: %d of %d promised", p, modelCPU)
 				}
+				m.checkTally(t)
 				if f := m.book.inv.Free(); f[inventory.CPU] < 0 {
 					t.Fatalf("PINV-1: %d free", f[inventory.CPU])
 				}
@@ -323,7 +352,7 @@ func (m *model) calm(t *rapid.T) {
 }
 
 func TestExpiredBidsAreClosedOnce(t *testing.T) {
-	b := NewBook(testPolicy(), sdk.NewInt64Coin("ubrt", 1), 5)
+	b := NewBook(testPolicy(), []sdk.Coin{sdk.NewInt64Coin("ubrt", 1)}, 5)
 	b.SetNodes([]inventory.Node{{Name: "a", Capacity: inventory.Amounts{1000, 1 << 40, 0, 0}}})
 	o := order(1, 1000, 1)
 	b.Block(10, []proto.Message{&markettypes.EventOrderCreated{Order: o}})
@@ -357,7 +386,7 @@ func TestExpiredBidsAreClosedOnce(t *testing.T) {
 }
 
 func TestRefusedOrdersAreTriedAgain(t *testing.T) {
-	b := NewBook(testPolicy(), sdk.NewInt64Coin("ubrt", 1), 0)
+	b := NewBook(testPolicy(), []sdk.Coin{sdk.NewInt64Coin("ubrt", 1)}, 0)
 	b.SetNodes([]inventory.Node{{Name: "a", Capacity: inventory.Amounts{1000, 1 << 40, 0, 0}}})
 	first, second := order(1, 800, 1), order(2, 800, 1)
 	b.Block(1, []proto.Message{&markettypes.EventOrderCreated{Order: first}, &markettypes.EventOrderCreated{Order: second}})

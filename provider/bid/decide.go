@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/policy"
 	"berth.dev/berth/provider/pricing"
 	providertypes "berth.dev/berth/x/provider/types"
 )
@@ -18,16 +19,24 @@ type Code string
 const (
 	Accepted    Code = ""
 	Malformed   Code = "malformed"
-	Owner       Code = "owner"
 	Denom       Code = "denom"
 	Excluded    Code = "excluded"
 	Attribute   Code = "attribute"
 	Signature   Code = "signature"
 	Unsupported Code = "unsupported"
 	Capacity    Code = "capacity"
-	Overflow    Code = "overflow"
 	Price       Code = "price"
+	// Further codes are those of policy.Code, checked first, and of pricing.Code, checked after the capacity.
 )
+
+// isTerms reports whether new prices or rules may change the reason away.
+func (c Code) isTerms() bool {
+	switch c {
+	case Accepted, Malformed, Excluded, Attribute, Signature, Unsupported, Capacity:
+		return false
+	}
+	return true
+}
 
 // Reason is why an order gets no bid, with the numbers that decided it.
 type Reason struct {
@@ -40,15 +49,22 @@ type Reason struct {
 	Short inventory.Shortfall
 	// Ask is the price that would have been bid, Max the most that the order pays.
 	Ask, Max pricing.Amount
+	// Policy is why the operator does not want the order, Pricing why it has no price.
+	Policy  policy.Refusal
+	Pricing pricing.Refusal
 }
 
 // String tells people why.
 func (r Reason) String() string {
+	switch {
+	case r.Policy.Code != policy.Allowed:
+		return r.Policy.String()
+	case r.Pricing.Code != pricing.Priced:
+		return r.Pricing.String()
+	}
 	switch r.Code {
 	case Accepted:
 		return "accepted"
-	case Owner:
-		return fmt.Sprintf("owner %s is not served", r.Value)
 	case Denom:
 		return fmt.Sprintf("prices in %q are not accepted", r.Value)
 	case Excluded:
@@ -61,8 +77,6 @@ func (r Reason) String() string {
 		return fmt.Sprintf("%s %s is not offered", r.Key, r.Value)
 	case Capacity:
 		return r.Short.String()
-	case Overflow:
-		return "the price is too large to compute"
 	case Price:
 		return fmt.Sprintf("price %s is above the order's maximum %s per block", r.Ask, r.Max)
 	default:
@@ -80,10 +94,21 @@ type Policy struct {
 	Auditors map[string]struct{}
 	// GPUs are the attributes of our graphics processors.
 	GPUs map[providertypes.Attribute]struct{}
-	// Allow, if not empty, are the only owners served; Deny are never served.
-	Allow, Deny map[string]struct{}
+	// Rules say which orders are wanted at all.
+	Rules *policy.Rules
 	// Prices per block.
-	Prices pricing.Table
+	Prices *pricing.Set
+}
+
+// Standing is how we stand when an order is decided.
+type Standing struct {
+	// Tally sums up our bids and leases.
+	Tally *policy.Tally
+	// Deposit is what a bid on the order would put at risk.
+	Deposit policy.Limit
+	// Cluster is what expressions and programs see of the cluster. What is told there of the order's owner is filled in by
+	// Decide.
+	Cluster pricing.Standing
 }
 
 // Decision is the answer to an order: a price, or the reason for none.
@@ -94,8 +119,12 @@ type Decision struct {
 }
 
 // Decide says whether to bid on an order at a height, and at what price. It reads nothing but its arguments and
-// changes none of them; an accepted order has not been given its capacity yet.
-func Decide(o *Order, free *inventory.Inventory, p *Policy, height int64) Decision {
+// changes none of them; an accepted order has not been given its capacity yet. What an external program asks for the
+// order comes in o.Ask.Quote; without it, where there is such a program, the reason is pricing.Unquoted.
+func Decide(o *Order, free *inventory.Inventory, p *Policy, st *Standing, height int64) Decision {
+	if refused := checkRules(o, p, st); refused.Code != policy.Allowed {
+		return Decision{Reason: Reason{Code: Code(refused.Code), Policy: refused}}
+	}
 	for _, check := range [...]func(*Order, *Policy, int64) Reason{checkPolicy, checkAttributes, checkSignatures, checkKinds} {
 		if r := check(o, p, height); r.Code != Accepted {
 			return Decision{Reason: r}
@@ -104,24 +133,47 @@ func Decide(o *Order, free *inventory.Inventory, p *Policy, height int64) Decisi
 	if short, ok := free.Fits(o.Units); !ok {
 		return Decision{Reason: Reason{Code: Capacity, Short: short}}
 	}
-	price, ok := p.Prices.Price(o.Totals)
-	if !ok {
-		return Decision{Reason: Reason{Code: Overflow}}
+	price, refused := priceOf(o, p, st)
+	if refused.Code != pricing.Priced {
+		return Decision{Reason: Reason{Code: Code(refused.Code), Pricing: refused}}
 	}
 	if price.IsZero() || price.Cmp(o.Max) > 0 {
 		return Decision{Reason: Reason{Code: Price, Ask: price, Max: o.Max}}
 	}
+	if refused := p.Rules.CheckPrice(&o.Ask, price, st.Tally); refused.Code != policy.Allowed {
+		return Decision{Reason: Reason{Code: Code(refused.Code), Policy: refused, Ask: price, Max: o.Max}}
+	}
 	return Decision{Bid: true, Price: price}
 }
 
+// checkRules asks the operator's rules.
+func checkRules(o *Order, p *Policy, st *Standing) policy.Refusal {
+	cluster := &st.Cluster
+	if p.Rules.NeedsStanding() {
+		cluster = st.of(o)
+	}
+	return p.Rules.Check(&o.Ask, st.Tally, st.Deposit, cluster)
+}
+
+// priceOf asks for the price.
+func priceOf(o *Order, p *Policy, st *Standing) (pricing.Amount, pricing.Refusal) {
+	cluster := &st.Cluster
+	if p.Prices.NeedsStanding() {
+		cluster = st.of(o)
+	}
+	return p.Prices.Price(&o.Ask, cluster)
+}
+
+// of is what expressions and programs see for an order. Plain tables and rules do without, as it takes memory.
+func (st *Standing) of(o *Order) *pricing.Standing {
+	c := st.Cluster
+	c.OpenBids, c.Leases = st.Tally.OpenBids(), st.Tally.Leases()
+	c.OwnerOpenBids, c.OwnerLeases, c.OwnerExposure = st.Tally.Owner(o.ID.Owner, o.Denom)
+	return &c
+}
+
 func checkPolicy(o *Order, p *Policy, height int64) Reason {
-	if _, denied := p.Deny[o.ID.Owner]; denied {
-		return Reason{Code: Owner, Value: o.ID.Owner}
-	}
-	if _, allowed := p.Allow[o.ID.Owner]; len(p.Allow) > 0 && !allowed {
-		return Reason{Code: Owner, Value: o.ID.Owner}
-	}
-	if o.Denom != p.Prices.Denom {
+	if p.Prices.Table(o.Denom) == nil {
 		return Reason{Code: Denom, Value: o.Denom}
 	}
 	if o.Excluded == p.Provider && o.Excluded != "" && height < o.ExcludedUntil {

@@ -9,6 +9,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/policy"
 	"berth.dev/berth/provider/pricing"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	markettypes "berth.dev/berth/x/market/types"
@@ -35,10 +36,19 @@ func testPolicy() Policy {
 	return Policy{
 		Provider:   us,
 		Attributes: []providertypes.Attribute{{Key: "region", Value: "east"}, {Key: "gpu/nvidia/a100", Value: "true"}},
-		Prices:     pricing.Table{Denom: "ubrt", CPU: pricing.Whole(100)}, // 100 a core
+		Rules:      &policy.Rules{},
+		Prices:     pricesOf(100),
 		GPUs:       map[providertypes.Attribute]struct{}{{Key: "vendor", Value: "nvidia"}: {}},
 	}
 }
+
+// pricesOf asks so much for a core.
+func pricesOf(cpu uint64) *pricing.Set {
+	return pricing.NewSet([]pricing.Table{{Denom: "ubrt", CPU: pricing.Whole(cpu), GPU: []pricing.GPURate{{}}}}, nil, false)
+}
+
+// nothing is how a provider stands that has no bids.
+func nothing() *Standing { return &Standing{Tally: &policy.Tally{}} }
 
 func oneNode(cpu int64) *inventory.Inventory {
 	var v inventory.Inventory
@@ -63,9 +73,9 @@ func TestDecide(t *testing.T) {
 		"signature all":    {order: func(o *markettypes.Order) { o.Spec.Requirements.SignedBy.AllOf = []string{"x"} }, want: Signature, why: "attributes are not signed by auditor x"},
 		"signature any":    {order: func(o *markettypes.Order) { o.Spec.Requirements.SignedBy.AnyOf = []string{"x", "y"} }, want: Signature},
 		"signature one of": {order: func(o *markettypes.Order) { o.Spec.Requirements.SignedBy.AnyOf = []string{"x", "y"} }, policy: func(p *Policy) { p.Auditors = map[string]struct{}{"y": {}} }},
-		"owner denied":     {policy: func(p *Policy) { p.Deny = map[string]struct{}{"berth1tenant": {}} }, want: Owner, why: "owner berth1tenant is not served"},
-		"owner allowed":    {policy: func(p *Policy) { p.Allow = map[string]struct{}{"berth1tenant": {}} }},
-		"others allowed":   {policy: func(p *Policy) { p.Allow = map[string]struct{}{"berth1x": {}} }, want: Owner},
+		"owner denied":     {policy: func(p *Policy) { p.Rules = &policy.Rules{Deny: map[string]struct{}{"berth1tenant": {}}} }, want: Code(policy.Owner), why: "owner berth1tenant is not served"},
+		"owner allowed":    {policy: func(p *Policy) { p.Rules = &policy.Rules{Allow: map[string]struct{}{"berth1tenant": {}}} }},
+		"others allowed":   {policy: func(p *Policy) { p.Rules = &policy.Rules{Allow: map[string]struct{}{"berth1x": {}}} }, want: Code(policy.Owner)},
 		"denom":            {order: func(o *markettypes.Order) { unit(o).Price.Denom = "uusd" }, want: Denom, why: `prices in "uusd" are not accepted`},
 		"excluded":         {order: func(o *markettypes.Order) { o.Excluded, o.ExcludedUntil = us, 11 }, want: Excluded, why: "may not bid on this group before height 11"},
 		"excluded until":   {order: func(o *markettypes.Order) { o.Excluded, o.ExcludedUntil = us, 10 }},
@@ -91,7 +101,7 @@ func TestDecide(t *testing.T) {
 		"above it": {order: func(o *markettypes.Order) {
 			unit(o).Price = sdk.NewDecCoinFromDec("ubrt", math.LegacyMustNewDecFromStr("99.999999999999999999"))
 		}, want: Price, why: "price 100 is above the order's maximum 99.999999999999 per block"},
-		"for nothing": {policy: func(p *Policy) { p.Prices.CPU = pricing.Amount{} }, want: Price},
+		"for nothing": {policy: func(p *Policy) { p.Prices = pricesOf(0) }, want: Price},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, p, free := order(1, 1000, 1), testPolicy(), oneNode(4000)
@@ -106,7 +116,7 @@ func TestDecide(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := free.Free()
-			d := Decide(&compiled, free, &p, 10)
+			d := Decide(&compiled, free, &p, nothing(), 10)
 			if d.Bid != (tc.want == Accepted) || d.Reason.Code != tc.want || tc.why != "" && d.Reason.String() != tc.why {
 				t.Errorf("Decide = %v, %q (%s), want %q (%s)", d.Bid, d.Reason.Code, d.Reason, tc.want, tc.why)
 			}
@@ -124,8 +134,8 @@ func TestDecideAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, free := testPolicy(), oneNode(4000)
-	if n := testing.AllocsPerRun(100, func() { Decide(&compiled, free, &p, 10) }); n != 0 {
+	p, free, st := testPolicy(), oneNode(4000), nothing()
+	if n := testing.AllocsPerRun(100, func() { Decide(&compiled, free, &p, st, 10) }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
@@ -165,10 +175,10 @@ func BenchmarkDecide(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p, free := testPolicy(), oneNode(4000)
+	p, free, st := testPolicy(), oneNode(4000), nothing()
 	b.ReportAllocs()
 	for b.Loop() {
-		if !Decide(&compiled, free, &p, 10).Bid {
+		if !Decide(&compiled, free, &p, st, 10).Bid {
 			b.Fatal("refused")
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"berth.dev/berth/client"
 	"berth.dev/berth/provider/chain"
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/policy"
 	"berth.dev/berth/provider/pricing"
 	markettypes "berth.dev/berth/x/market/types"
 )
@@ -53,13 +54,26 @@ type batch struct {
 	seen time.Time // when the block that led to it was seen
 }
 
+// Terms are prices and rules before the length of a block is known, which prices per month depend on.
+type Terms interface {
+	// Bind gives them for blocks of a length.
+	Bind(block time.Duration) (*pricing.Set, *policy.Rules, error)
+}
+
+// Quoter asks an external program for prices.
+type Quoter interface {
+	// Quote answers the questions in their order. It returns soon after ctx ends.
+	Quote(ctx context.Context, questions []pricing.Question) []pricing.Quote
+}
+
 // LoopConfig is what a Loop needs besides its book.
 type LoopConfig struct {
 	// Provider is our address.
 	Provider string
-	// Prices are per block; if PerMonth is set they are per month, and made per block by the length of a block.
-	Prices   pricing.Table
-	PerMonth bool
+	// Terms are what is asked of whom.
+	Terms Terms
+	// Quoter asks the external program of terms that have one.
+	Quoter Quoter
 	// ValidFor is how long a bid may become a lease.
 	ValidFor time.Duration
 	Observer Observer
@@ -72,6 +86,7 @@ type Loop struct {
 	cfg    LoopConfig
 	sender Sender
 	wake   chan struct{}
+	ask    chan struct{} // there are questions for a pricing program
 
 	mu      sync.Mutex
 	book    *Book
@@ -81,13 +96,31 @@ type Loop struct {
 	nodes   bool  // the cluster's nodes are known now
 	enabled int64 // no bids below this height; 0: none at all yet
 	pending []batch
-	crowded bool // orders were found to have all the bids they take
+	queries []Question
+	asked   time.Time // when the block of the newest question was seen
+	crowded bool      // orders were found to have all the bids they take
 	lastBid time.Time
 }
 
-// NewLoop makes a loop for a policy; the policy's prices are replaced by the configuration's.
+// NewLoop makes a loop for a policy; the policy's prices and rules are replaced by the configuration's terms.
 func NewLoop(policy Policy, sender Sender, cfg LoopConfig) *Loop {
-	return &Loop{cfg: cfg, sender: sender, wake: make(chan struct{}, 1), book: NewBook(policy, sdk.Coin{}, 0)}
+	return &Loop{
+		cfg: cfg, sender: sender, wake: make(chan struct{}, 1), ask: make(chan struct{}, 1), book: NewBook(policy, nil, 0),
+	}
+}
+
+// SetTerms replaces the terms for orders to come, and for those that were refused by the former ones. When the new ones
+// cannot be used the former ones stay.
+func (l *Loop) SetTerms(t Terms, q Quoter) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.cfg
+	l.cfg.Terms, l.cfg.Quoter = t, q
+	if err := l.setTerms(); err != nil {
+		l.cfg = old
+		return err
+	}
+	return nil
 }
 
 // SetBlockTime tells how long a block takes, which prices per month and the validity of bids depend on.
@@ -98,22 +131,16 @@ func (l *Loop) SetBlockTime(d time.Duration) error {
 	return l.setTerms()
 }
 
-// setTerms makes the terms of bids from the configuration, the chain's parameters and the block time.
+// setTerms makes the terms of bids from the configuration, the chain's parameters and the block time, once that is known.
 func (l *Loop) setTerms() error {
-	prices := l.cfg.Prices
-	if l.cfg.PerMonth {
-		var err error
-		if prices, err = prices.PerBlock(l.block); err != nil {
-			return err
-		}
+	if l.block <= 0 {
+		return nil
 	}
-	deposit := sdk.Coin{}
-	for _, d := range l.params.BidMinDeposits {
-		if d.Denom == prices.Denom {
-			deposit = d
-		}
+	prices, rules, err := l.cfg.Terms.Bind(l.block)
+	if err != nil {
+		return err
 	}
-	l.book.SetTerms(prices, deposit, Blocks(l.cfg.ValidFor, l.block))
+	l.book.SetTerms(prices, rules, l.params.BidMinDeposits, Blocks(l.cfg.ValidFor, l.block))
 	return nil
 }
 
@@ -158,7 +185,7 @@ func (l *Loop) Handle(u chain.Update) error {
 
 // decide puts the bids of one pass into messages for Run.
 func (l *Loop) decide(seen time.Time) {
-	if l.enabled == 0 || l.book.height < l.enabled || !l.ready || !l.nodes || l.block <= 0 || l.book.deposit.Denom == "" {
+	if l.enabled == 0 || l.book.height < l.enabled || !l.ready || !l.nodes || l.block <= 0 || len(l.params.BidMinDeposits) == 0 {
 		return
 	}
 	for items := range slices.Chunk(l.book.Decide(l.observe), batchSize) {
@@ -170,10 +197,52 @@ func (l *Loop) decide(seen time.Time) {
 		l.pending = append(l.pending, batch{msg: &markettypes.MsgCloseBids{Provider: l.cfg.Provider, OrderIds: ids}})
 	}
 	if len(l.pending) > 0 {
+		nudge(l.wake)
+	}
+	if questions := l.book.Questions(); len(questions) > 0 {
+		l.queries, l.asked = append(l.queries, questions...), seen
+		nudge(l.ask)
+	}
+}
+
+// nudge wakes who waits on c, once.
+func nudge(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// keepAsking puts questions to the pricing program, those of a block together, and decides with its answers, until ctx
+// ends.
+func (l *Loop) keepAsking(ctx context.Context) {
+	for {
 		select {
-		case l.wake <- struct{}{}:
-		default:
+		case <-ctx.Done():
+			return
+		case <-l.ask:
 		}
+		l.mu.Lock()
+		queries, quoter, seen := l.queries, l.cfg.Quoter, l.asked
+		l.queries = nil
+		l.mu.Unlock()
+		questions := make([]pricing.Question, len(queries))
+		for i := range queries {
+			questions[i] = queries[i].Question
+		}
+		quotes := make([]pricing.Quote, len(queries))
+		for i := range quotes {
+			quotes[i].Refusal = pricing.Refusal{Code: pricing.ProgramDown, Detail: "there is none any more"}
+		}
+		if quoter != nil {
+			quotes = quoter.Quote(ctx, questions)
+		}
+		l.mu.Lock()
+		for i := range queries {
+			l.book.Answer(queries[i].ID, quotes[i])
+		}
+		l.decide(seen)
+		l.mu.Unlock()
 	}
 }
 
@@ -208,6 +277,12 @@ func (l *Loop) Run(ctx context.Context) error {
 	var g errgroup.Group
 	g.SetLimit(inFlight)
 	defer func() { _ = g.Wait() }()
+	asking := make(chan struct{})
+	go func() {
+		defer close(asking)
+		l.keepAsking(ctx)
+	}()
+	defer func() { <-asking }()
 	for {
 		select {
 		case <-ctx.Done():

@@ -18,6 +18,8 @@ import (
 	"berth.dev/berth/client"
 	"berth.dev/berth/provider/chain"
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/policy"
+	"berth.dev/berth/provider/pricing"
 	markettypes "berth.dev/berth/x/market/types"
 )
 
@@ -66,11 +68,21 @@ func (r *recorder) BidsSent(taken, refused, lost int) {
 	r.taken, r.refused, r.lost = r.taken+taken, r.refused+refused, r.lost+lost
 }
 
+// fixed are terms that no block time changes.
+type fixed struct {
+	prices *pricing.Set
+	rules  *policy.Rules
+}
+
+func (f fixed) Bind(time.Duration) (*pricing.Set, *policy.Rules, error) {
+	return f.prices, f.rules, nil
+}
+
 func newLoop(t *testing.T, r *recorder) *Loop {
 	t.Helper()
 	r.codes = map[Code]int{}
 	l := NewLoop(testPolicy(), r, LoopConfig{
-		Provider: us, Prices: testPolicy().Prices, ValidFor: time.Minute, Observer: r, Log: slog.New(slog.DiscardHandler),
+		Provider: us, Terms: fixed{pricesOf(100), &policy.Rules{}}, ValidFor: time.Minute, Observer: r, Log: slog.New(slog.DiscardHandler),
 	})
 	if err := l.SetBlockTime(500 * time.Millisecond); err != nil {
 		t.Fatal(err)

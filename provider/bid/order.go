@@ -20,7 +20,7 @@ type Order struct {
 	Denom      string
 	Max        pricing.Amount // the most that the whole group may cost per block
 	Units      []inventory.Unit
-	Totals     pricing.Totals
+	Ask        pricing.Ask // what its price depends on
 	Attributes []providertypes.Attribute
 	AllOf      []string // auditors that must all have signed
 	AnyOf      []string // auditors of which one must have signed
@@ -71,6 +71,7 @@ func Compile(o *markettypes.Order) (Order, error) {
 		limit = limit.Add(u.Price.Amount.MulInt64(int64(u.Count)))
 	}
 	out.Max = pricing.FloorDec(limit)
+	out.Ask = askOf(o.Id.Owner, out.Denom, out.Max, &o.Spec)
 	return out, nil
 }
 
@@ -92,15 +93,9 @@ func (o *Order) addUnit(i int, u *deploymenttypes.ResourceUnit) error {
 			o.Addresses++
 		}
 	}
-	count := uint64(u.Count)
 	o.Units[i] = inventory.Unit{Count: int32(u.Count), Need: inventory.Amounts{
 		int64(u.CpuMilli), int64(u.MemoryBytes), int64(storage), int64(u.Gpu.Count),
 	}}
-	o.Totals.CPUMilli += u.CpuMilli * count
-	o.Totals.MemoryBytes += u.MemoryBytes * count
-	o.Totals.StorageBytes += storage * count
-	o.Totals.GPUs += uint64(u.Gpu.Count) * count
-	o.Totals.Endpoints += uint64(len(u.Endpoints))
 	return nil
 }
 

@@ -18,7 +18,9 @@ import (
 	"berth.dev/berth/provider/bid"
 	"berth.dev/berth/provider/cluster"
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/policy"
 	"berth.dev/berth/provider/pricing"
+	"berth.dev/berth/provider/terms"
 	"berth.dev/berth/units"
 	providertypes "berth.dev/berth/x/provider/types"
 )
@@ -231,7 +233,7 @@ func (c Config) Validate() error {
 	if _, err := inventory.ParseFactor(c.CapacityFactor); err != nil {
 		errs = append(errs, fmt.Errorf("capacity_factor: %w", err))
 	}
-	if _, _, err := c.Pricing.table(); err != nil {
+	if _, err := c.Pricing.table(); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -340,7 +342,7 @@ func sortedAttributes(m map[string]string) []providertypes.Attribute {
 
 // policy is what Decide needs of the configuration.
 func (c Config) policy(provider string) bid.Policy {
-	p := bid.Policy{Provider: provider, Attributes: c.attributes(), Allow: set(c.Bids.AllowOwners), Deny: set(c.Bids.DenyOwners)}
+	p := bid.Policy{Provider: provider, Attributes: c.attributes()}
 	p.GPUs = make(map[providertypes.Attribute]struct{}, len(c.Bids.GPUs))
 	for _, a := range sortedAttributes(c.Bids.GPUs) {
 		p.GPUs[a] = struct{}{}
@@ -356,24 +358,36 @@ func set(items []string) map[string]struct{} {
 	return out
 }
 
-// table reads the price table; perMonth says that its rates are per month.
-func (c PricingConfig) table() (t pricing.Table, perMonth bool, err error) {
+// terms are what is asked of whom.
+func (c Config) terms() (*terms.Terms, error) {
+	table, err := c.Pricing.table()
+	if err != nil {
+		return nil, err
+	}
+	return &terms.Terms{
+		Tables: []terms.Table{table}, Rules: policy.Rules{Allow: set(c.Bids.AllowOwners), Deny: set(c.Bids.DenyOwners)},
+	}, nil
+}
+
+// table reads the price table. It has one rate for all devices, storage and endpoints, and leased ips are endpoints.
+func (c PricingConfig) table() (t terms.Table, err error) {
 	rates, path := c.PerBlock, "pricing.per_block"
-	if perMonth = c.PerMonth != nil; perMonth {
-		rates, path = c.PerMonth, "pricing.per_month"
+	if c.PerMonth != nil {
+		rates, path, t.Per = c.PerMonth, "pricing.per_month", terms.Month
 	}
 	if (c.PerBlock == nil) == (c.PerMonth == nil) {
-		return pricing.Table{}, false, errors.New("pricing: give either per_block or per_month")
+		return terms.Table{}, errors.New("pricing: give either per_block or per_month")
 	}
 	t.Denom = c.Denom
+	var gpu pricing.Amount
 	var errs []error
 	for _, r := range []struct {
 		name string
 		text string
 		into *pricing.Amount
 	}{
-		{"cpu", rates.CPU, &t.CPU}, {"memory", rates.Memory, &t.Memory}, {"storage", rates.Storage, &t.Storage},
-		{"gpu", rates.GPU, &t.GPU}, {"endpoint", rates.Endpoint, &t.Endpoint}, {"minimum", rates.Minimum, &t.Minimum},
+		{"cpu", rates.CPU, &t.CPU}, {"memory", rates.Memory, &t.Memory}, {"storage", rates.Storage, &t.Ephemeral},
+		{"gpu", rates.GPU, &gpu}, {"endpoint", rates.Endpoint, &t.HTTP}, {"minimum", rates.Minimum, &t.Minimum},
 	} {
 		if r.text == "" {
 			continue
@@ -382,10 +396,12 @@ func (c PricingConfig) table() (t pricing.Table, perMonth bool, err error) {
 			errs = append(errs, fmt.Errorf("%s.%s: %w", path, r.name, err))
 		}
 	}
+	t.Ports, t.IP, t.AnyClass = t.HTTP, pricing.Rate{Amount: t.HTTP, Given: true}, pricing.Rate{Amount: t.Ephemeral, Given: true}
+	t.GPU = []pricing.GPURate{{Rate: gpu}}
 	if len(errs) == 0 {
 		errs = append(errs, t.Validate())
 	}
-	return t, perMonth, errors.Join(errs...)
+	return t, errors.Join(errs...)
 }
 
 // nodes gives the simulated nodes, or a default one when none is listed.

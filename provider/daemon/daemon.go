@@ -136,12 +136,12 @@ func (d *Daemon) openClient(o Options) (*client.Client, error) {
 
 // openLoops sets up bidding, leases and the gateway.
 func (d *Daemon) openLoops(o Options) error {
-	prices, perMonth, err := d.cfg.Pricing.table()
+	asked, err := d.cfg.terms()
 	if err != nil {
 		return err
 	}
 	d.bids = bid.NewLoop(d.cfg.policy(d.provider), d.sender, bid.LoopConfig{
-		Provider: d.provider, Prices: prices, PerMonth: perMonth, ValidFor: time.Duration(d.cfg.Bids.ValidFor),
+		Provider: d.provider, Terms: asked, ValidFor: time.Duration(d.cfg.Bids.ValidFor),
 		Observer: d.metrics, Log: d.log,
 	})
 	memory, err := lease.OpenMemory(o.Home.acceptedFile())

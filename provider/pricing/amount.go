@@ -77,6 +77,18 @@ func FloorDec(d math.LegacyDec) Amount {
 	return a
 }
 
+// OfInt is a whole number of the denom; a negative one counts as zero, one too large as the largest.
+func OfInt(n math.Int) Amount {
+	if n.IsNil() || n.IsNegative() {
+		return Amount{}
+	}
+	a, err := amountOf(new(big.Int).Mul(n.BigInt(), big.NewInt(1_000_000_000_000)))
+	if err != nil {
+		return Amount{hi: ^uint64(0), lo: ^uint64(0)}
+	}
+	return a
+}
+
 // Dec gives the amount as the chain's decimal, exactly.
 func (a Amount) Dec() math.LegacyDec { return math.LegacyNewDecFromBigIntWithPrec(a.big(), decimals) }
 
@@ -108,8 +120,23 @@ func (a Amount) Cmp(b Amount) int {
 	}
 }
 
-// add is a+b; ok is false when it does not fit.
-func (a Amount) add(b Amount) (sum Amount, ok bool) {
+// max is the larger of both.
+func (a Amount) max(b Amount) Amount {
+	if a.Cmp(b) < 0 {
+		return b
+	}
+	return a
+}
+
+// Sub is a-b; ok is false when b is larger.
+func (a Amount) Sub(b Amount) (rest Amount, ok bool) {
+	lo, borrow := bits.Sub64(a.lo, b.lo, 0)
+	hi, under := bits.Sub64(a.hi, b.hi, borrow)
+	return Amount{hi, lo}, under == 0
+}
+
+// Add is a+b; ok is false when it does not fit.
+func (a Amount) Add(b Amount) (sum Amount, ok bool) {
 	lo, carry := bits.Add64(a.lo, b.lo, 0)
 	hi, over := bits.Add64(a.hi, b.hi, carry)
 	return Amount{hi, lo}, over == 0
@@ -130,5 +157,5 @@ func (a Amount) scale(quantity, per uint64) (Amount, bool) {
 	if rem == 0 {
 		return out, true
 	}
-	return out.add(Amount{lo: 1})
+	return out.Add(Amount{lo: 1})
 }

@@ -50,7 +50,7 @@ func TestScaleIsExact(t *testing.T) {
 		}
 		b := Amount{rapid.Uint64().Draw(t, "bhi"), rapid.Uint64().Draw(t, "blo")}
 		sum := new(big.Int).Add(a.big(), b.big())
-		if got, ok := a.add(b); ok != (sum.BitLen() <= 128) || ok && got.big().Cmp(sum) != 0 {
+		if got, ok := a.Add(b); ok != (sum.BitLen() <= 128) || ok && got.big().Cmp(sum) != 0 {
 			t.Fatalf("%s + %s = %s, %v", a.big(), b.big(), got.big(), ok)
 		}
 		if a.Cmp(b) != a.big().Cmp(b.big()) {
@@ -77,30 +77,85 @@ func TestFloorDec(t *testing.T) {
 
 func TestPrice(t *testing.T) {
 	table := Table{
-		Denom: "ubrt", CPU: amount(t, "100"), Memory: amount(t, "10"), Storage: amount(t, "1"), GPU: amount(t, "5000"),
-		Endpoint: amount(t, "0.25"), Minimum: amount(t, "2"),
+		Denom: "ubrt", CPU: amount(t, "100"), Memory: amount(t, "10"), Ephemeral: amount(t, "1"), HTTP: amount(t, "0.25"), Ports: amount(t, "0.5"),
+		IP: Rate{amount(t, "7"), true}, Classes: []ClassRate{{"beta2", amount(t, "3")}},
+		GPU:     []GPURate{{GPUKind{}, amount(t, "900")}, {GPUKind{Vendor: "nvidia"}, amount(t, "1000")}, {GPUKind{Vendor: "nvidia", Model: "a100"}, amount(t, "5000")}, {GPUKind{Vendor: "nvidia", Model: "a100", RAM: "40Gi"}, amount(t, "4000")}},
+		Minimum: amount(t, "2"),
+	}
+	sortGPUs(table.GPU)
+	gpus := func(n uint64, kinds ...string) []GPUs {
+		g := GPUs{Count: n}
+		for _, k := range kinds {
+			kind, err := ParseGPUKind(k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g.Any = append(g.Any, kind)
+		}
+		return []GPUs{g}
 	}
 	for name, tc := range map[string]struct {
-		g    Totals
+		ask  Ask
 		want string
 	}{
-		"nothing costs the minimum": {Totals{}, "2"},
-		"a milli-cpu":               {Totals{CPUMilli: 20}, "2"},
-		"a core":                    {Totals{CPUMilli: 1000}, "100"},
-		"a third of a core":         {Totals{CPUMilli: 333}, "33.3"},
-		"one byte rounds up":        {Totals{CPUMilli: 1000, MemoryBytes: 1}, "100.000000009314"},
-		"everything":                {Totals{CPUMilli: 1500, MemoryBytes: 2 << 30, StorageBytes: 5 << 29, GPUs: 2, Endpoints: 3}, "10173.25"},
+		"nothing costs the minimum": {Ask{}, "2"},
+		"a milli-cpu":               {Ask{CPUMilli: 20}, "2"},
+		"a core":                    {Ask{CPUMilli: 1000}, "100"},
+		"a third of a core":         {Ask{CPUMilli: 333}, "33.3"},
+		"one byte rounds up":        {Ask{CPUMilli: 1000, MemoryBytes: 1}, "100.000000009314"},
+		"in memory":                 {Ask{RAMBytes: 2 << 30}, "20"},
+		"endpoints":                 {Ask{HTTP: 4, Ports: 2, IPs: 1}, "9"},
+		"a class":                   {Ask{Volumes: []ClassBytes{{"beta2", 5 << 30}}}, "15"},
+		"another class":             {Ask{Volumes: []ClassBytes{{"beta3", 5 << 30}}}, "there is no price for storage of class beta3"},
+		"a model":                   {Ask{GPUs: gpus(2, "nvidia/a100/80Gi")}, "10000"},
+		"the most specific":         {Ask{GPUs: gpus(2, "nvidia/a100/40Gi/sxm")}, "8000"},
+		"the vendor":                {Ask{GPUs: gpus(1, "nvidia/t4")}, "1000"},
+		"anything else":             {Ask{GPUs: gpus(1, "amd/mi300")}, "900"},
+		"an open model may be dear": {Ask{GPUs: gpus(1, "nvidia")}, "5000"},
+		"so may anything":           {Ask{GPUs: gpus(1)}, "5000"},
+		"an open interface":         {Ask{GPUs: gpus(1, "nvidia/a100")}, "5000"},
+		"the dearer of two":         {Ask{GPUs: gpus(1, "amd/mi300", "nvidia/t4")}, "1000"},
+		"everything": {Ask{
+			CPUMilli: 1500, MemoryBytes: 2 << 30, EphemeralBytes: 5 << 29, GPUs: gpus(2, "nvidia/a100/80Gi"), HTTP: 3,
+		}, "10173.25"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := table.Price(tc.g)
-			if !ok || got.String() != tc.want {
-				t.Errorf("Price(%+v) = %s, %v, want %s", tc.g, got, ok, tc.want)
+			got, refused := table.Price(&tc.ask)
+			text := got.String()
+			if refused.Code != Priced {
+				text = refused.String()
+			}
+			if text != tc.want {
+				t.Errorf("Price(%+v) = %s, want %s", tc.ask, text, tc.want)
 			}
 		})
 	}
-	huge := Table{GPU: Amount{hi: 1 << 63}}
-	if got, ok := huge.Price(Totals{GPUs: 2}); ok {
-		t.Errorf("an overflow gave %s", got)
+	huge := Table{GPU: []GPURate{{GPUKind{}, Amount{hi: 1 << 63}}}}
+	if got, refused := huge.Price(&Ask{GPUs: gpus(2)}); refused.Code != Overflow {
+		t.Errorf("an overflow gave %s, %v", got, refused)
+	}
+	if _, refused := (&Table{GPU: []GPURate{{GPUKind{Vendor: "amd"}, Whole(1)}}}).Price(&Ask{GPUs: gpus(1, "nvidia/a100", "nvidia/t4")}); refused.String() != "there is no price for gpu nvidia/a100 or nvidia/t4" {
+		t.Errorf("refused: %v", refused)
+	}
+	if _, refused := (&Table{}).Price(&Ask{IPs: 1}); refused.Code != Unpriced {
+		t.Errorf("an ip without a rate: %v", refused)
+	}
+}
+
+func TestGPUKind(t *testing.T) {
+	for in, want := range map[string]string{
+		"*": "*", "nvidia": "nvidia/*", "nvidia/*": "nvidia/*", "nvidia/a100": "nvidia/a100", "nvidia/a100/*/sxm": "nvidia/a100/*/sxm",
+		"*/*/80Gi": "*/*/80Gi", "nvidia/*/*/*": "nvidia/*",
+	} {
+		k, err := ParseGPUKind(in)
+		if err != nil || k.String() != want {
+			t.Errorf("ParseGPUKind(%q) = %s, %v, want %s", in, k, err, want)
+		}
+	}
+	for _, in := range []string{"", "/", "nvidia/", "a/b/c/d/e", "nv*", "a b"} {
+		if k, err := ParseGPUKind(in); err == nil {
+			t.Errorf("ParseGPUKind(%q) = %s, want an error", in, k)
+		}
 	}
 }
 
