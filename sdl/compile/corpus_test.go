@@ -3,6 +3,7 @@ package compile_test
 import (
 	"bytes"
 	"encoding/json"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -37,7 +38,10 @@ func TestCorpus(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan, found := compile.Compile(name, data)
+			result := compile.Document(compile.Input{File: name, Data: data, ReadFile: func(path string) ([]byte, error) {
+				return os.ReadFile(filepath.Join(corpusDir, path))
+			}})
+			plan, found := result.Plan, result.Found
 			code, bad := refused[name]
 			if (plan == nil) != bad {
 				t.Errorf("Compile: refused = %v, want %v", plan == nil, bad)
@@ -53,6 +57,31 @@ func TestCorpus(t *testing.T) {
 				t.Errorf("Compile: no %s among %v", code, found)
 			}
 		})
+	}
+}
+
+// TestCorpusIncludes holds what is said of the files that real documents include.
+func TestCorpusIncludes(t *testing.T) {
+	const name = "_docs_deployment.yml-92d1d19.yml"
+	data, err := os.ReadFile(filepath.Join(corpusDir, name))
+	if err != nil {
+		t.Skip("the corpus of real documents is not there")
+	}
+	got := compile.Document(compile.Input{File: name, Data: data, ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist }})
+	want := map[string]string{
+		"include[0]": `there is no file "foo.yml"`,
+		"include[1]": `file "https://foo.yml" is not on this machine, and nothing is fetched`,
+	}
+	for _, d := range got.Found {
+		if d.Code == "E-INCLUDE" && (want[d.Path] != d.Message || d.Hint == "" || d.Line == 0) {
+			t.Errorf("%+v", d)
+		}
+		if d.Code == "E-INCLUDE" {
+			delete(want, d.Path)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("not reported: %v among %v", want, got.Found)
 	}
 }
 

@@ -96,6 +96,10 @@ func (j *Joiner) names(name string, nodes []*doc.Node) []doc.Entry {
 }
 
 func (j *Joiner) twice(n *doc.Node, what string, first *doc.Node) {
+	if j.Report.Full() { // it counts, but nobody reads it
+		j.Report.Report(n.Remark("E-INCLUDE-DUPLICATE", "%s", what))
+		return
+	}
 	d := n.Key().Problem("E-INCLUDE-DUPLICATE", "%s stands in %s already, and no file replaces what another one says", what, first.Key().Place(n.Key()))
 	j.Report.Report(d.WithHint("remove one of the two, or give it another name"))
 }
