@@ -257,9 +257,6 @@ func TestReadersBesideBlocks(t *testing.T) {
 
 // TestWorkloads: every workload but the one with the large state runs to its end on a small scale.
 func TestWorkloads(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes half a minute")
-	}
 	var out strings.Builder
 	b := &Bench{Report: NewReport(&out), Scale: 0.01}
 	for _, w := range Workloads {

@@ -104,9 +104,9 @@ func (k *Keeper) checkStranger(ctx context.Context, draws []draw) error {
 }
 
 // addDeposit adds a record to the list of deposits: it joins the last one if that is of the same source, else it is
-// appended. A full list first folds what is spent. The last MaxSources places are for what the account's owner deposits. If the list stays
-// full, the deposit joins the latest of its source, unless that has been spent: joining it would take back what later
-// deposits have paid since.
+// appended. A full list first folds what is spent. The last MaxSources places are for what the account's owner
+// deposits. If the list stays full, the deposit joins the latest of its source, unless that has been spent: joining it
+// would take back what later deposits have paid since.
 func (s *sheet) addDeposit(d types.Deposit) error {
 	deposits := s.account.Deposits
 	s.account.Deposited = s.account.Deposited.Add(d.Amount)

@@ -41,8 +41,8 @@ func (k *Keeper) parseSources(depositor sdk.AccAddress, list []types.DepositSour
 	if len(list) == 0 {
 		return []source{{types.FromBalance(), depositor}}, nil
 	}
-	if len(list) > types.MaxSources {
-		return nil, errorsmod.Wrapf(types.ErrInvalidSource, "%d sources, more than %d", len(list), types.MaxSources)
+	if err := types.ValidateSources(list); err != nil {
+		return nil, err
 	}
 	sources := make([]source, len(list))
 	for i, s := range list {
@@ -60,15 +60,10 @@ func (k *Keeper) parseSources(depositor sdk.AccAddress, list []types.DepositSour
 	return sources, nil
 }
 
-// payer is whose coins a source gives.
+// payer is whose coins a source gives, which types.ValidateSources has passed.
 func (k *Keeper) payer(depositor sdk.AccAddress, s types.DepositSource) (sdk.AccAddress, error) {
-	switch {
-	case s.Kind == types.SOURCE_BALANCE && s.Granter != "":
-		return nil, errorsmod.Wrapf(types.ErrInvalidSource, "the balance is the depositor's own, not that of %q", s.Granter)
-	case s.Kind == types.SOURCE_BALANCE:
+	if s.Kind == types.SOURCE_BALANCE {
 		return depositor, nil
-	case s.Kind != types.SOURCE_GRANT:
-		return nil, errorsmod.Wrapf(types.ErrInvalidSource, "%s is neither the balance nor a grant", s.Kind)
 	}
 	granter, err := k.accountKeeper.AddressCodec().StringToBytes(s.Granter)
 	if err != nil {

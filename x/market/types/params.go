@@ -3,6 +3,7 @@ package types
 import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"berth.dev/berth/units"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 )
 
@@ -37,7 +38,7 @@ const (
 // DefaultParams are the parameters of a new chain.
 func DefaultParams() Params {
 	return Params{
-		BidMinDeposits:  []sdk.Coin{sdk.NewInt64Coin("ubrt", DefaultBidDeposit)},
+		BidMinDeposits:  []sdk.Coin{sdk.NewInt64Coin(units.BaseDenom, DefaultBidDeposit)},
 		OrderMaxBids:    DefaultOrderMaxBids,
 		ExclusionBlocks: DefaultExclusionBlocks,
 		MaxWorkPerBlock: DefaultMaxWorkPerBlock,
