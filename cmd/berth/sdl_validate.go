@@ -15,7 +15,8 @@ func newSDLValidateCommand() *cobra.Command {
 		Use:   "validate FILE...",
 		Short: "Check documents and report everything that is wrong with them",
 		Long: "Check documents without a chain or a network. Every problem is reported with its file, line and column,\n" +
-			"what is allowed, and what was probably meant. FILE may be - for standard input.\n\n" +
+			"what is allowed, and what was probably meant. FILE may be - for standard input; files that it includes are then\n" +
+			"looked for from the working directory.\n\n" +
 			"With -o json, prints {\"valid\": true|false, \"diagnostics\": [...]}. Exits with 2 if a document has an error.",
 		Example: "  berth sdl validate deploy.yaml\n  berth sdl validate -o json deploy.yaml | jq .diagnostics",
 		Args:    cobra.MinimumNArgs(1),

@@ -172,6 +172,8 @@ func TestDocumentCommands(t *testing.T) {
 	require.Contains(t, mustRun(t, append([]string{"query", "deployment", "deployment", id.Owner, "7", "-o", "json"}, query...)...), "DEPLOYMENT_STATE_ACTIVE")
 	mustRun(t, append([]string{"tx", "deployment", "update", "7", "testdata/hello.yaml", "--salts-file", out, "--manifest-out", out + "2"}, tx...)...)
 	require.Equal(t, sealed.Root, readSealed(t, out+"2").Root)
+	mustRun(t, append([]string{"tx", "deployment", "update", "7", "testdata/split/deploy.yaml", "--salts-file", out, "--manifest-out", out + "2", "--generate-only"}, tx...)...)
+	require.Equal(t, sealed.Root, readSealed(t, out+"2").Root, "the same document in three files")
 	mustRun(t, append([]string{"tx", "deployment", "update", "7", "testdata/hello.yaml", "--manifest-out", out + "3", "--generate-only"}, tx...)...)
 	require.NotEqual(t, sealed.Root, readSealed(t, out+"3").Root, "new salts, new hash")
 }
@@ -185,6 +187,11 @@ func TestBadDocument(t *testing.T) {
 	require.ErrorIs(t, err, errBadDocument)
 	require.Contains(t, stderr, "bad.yaml:2:")
 	require.Contains(t, stderr, "imag")
+
+	require.NoError(t, os.WriteFile(bad, []byte("version: \"1.0\"\ninclude: ../good.yaml\n"), 0o600))
+	_, stderr, err = run("tx", "deployment", "create", bad, "--deposit", "1ubrt", "--from", "k", "--home", home, "--keyring-backend", "test", "--chain-id", "x")
+	require.ErrorIs(t, err, errBadDocument)
+	require.Contains(t, stderr, "bad.yaml:2:10: error: include: file \"../good.yaml\" cannot be read: it lies outside the document's directory [E-INCLUDE]")
 }
 
 func readSealed(t *testing.T, name string) manifest.Sealed {
