@@ -21,7 +21,7 @@ type Update struct {
 	Height, Head int64
 	Snapshot     *Snapshot
 	Events       []proto.Message
-	// Seen is when the block, or the last one of those that were read together, was found to be there.
+	// Seen is when the block, or the last one of those that were read together, was found to be committed.
 	Seen time.Time
 }
 
@@ -69,7 +69,7 @@ type Follower struct {
 	place  Place
 	synced bool // the place was reached in this process, so that the next block continues what the sink knows
 	saved  time.Time
-	seen   time.Time // when the node last told of its head
+	seen   time.Time // when the node last told of its committed height
 	quiet  bool      // the last failure was already logged
 }
 
@@ -139,7 +139,6 @@ var errNotYet = errors.New("the block's results are not there yet")
 // advance gives the sink everything up to the node's head.
 func (f *Follower) advance(ctx context.Context, sink func(context.Context, Update) error) error {
 	head, err := f.head(ctx)
-	f.seen = time.Now()
 	if err != nil {
 		return err
 	}
@@ -152,6 +151,7 @@ func (f *Follower) advance(ctx context.Context, sink func(context.Context, Updat
 	if head.Height, err = f.committed(ctx, head.Height); err != nil {
 		return err
 	}
+	f.seen = time.Now()
 	if !f.synced || head.Height-f.place.Height > f.cfg.MaxReplay {
 		if err := f.snapshot(ctx, head, sink); err != nil {
 			return err

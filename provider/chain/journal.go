@@ -18,10 +18,16 @@ type journal struct {
 
 	mu      sync.Mutex
 	entries map[string]time.Time // hash in hex -> timeout by the chain's clock
+	// version counts changes; those up to saved are on disk. One goroutine at a time is saving, for all that wait: a disk
+	// takes longer over one write than the rest of a transaction's way, and a burst would queue for it.
+	version, saved uint64
+	saving         bool
+	wrote          *sync.Cond
 }
 
 func openJournal(path string) (*journal, error) {
 	j := &journal{path: path, entries: make(map[string]time.Time)}
+	j.wrote = sync.NewCond(&j.mu)
 	if path == "" {
 		return j, nil
 	}
@@ -70,16 +76,40 @@ func (j *journal) flights() ([]flight, error) {
 	return out, nil
 }
 
+// save returns when all changes up to now are on disk. The lock is held by the caller, and free in between.
 func (j *journal) save() error {
 	if j.path == "" {
 		return nil
 	}
+	j.version++
+	for want := j.version; j.saved < want; {
+		if j.saving {
+			j.wrote.Wait()
+			continue
+		}
+		if err := j.write(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write puts all entries on disk.
+func (j *journal) write() error {
 	data, err := json.Marshal(j.entries)
 	if err != nil {
 		return fmt.Errorf("encode the transactions on their way: %w", err)
 	}
-	if err := WriteFile(j.path, append(data, '\n'), 0o600); err != nil {
+	version := j.version
+	j.saving = true
+	j.mu.Unlock()
+	err = WriteFile(j.path, append(data, '\n'), 0o600)
+	j.mu.Lock()
+	j.saving = false
+	j.wrote.Broadcast()
+	if err != nil {
 		return fmt.Errorf("note a transaction on its way: %w", err)
 	}
+	j.saved = version
 	return nil
 }

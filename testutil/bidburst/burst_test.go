@@ -1,0 +1,403 @@
+//go:build bidburst
+
+// Package bidburst measures a provider on a devnet of real processes: a real chain, real signatures, workloads
+// simulated. `make bench-bid` runs it.
+package bidburst
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"cosmossdk.io/math"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"github.com/cosmos/cosmos-sdk/crypto/keyring"
+	"github.com/cosmos/gogoproto/proto"
+
+	"berth.dev/berth/client"
+	"berth.dev/berth/devnet"
+	"berth.dev/berth/provider/chain"
+	"berth.dev/berth/tenant/home"
+	"berth.dev/berth/units"
+	deploymenttypes "berth.dev/berth/x/deployment/types"
+	markettypes "berth.dev/berth/x/market/types"
+	providertypes "berth.dev/berth/x/provider/types"
+)
+
+const (
+	portsBase = 44200
+	// groups is the most that a deployment may have; each is an order.
+	groups = 20
+	// perTx is how many deployments one transaction makes.
+	perTx = 5
+	// nodes of the provider that is measured.
+	nodes = 1000
+)
+
+// market is a devnet with what the measurements need of it.
+type market struct {
+	info   devnet.Info
+	east   devnet.ProviderInfo
+	tenant *client.Client
+	send   *chain.Sender
+	dseq   uint64
+}
+
+// TestFigures prints figures and compares them with nothing: how fast a machine is does not decide whether a test
+// passes. It fails when an order gets no bid.
+func TestFigures(t *testing.T) {
+	m := start(t)
+	t.Run("burst", func(t *testing.T) { m.burst(t, number(t, "BURST", 100)) })
+	t.Run("catch up", func(t *testing.T) { m.catchUp(t, number(t, "BACKLOG", 5000)) })
+}
+
+func number(t *testing.T, name string, def int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return def
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < perTx {
+		t.Fatalf("%s: %q is not a number of deployments, at least %d", name, text, perTx)
+	}
+	return n
+}
+
+func start(t *testing.T) *market {
+	state := filepath.Join(t.TempDir(), "devnet")
+	t.Cleanup(func() {
+		if _, err := program(context.Background(), "berth", "devnet", "down", "--state", state); err != nil {
+			t.Error(err)
+		}
+	})
+	out, err := program(t.Context(), "berth", "devnet", "up", "--state", state, "--ports-base", strconv.Itoa(portsBase), "--cluster", "simulated", "-o", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &market{}
+	if err := json.Unmarshal(out, &m.info); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range m.info.Providers {
+		if p.Region == "east" {
+			m.east = p
+		}
+	}
+	kr, err := client.OpenKeyring(keyring.BackendTest, m.info.TenantHome, strings.NewReader(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.tenant, err = client.New(client.Config{Node: m.info.Node, ChainID: m.info.ChainID, Keyring: kr, Key: home.DefaultKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.send, err = chain.NewSender(m.tenant, chain.SenderConfig{Lifetime: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	m.enlarge(t)
+	return m
+}
+
+var nodesLine = regexp.MustCompile(`(?m)^  nodes: .*$`)
+
+// enlarge gives the measured provider a large cluster and lets the supervisor start it anew.
+func (m *market) enlarge(t *testing.T) {
+	t.Helper()
+	var list []string
+	for i := range nodes {
+		list = append(list, fmt.Sprintf(`{name: n%d, cpu: "256", memory_gib: 2048, storage_gib: 50000}`, i))
+	}
+	file := filepath.Join(m.east.Home, "provider.yaml")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edited := nodesLine.ReplaceAll(data, []byte("  nodes: ["+strings.Join(list, ", ")+"]"))
+	if bytes.Equal(edited, data) {
+		t.Fatalf("%s has no nodes to replace", file)
+	}
+	if err := os.WriteFile(file, edited, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.restart(t)
+	await(t, "the larger cluster", time.Minute, func() error {
+		if got := m.metric("berth_provider_capacity", `resource="cpu"`); got < nodes*64*1000 {
+			return fmt.Errorf("the provider sells %.0f thousandths of a core", got)
+		}
+		return nil
+	})
+}
+
+// pid is the measured provider's.
+func (m *market) pid() (int, error) {
+	data, err := os.ReadFile(filepath.Join(m.info.State, "pids", "provider-"+m.east.Name))
+	if err != nil {
+		return 0, err
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(string(data)), " ")
+	return strconv.Atoi(first)
+}
+
+// restart ends the provider; the supervisor starts it again.
+func (m *market) restart(t *testing.T) {
+	t.Helper()
+	pid, err := m.pid()
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pause stops the provider where it is, until the returned function lets it go on.
+func (m *market) pause(t *testing.T) (resume func()) {
+	t.Helper()
+	pid, err := m.pid()
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGSTOP)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = syscall.Kill(pid, syscall.SIGCONT) }
+}
+
+// metric reads a number from the provider's metrics; -1 if it can't be had.
+func (m *market) metric(name, label string) float64 {
+	res, err := http.Get(m.east.Metrics)
+	if err != nil {
+		return -1
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	if err != nil {
+		return -1
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, name) && strings.Contains(line, label) {
+			fields := strings.Fields(line)
+			if v, err := strconv.ParseFloat(fields[len(fields)-1], 64); err == nil {
+				return v
+			}
+		}
+	}
+	return -1
+}
+
+// deploy asks for n deployments of as many groups as there may be, in transactions that are sent at once.
+func (m *market) deploy(t *testing.T, n, inFlight int) {
+	t.Helper()
+	first := m.txOf(perTx)
+	fee, err := m.tenant.Estimate(t.Context(), first...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g errgroup.Group
+	g.SetLimit(inFlight)
+	for sent := 0; sent < n; sent += perTx {
+		msgs := first
+		if sent > 0 {
+			msgs = m.txOf(min(perTx, n-sent))
+		}
+		g.Go(func() error {
+			_, err := m.send.SendWith(t.Context(), chain.Options{Gas: fee.Gas * 5 / 4}, msgs...)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (m *market) txOf(n int) []sdk.Msg {
+	msgs := make([]sdk.Msg, n)
+	for i := range msgs {
+		m.dseq++
+		msgs[i] = m.deployment(m.dseq)
+	}
+	return msgs
+}
+
+// deployment asks the measured provider only, in each group for two services of three instances.
+func (m *market) deployment(dseq uint64) sdk.Msg {
+	price := sdk.NewDecCoin(units.BaseDenom, math.NewInt(1_000_000))
+	unit := func(id uint32) deploymenttypes.ResourceUnit {
+		return deploymenttypes.ResourceUnit{
+			Id: id, CpuMilli: 100, MemoryBytes: 128 << 20, Count: 3, Price: price,
+			Storage:   []deploymenttypes.Volume{{Name: "default", Bytes: 256 << 20}},
+			Endpoints: []deploymenttypes.Endpoint{{Kind: deploymenttypes.ENDPOINT_KIND_HTTP, Sequence: 1}},
+		}
+	}
+	msg := &deploymenttypes.MsgCreateDeployment{
+		Id: deploymenttypes.DeploymentID{Owner: m.info.Tenant, Dseq: dseq}, ManifestHash: bytes.Repeat([]byte{7}, 32),
+		Deposit: sdk.NewInt64Coin(units.BaseDenom, 500_000),
+	}
+	for g := range groups {
+		msg.Groups = append(msg.Groups, deploymenttypes.GroupSpec{
+			Name:         fmt.Sprintf("g%d", g),
+			Requirements: deploymenttypes.PlacementRequirements{Attributes: []providertypes.Attribute{{Key: "region", Value: "east"}}},
+			Units:        []deploymenttypes.ResourceUnit{unit(1), unit(2)},
+		})
+	}
+	return msg
+}
+
+// burst times the answer to orders that arrive at once.
+func (m *market) burst(t *testing.T, deployments int) {
+	head, err := m.tenant.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.deploy(t, deployments, deployments)
+	want := deployments * groups
+	orders, bids := 0, 0
+	var lastOrder, lastBid, lastOrderHeight, lastBidHeight = time.Time{}, time.Time{}, int64(0), int64(0)
+	deadline := time.Now().Add(2 * time.Minute)
+	for height := head.Height + 1; bids < want; height++ {
+		var o, b int
+		await(t, fmt.Sprintf("block %d", height), time.Until(deadline), func() error {
+			var err error
+			o, b, err = m.count(t.Context(), height)
+			return err
+		})
+		at := m.blockTime(t, height)
+		if o > 0 {
+			orders, lastOrder, lastOrderHeight = orders+o, at, height
+		}
+		if b > 0 {
+			bids, lastBid, lastBidHeight = bids+b, at, height
+			t.Logf("block %d: %d orders, %d bids", height, o, b)
+		}
+	}
+	if orders != want {
+		t.Errorf("%d orders, want %d", orders, want)
+	}
+	t.Logf("figure: burst of %d orders: all %d bids committed %.2f s (%d blocks) after the block that holds the last order; target 5 s",
+		orders, bids, lastBid.Sub(lastOrder).Seconds(), lastBidHeight-lastOrderHeight)
+	sum, n := m.metric("berth_provider_block_to_broadcast_seconds_sum", ""), m.metric("berth_provider_block_to_broadcast_seconds_count", "")
+	t.Logf("figure: from seeing a block to having broadcast its bids: %.0f ms on average over %.0f transactions; target 100 ms", 1000*sum/n, n)
+}
+
+// count counts a block's new orders, and the measured provider's bids among the new ones.
+func (m *market) count(ctx context.Context, height int64) (orders, bids int, err error) {
+	res, err := m.tenant.RPC().BlockResults(ctx, &height)
+	if err != nil {
+		return 0, 0, err
+	}
+	created, bid := proto.MessageName(&markettypes.EventOrderCreated{}), proto.MessageName(&markettypes.EventBidCreated{})
+	for _, tx := range res.TxsResults {
+		for _, e := range tx.Events {
+			switch e.Type {
+			case created:
+				orders++
+			case bid:
+				for _, a := range e.Attributes {
+					if a.Key == "provider" && strings.Contains(a.Value, m.east.Address) {
+						bids++
+					}
+				}
+			}
+		}
+	}
+	return orders, bids, nil
+}
+
+func (m *market) blockTime(t *testing.T, height int64) time.Time {
+	t.Helper()
+	b, err := m.tenant.RPC().Block(t.Context(), &height)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Block.Time
+}
+
+// catchUp times a provider that starts on a market full of open orders.
+func (m *market) catchUp(t *testing.T, deployments int) {
+	resume := m.pause(t)
+	defer resume()
+	began := time.Now()
+	m.deploy(t, deployments, 64)
+	t.Logf("%d orders made in %.0f s", deployments*groups, time.Since(began).Seconds())
+	m.restart(t)
+	began = time.Now()
+	open := 0.0
+	await(t, "the provider to know all orders", 5*time.Minute, func() error {
+		open = 0
+		for _, state := range []string{"waiting", "sending", "bid"} {
+			open += max(0, m.metric("berth_provider_orders", `state="`+state+`"`))
+		}
+		if open < float64(deployments*groups) {
+			return fmt.Errorf("%.0f orders are known", open)
+		}
+		return nil
+	})
+	pid, err := m.pid()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("figure: cold start to knowing %.0f open orders: %.1f s (the process's own start included), %d MB resident; targets 5 s, 300 MB",
+		open, time.Since(began).Seconds(), residentMB(t, pid))
+}
+
+func residentMB(t *testing.T, pid int) int64 {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := strconv.ParseInt(strings.Fields(string(data))[1], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages * int64(os.Getpagesize()) >> 20
+}
+
+// await tries until it works, or fails the test with the last reason.
+func await(t *testing.T, what string, patience time.Duration, try func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s: %v", what, errors.Join(err, ctx.Err()))
+		case <-tick.C:
+		}
+	}
+}
+
+// program runs one of Berth's programs and returns its stdout.
+func program(ctx context.Context, name string, args ...string) ([]byte, error) {
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(ctx, filepath.Join(os.Getenv("BERTH_BIN"), name), args...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return out.Bytes(), fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, errs.String())
+	}
+	return out.Bytes(), nil
+}
