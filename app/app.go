@@ -63,6 +63,7 @@ type App struct {
 	Keepers
 
 	guard        guard
+	feed         feed
 	encoding     Encoding
 	stores       stores
 	manager      *module.Manager

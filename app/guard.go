@@ -57,7 +57,11 @@ func (g *guard) end() {
 func (app *App) FinalizeBlock(req *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
 	app.guard.begin()
 	defer app.guard.end()
-	return app.BaseApp.FinalizeBlock(req)
+	res, err := app.BaseApp.FinalizeBlock(req)
+	if err == nil {
+		app.feed.keep(req.Height, res)
+	}
+	return res, err
 }
 
 // Commit saves the state of the block that FinalizeBlock has executed.

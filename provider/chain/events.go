@@ -43,22 +43,34 @@ type decoder struct {
 
 func newDecoder(provider string) decoder { return decoder{quoted: `"` + provider + `"`} }
 
-// decode appends the wanted events to out, in their order. An event that should be readable and is not is an error:
-// skipping it could lose a lease.
-func (d decoder) decode(out []proto.Message, events []abci.Event) ([]proto.Message, error) {
+// decode gives the wanted events, in their order. An event that should be readable and is not is an error: skipping it
+// could lose a lease.
+func (d decoder) decode(events []abci.Event) ([]proto.Message, error) {
+	var out []proto.Message
 	for i := range events {
 		ev := &events[i]
 		want := interests[ev.Type]
 		if want == 0 || want == ours && !d.isOurs(ev) {
 			continue
 		}
-		msg, err := sdk.ParseTypedEvent(abci.Event{Type: ev.Type, Attributes: own(ev.Attributes)})
+		msg, err := parse(ev)
 		if err != nil {
 			return nil, fmt.Errorf("decode event %s: %w", ev.Type, err)
 		}
 		out = append(out, msg)
 	}
 	return out, nil
+}
+
+// parse reads an event. New orders, of which there are many, are read in a tenth of the time if they look as they do
+// today; what looks in any way different is read as all others are.
+func parse(ev *abci.Event) (proto.Message, error) {
+	if ev.Type == orderCreated {
+		if e, ok := parseOrderCreated(ev); ok {
+			return e, nil
+		}
+	}
+	return sdk.ParseTypedEvent(abci.Event{Type: ev.Type, Attributes: own(ev.Attributes)})
 }
 
 // own gives the attributes that are the event's own. The SDK adds where an event comes from, "mode" without the quotes

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	abci "github.com/cometbft/cometbft/abci/types"
 	ctypes "github.com/cometbft/cometbft/rpc/core/types"
 
 	"github.com/cosmos/gogoproto/proto"
@@ -206,24 +207,38 @@ func (f *Follower) snapshot(ctx context.Context, head client.Head, sink func(con
 }
 
 func (f *Follower) block(ctx context.Context, height, head int64, sink func(context.Context, Update) error) error {
-	res, err := f.node.BlockResults(ctx, &height)
+	raw, err := f.events(ctx, height)
 	if err != nil {
-		// A node answers that it lacks the results, or does not answer; the former is ordinary right after a block.
-		return fmt.Errorf("%w: block %d: %w", errNotYet, height, err)
+		return err
 	}
-	if res.Height != height {
-		return fmt.Errorf("asked for the results of block %d, got those of %d", height, res.Height)
-	}
-	var events []proto.Message
-	for _, tx := range res.TxsResults {
-		if events, err = f.decode.decode(events, tx.Events); err != nil {
-			return fmt.Errorf("block %d: %w", height, err)
-		}
-	}
-	if events, err = f.decode.decode(events, res.FinalizeBlockEvents); err != nil {
+	events, err := f.decode.decode(raw)
+	if err != nil {
 		return fmt.Errorf("block %d: %w", height, err)
 	}
 	return f.deliver(ctx, Update{Height: height, Head: head, Events: events}, f.place.ChainID, sink)
+}
+
+// events reads the events of a block: from the node's feed, which is quick, or from the block's results, which every node
+// has and which hold the events of all modules and providers.
+func (f *Follower) events(ctx context.Context, height int64) ([]abci.Event, error) {
+	if f.reader != nil {
+		if events, err := f.reader.Feed(ctx, height); err == nil {
+			return events, nil
+		}
+	}
+	res, err := f.node.BlockResults(ctx, &height)
+	if err != nil {
+		// A node answers that it lacks the results, or does not answer; the former is ordinary right after a block.
+		return nil, fmt.Errorf("%w: block %d: %w", errNotYet, height, err)
+	}
+	if res.Height != height {
+		return nil, fmt.Errorf("asked for the results of block %d, got those of %d", height, res.Height)
+	}
+	var events []abci.Event
+	for _, tx := range res.TxsResults {
+		events = append(events, tx.Events...)
+	}
+	return append(events, res.FinalizeBlockEvents...), nil
 }
 
 // saveEvery bounds how often an eventless height is made durable.

@@ -1,0 +1,136 @@
+package chain
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/gogoproto/proto"
+
+	deploymenttypes "berth.dev/berth/x/deployment/types"
+	markettypes "berth.dev/berth/x/market/types"
+	providertypes "berth.dev/berth/x/provider/types"
+)
+
+var orderCreated = proto.MessageName(&markettypes.EventOrderCreated{})
+
+// The parts of an order as protobuf's JSON has them: wide integers are texts, enumerations are names.
+type (
+	orderJSON struct {
+		ID struct {
+			Owner string `json:"owner"`
+			Dseq  uint64 `json:"dseq,string"`
+			Gseq  uint32 `json:"gseq"`
+			Oseq  uint32 `json:"oseq"`
+		} `json:"id"`
+		State string `json:"state"`
+		Spec  struct {
+			Name         string                                `json:"name"`
+			Requirements deploymenttypes.PlacementRequirements `json:"requirements"`
+			Units        []unitJSON                            `json:"units"`
+		} `json:"spec"`
+		Auction struct {
+			Mode   string `json:"mode"`
+			Window uint32 `json:"window"`
+		} `json:"auction"`
+		CreatedAt     int64                       `json:"created_at,string"`
+		ClosedAt      int64                       `json:"closed_at,string"`
+		OpenBids      uint32                      `json:"open_bids"`
+		Excluded      string                      `json:"excluded"`
+		ExcludedUntil int64                       `json:"excluded_until,string"`
+		Reclamation   deploymenttypes.Reclamation `json:"reclamation"`
+	}
+	unitJSON struct {
+		ID          uint32              `json:"id"`
+		CPUMilli    uint64              `json:"cpu_milli,string"`
+		MemoryBytes uint64              `json:"memory_bytes,string"`
+		Storage     []volumeJSON        `json:"storage"`
+		GPU         deploymenttypes.GPU `json:"gpu"`
+		Endpoints   []endpointJSON      `json:"endpoints"`
+		Count       uint32              `json:"count"`
+		Price       sdk.DecCoin         `json:"price"`
+	}
+	volumeJSON struct {
+		Name       string                    `json:"name"`
+		Bytes      uint64                    `json:"bytes,string"`
+		Attributes []providertypes.Attribute `json:"attributes"`
+	}
+	endpointJSON struct {
+		Kind     string `json:"kind"`
+		Sequence uint32 `json:"sequence"`
+	}
+)
+
+// parseOrderCreated reads the event of a new order without reflection over protobuf descriptors. It reports false for
+// whatever it does not know, such as a field of a later version: then the general way has to read it.
+func parseOrderCreated(ev *abci.Event) (*markettypes.EventOrderCreated, bool) {
+	var e markettypes.EventOrderCreated
+	var order []byte
+	for _, a := range ev.Attributes {
+		switch a.Key {
+		case "order":
+			order = []byte(a.Value)
+		case "owner", "dseq", "mode", "msg_index": // the order's id says both of the former
+		default:
+			return nil, false
+		}
+	}
+	var in orderJSON
+	dec := json.NewDecoder(bytes.NewReader(order))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&in); err != nil {
+		return nil, false
+	}
+	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // a decoder returns it unwrapped
+		return nil, false
+	}
+	ok := in.order(&e.Order)
+	e.Owner, e.Dseq = e.Order.Id.Owner, e.Order.Id.Dseq
+	return &e, ok
+}
+
+func (in *orderJSON) order(o *markettypes.Order) bool {
+	state, ok := markettypes.OrderState_value[in.State]
+	mode, known := deploymenttypes.AuctionMode_value[in.Auction.Mode]
+	if !ok || !known {
+		return false
+	}
+	*o = markettypes.Order{
+		Id:    markettypes.OrderID{Owner: in.ID.Owner, Dseq: in.ID.Dseq, Gseq: in.ID.Gseq, Oseq: in.ID.Oseq},
+		State: markettypes.OrderState(state),
+		Spec: deploymenttypes.GroupSpec{
+			Name: in.Spec.Name, Requirements: in.Spec.Requirements, Units: make([]deploymenttypes.ResourceUnit, len(in.Spec.Units)),
+		},
+		Auction:   deploymenttypes.Auction{Mode: deploymenttypes.AuctionMode(mode), Window: in.Auction.Window},
+		CreatedAt: in.CreatedAt, ClosedAt: in.ClosedAt, OpenBids: in.OpenBids,
+		Excluded: in.Excluded, ExcludedUntil: in.ExcludedUntil, Reclamation: in.Reclamation,
+	}
+	for i := range in.Spec.Units {
+		if !in.Spec.Units[i].unit(&o.Spec.Units[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (in *unitJSON) unit(u *deploymenttypes.ResourceUnit) bool {
+	*u = deploymenttypes.ResourceUnit{
+		Id: in.ID, CpuMilli: in.CPUMilli, MemoryBytes: in.MemoryBytes, Gpu: in.GPU, Count: in.Count, Price: in.Price,
+		Storage:   make([]deploymenttypes.Volume, len(in.Storage)),
+		Endpoints: make([]deploymenttypes.Endpoint, len(in.Endpoints)),
+	}
+	for i, v := range in.Storage {
+		u.Storage[i] = deploymenttypes.Volume{Name: v.Name, Bytes: v.Bytes, Attributes: v.Attributes}
+	}
+	for i, e := range in.Endpoints {
+		kind, ok := deploymenttypes.EndpointKind_value[e.Kind]
+		if !ok {
+			return false
+		}
+		u.Endpoints[i] = deploymenttypes.Endpoint{Kind: deploymenttypes.EndpointKind(kind), Sequence: e.Sequence}
+	}
+	return true
+}
