@@ -3,6 +3,7 @@ package chain
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -39,6 +40,7 @@ type fakeNode struct {
 	pruned   int64 // blocks up to this one can't be had
 	events   map[int64][]abci.Event
 	reads    int
+	feeds    bool // it remembers the market's events of its blocks
 
 	orders      []markettypes.Order
 	leases      map[markettypes.LeaseID]markettypes.Lease
@@ -107,6 +109,19 @@ func (n *fakeNode) Invoke(_ context.Context, _ string, req, reply any, opts ...g
 				out := reply.(*markettypes.QueryLeasesResponse)
 				out.Leases = append(out.Leases, markettypes.QueryLeaseResponse{Lease: l})
 			}
+		}
+	case *markettypes.FeedBlockRequest:
+		if !n.feeds || q.Provider != us {
+			return status.Error(codes.NotFound, "not remembered")
+		}
+		out := reply.(*markettypes.FeedBlockResponse)
+		out.Height = q.Height
+		for _, e := range n.events[q.Height] {
+			ev := &markettypes.FeedEvent{Type: e.Type}
+			for _, a := range e.Attributes {
+				ev.Attributes = append(ev.Attributes, &markettypes.FeedAttribute{Key: a.Key, Value: a.Value})
+			}
+			out.Events = append(out.Events, ev)
 		}
 	case *markettypes.QueryOrderRequest:
 		reply.(*markettypes.QueryOrderResponse).Order.Id = q.Id
@@ -181,7 +196,14 @@ func newNode() *fakeNode {
 }
 
 func TestFollowerGivesSnapshotThenBlocks(t *testing.T) {
+	for _, feeds := range []bool{false, true} {
+		t.Run(fmt.Sprintf("feed %v", feeds), func(t *testing.T) { givesSnapshotThenBlocks(t, feeds) })
+	}
+}
+
+func givesSnapshotThenBlocks(t *testing.T, feeds bool) {
 	n, file := newNode(), filepath.Join(t.TempDir(), "height.json")
+	n.feeds = feeds
 	for i := range uint64(5) {
 		n.orders = append(n.orders, markettypes.Order{Id: markettypes.OrderID{Owner: "o", Dseq: i + 1}})
 	}
@@ -216,6 +238,9 @@ func TestFollowerGivesSnapshotThenBlocks(t *testing.T) {
 	}
 	if p, err := LoadPlace(file); err != nil || p.Height < 6 || p.ChainID != "c" {
 		t.Errorf("place %+v, %v: events at 6 must be durable", p, err)
+	}
+	if feeds && n.reads > 0 {
+		t.Errorf("read the results of %d blocks that the node's feed has", n.reads)
 	}
 	reads := n.reads
 	if err := f.step(t); err != nil || n.reads != reads || len(f.got) != 3 {
