@@ -101,14 +101,16 @@ func (s Shape) unknownKey(r *sdl.Reporter, v *Node, present map[string]*Node) st
 	absent := slices.DeleteFunc(slices.Clone(s.Keys), func(k string) bool { return present[k] != nil })
 	meant := s.Meant[name]
 	if meant == "" {
-		meant = sameWord(name, absent)
+		meant = suggest.Same(name, absent)
 	}
 	if meant == "" && s.Elsewhere[name] == "" && s.Advice[name] == "" {
 		meant = s.nearest(name, absent)
 	}
 	switch {
-	case meant != "":
+	case slices.Contains(absent, meant):
 		d = d.WithSuggestion(meant)
+	case meant != "":
+		d = d.WithHint(meant + " is meant by it, and is there already")
 	case s.Elsewhere[name] != "":
 		d = d.WithHint(name + " belongs under " + s.Elsewhere[name] + "; check the indentation")
 	}
@@ -134,25 +136,6 @@ func (s Shape) report(r *sdl.Reporter, d sdl.Diagnostic) {
 		return
 	}
 	r.Report(d)
-}
-
-// sameWord finds the absent key that differs from a name in upper and lower case, in what separates words, or in being
-// a plural.
-func sameWord(name string, absent []string) string {
-	i := slices.IndexFunc(absent, func(k string) bool { return bareWord(k) == bareWord(name) })
-	if i < 0 {
-		return ""
-	}
-	return absent[i]
-}
-
-var separators = strings.NewReplacer("-", "", "_", "", " ", "", ".", "")
-
-func bareWord(s string) string {
-	if len(s) > maxShown {
-		return s
-	}
-	return strings.TrimSuffix(separators.Replace(strings.ToLower(s)), "s")
 }
 
 // nearest finds the absent key that is near to a name, or near to another name of it.

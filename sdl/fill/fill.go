@@ -63,7 +63,7 @@ func under(n *doc.Node, key string, others ...string) []*doc.Node {
 	names := append([]string{key}, others...)
 	for _, kid := range n.Items() {
 		for _, name := range names {
-			if kid.Name() == name || suggest.Nearest(kid.Name(), []string{name}) != "" {
+			if kid.Name() == name || suggest.Meant(kid.Name(), []string{name}) != "" {
 				out = append(out, kid)
 				break
 			}
@@ -93,7 +93,7 @@ func (f *filler) service(n *doc.Node) {
 	for _, kid := range n.Items() {
 		key, known := meanings[kid.Name()]
 		if !known {
-			key = meanings[suggest.Nearest(kid.Name(), meant)]
+			key = meanings[suggest.Meant(kid.Name(), meant)]
 		}
 		switch key {
 		case "image":

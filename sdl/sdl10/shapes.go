@@ -34,14 +34,14 @@ var (
 
 	serviceShape = shape("a service", []string{"image", "depends-on", "args", "env", "env-file", "env_file", "expose"},
 		map[string]string{"dependencies": "depends-on", "depends": "depends-on", "needs": "depends-on",
-			"environment": "env", "envs": "env", "variables": "env", "ports": "expose", "port": "expose", "exposes": "expose",
+			"environment": "env", "ports": "expose",
 			"arguments": "args"},
 		stack.ForeignKeys(map[string]string{"command": later, "params": later, "credentials": later,
 			"entrypoint": ownCommand, "cmd": ownCommand, "volumes": "storage is part of the compute profile",
 			"volume": "storage is part of the compute profile"}))
 
 	exposeShape = shape("an exposed port", []string{"port", "as", "accept", "proto", "to"},
-		map[string]string{"protocol": "proto", "hosts": "accept", "host": "accept", "domains": "accept", "targetPort": "port",
+		map[string]string{"protocol": "proto", "hosts": "accept", "host": "accept", "targetPort": "port",
 			"containerPort": "port", "target": "port", "published": "as", "hostPort": "as", "from": "to"},
 		map[string]string{"http_options": later})
 

@@ -46,14 +46,13 @@ var (
 
 	serviceShape = shape("a service", []string{"image", "command", "args", "env", "env-file", "env_file", "expose", "dependencies", "params", "credentials"},
 		map[string]string{"depends_on": "dependencies", "depends-on": "dependencies", "dependsOn": "dependencies", "depends": "dependencies",
-			"needs": "dependencies", "environment": "env", "envs": "env", "variables": "env", "ports": "expose", "port": "expose",
-			"exposes": "expose", "arguments": "args", "cmd": "command", "entrypoint": "command"},
+			"needs": "dependencies", "environment": "env", "ports": "expose", "arguments": "args", "cmd": "command", "entrypoint": "command"},
 		stack.ForeignKeys(map[string]string{"volumes": mounts, "volume": mounts}))
 
 	dependencyShape = shape("a dependency", []string{"service"}, nil, nil)
 
 	exposeShape = shape("an exposed port", []string{"port", "as", "accept", "proto", "to", "http_options"},
-		map[string]string{"protocol": "proto", "hosts": "accept", "host": "accept", "domains": "accept", "targetPort": "port",
+		map[string]string{"protocol": "proto", "hosts": "accept", "host": "accept", "targetPort": "port",
 			"containerPort": "port", "target": "port", "published": "as", "hostPort": "as", "from": "to"}, nil)
 
 	toShape = shape("a client", []string{"service", "global", "ip", "http_options"}, nil, nil)

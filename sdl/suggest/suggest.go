@@ -26,6 +26,35 @@ func Nearest(word string, candidates []string) string {
 	return best
 }
 
+// Same returns the first candidate that differs from word in upper and lower case, in what separates words, or in being
+// a plural only, or "".
+func Same(word string, candidates []string) string {
+	if len(word) > longest {
+		return ""
+	}
+	bare := bareWord(word)
+	for _, c := range candidates {
+		if len(c) <= len(word)+longest/8 && bareWord(c) == bare {
+			return c
+		}
+	}
+	return ""
+}
+
+// Meant returns the candidate that is the same word, or the nearest one, or "".
+func Meant(word string, candidates []string) string {
+	if same := Same(word, candidates); same != "" {
+		return same
+	}
+	return Nearest(word, candidates)
+}
+
+var separators = strings.NewReplacer("-", "", "_", "", " ", "", ".", "")
+
+func bareWord(s string) string {
+	return strings.TrimSuffix(separators.Replace(strings.ToLower(s)), "s")
+}
+
 // distance counts the edits between two words of at most longest bytes (optimal string alignment). Lower case can be
 // longer than upper case, hence the room.
 func distance(a, b string) int {
