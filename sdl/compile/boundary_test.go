@@ -40,8 +40,8 @@ deployment: {web: {west: {profile: web, count: COUNT}}}
 `
 )
 
-// with is a base with things changed: pairs of a name in capital letters and what stands there.
-func with(base string, change ...string) string {
+// based is a base with things changed: pairs of a name in capital letters and what stands there.
+func based(base string, change ...string) string {
 	defaults := []string{"ENDPOINTS", "", "PARAMS", "", "EXPOSE", "[{port: 80, to: [{global: true}]}]", "CPU", "1", "MEMORY", "1Gi",
 		"STORAGE", "{size: 1Gi}", "GPU", "", "PRICE", "1000", "COUNT", "1"}
 	if base == base10 {
@@ -70,20 +70,20 @@ func boundaries() []boundary {
 	}
 	each := func(line int, name, code string, values ...string) {
 		for _, v := range values {
-			add(line, name+" "+v, with(base20, name, v), code)
+			add(line, name+" "+v, based(base20, name, v), code)
 			if name == "CPU" || name == "MEMORY" || name == "COUNT" {
-				add(line, "1.0: "+name+" "+v, with(base10, name, v), code)
+				add(line, "1.0: "+name+" "+v, based(base10, name, v), code)
 			}
 		}
 	}
 
 	// 1: the version.
-	add(1, "no version", strings.Replace(with(base20), "version: \"2.0\"\n", "", 1), "E-VERSION")
-	add(1, "2.0", with(base20), "")
-	add(1, "2.1", strings.Replace(with(base20), "2.0", "2.1", 1), "")
-	add(1, "1.0", with(base10), "")
-	add(1, "3.0", strings.Replace(with(base20), "2.0", "3.0", 1), "E-VERSION") // REF takes it for 2.1
-	add(1, "unquoted", strings.Replace(with(base10), `"1.0"`, "1.0", 1), "")
+	add(1, "no version", strings.Replace(based(base20), "version: \"2.0\"\n", "", 1), "E-VERSION")
+	add(1, "2.0", based(base20), "")
+	add(1, "2.1", strings.Replace(based(base20), "2.0", "2.1", 1), "")
+	add(1, "1.0", based(base10), "")
+	add(1, "3.0", strings.Replace(based(base20), "2.0", "3.0", 1), "E-VERSION") // REF takes it for 2.1
+	add(1, "unquoted", strings.Replace(based(base10), `"1.0"`, "1.0", 1), "")
 
 	// 2: processors, 1.0 as well.
 	each(2, "CPU", "", "10m", "384", "0.01", "384000m", "0.010")
@@ -93,7 +93,7 @@ func boundaries() []boundary {
 	// 3: memory, 1.0 as well.
 	each(3, "MEMORY", "", "1Mi", "1048576", "2Ti", "2199023255552", "1.5Gi")
 	each(3, "MEMORY", "E-RANGE", "1048575", "2199023255553", "0", "1M")
-	checked(3, "1.5Gi is exact", with(base20, "MEMORY", "1.5Gi"), func(t *testing.T, plan *sdl.Plan) {
+	checked(3, "1.5Gi is exact", based(base20, "MEMORY", "1.5Gi"), func(t *testing.T, plan *sdl.Plan) {
 		if got := plan.Groups[0].Resources[0].MemoryBytes; got != 1610612736 {
 			t.Errorf("%d bytes", got)
 		}
@@ -101,9 +101,9 @@ func boundaries() []boundary {
 
 	// 4: storage of a volume, 1.0 as well.
 	for value, code := range map[string]string{"5Mi": "", "5242880": "", "5242879": "E-RANGE", "32Ti": "", "35184372088833": "E-RANGE", "35184372088832": ""} {
-		add(4, value, with(base20, "STORAGE", "{size: "+value+"}"), code)
-		add(4, "second of "+value, with(base20, "STORAGE", "[{size: 1Gi}, {name: data, size: "+value+"}]"), code)
-		add(4, "1.0: "+value, with(base10, "STORAGE", value), code)
+		add(4, value, based(base20, "STORAGE", "{size: "+value+"}"), code)
+		add(4, "second of "+value, based(base20, "STORAGE", "[{size: 1Gi}, {name: data, size: "+value+"}]"), code)
+		add(4, "1.0: "+value, based(base10, "STORAGE", value), code)
 	}
 
 	boundariesOfGPUs(add, checked)
@@ -122,7 +122,7 @@ type (
 
 // 5: gpus.
 func boundariesOfGPUs(add adder, checked checker) {
-	gpu := func(text string) string { return with(base20, "GPU", text) }
+	gpu := func(text string) string { return based(base20, "GPU", text) }
 	add(5, "24", gpu("{units: 24, attributes: {vendor: {nvidia: []}}}"), "")
 	add(5, "25", gpu("{units: 25, attributes: {vendor: {nvidia: []}}}"), "E-RANGE")
 	add(5, "units without attributes", gpu("{units: 1}"), "E-GPU")
@@ -146,20 +146,20 @@ func boundariesOfPrices(add adder) {
 	for value, code := range map[string]string{
 		"0": "E-PRICE", `"-1"`: "E-PRICE", most: "", most + ".000000000000000001": byTheChain, `"0.000000000000000001"`: "", "0.0000000000000000001": "E-PRICE",
 	} {
-		add(6, value, with(base20, "PRICE", value), code)
-		add(6, "1.0: "+value+"u", with(base10, "PRICE", strings.Trim(value, `"`)+"u"), code)
+		add(6, value, based(base20, "PRICE", value), code)
+		add(6, "1.0: "+value+"u", based(base10, "PRICE", strings.Trim(value, `"`)+"u"), code)
 	}
 }
 
 // 7, 8, 9 and 12: ports, hosts, routes, protocols. 7 and 12 hold for versions 2 only.
 func boundariesOfPorts(add adder, checked checker) {
-	expose := func(text string) string { return with(base20, "EXPOSE", text) }
+	expose := func(text string) string { return based(base20, "EXPOSE", text) }
 	add(7, "nothing exposed", expose(""), "E-NO-GLOBAL")
 	add(7, "exposed to itself only", expose("[{port: 80, to: [{service: web}]}]"), "E-NO-GLOBAL")
 	add(7, "a ghost", expose("[{port: 80, to: [{global: true}, {service: ghost}]}]"), "E-UNKNOWN-SERVICE") // REF accepts
 	add(7, "neither service nor global", expose("[{port: 80, to: [{global: true}, {}]}]"), "E-TO")
-	add(7, "1.0: nothing exposed", with(base10, "EXPOSE", ""), "")
-	add(7, "1.0: a ghost", with(base10, "EXPOSE", "[{port: 80, to: [{service: ghost}]}]"), "E-UNKNOWN-SERVICE")
+	add(7, "1.0: nothing exposed", based(base10, "EXPOSE", ""), "")
+	add(7, "1.0: a ghost", based(base10, "EXPOSE", "[{port: 80, to: [{service: ghost}]}]"), "E-UNKNOWN-SERVICE")
 
 	name := func(n int) string { // of n characters, in labels of at most 63
 		const end = ".example"
@@ -175,7 +175,7 @@ func boundariesOfPorts(add adder, checked checker) {
 		"64 in a label": {"[" + strings.Repeat("a", 64) + ".example.com]", "E-HOST"},
 	} {
 		add(8, what, expose("[{port: 80, accept: "+tc.accept+", to: [{global: true}]}]"), tc.code)
-		add(8, "1.0: "+what, with(base10, "EXPOSE", "[{port: 80, accept: "+tc.accept+", to: [{global: true}]}]"), tc.code)
+		add(8, "1.0: "+what, based(base10, "EXPOSE", "[{port: 80, accept: "+tc.accept+", to: [{global: true}]}]"), tc.code)
 	}
 	add(8, "two services", strings.NewReplacer("  web: {image", "  other: {image: nginx, expose: [{port: 80, accept: [a.example.com], to: [{global: true}]}]}\n  web: {image",
 		"deployment:\n", "deployment:\n  other: {west: {profile: web, count: 1}}\n").Replace(expose("[{port: 80, accept: [a.example.com], to: [{global: true}]}]")), "E-HOST-DUPLICATE")
@@ -190,11 +190,11 @@ func boundariesOfPorts(add adder, checked checker) {
 	for port, code := range map[string]string{"0": "E-PORT", "65536": "E-PORT", "1": "", "65535": ""} {
 		add(12, "port "+port, expose("[{port: "+port+", to: [{global: true}]}]"), code)
 		add(12, "as "+port, expose("[{port: 80, as: "+port+", to: [{global: true}]}]"), code)
-		add(12, "1.0: port "+port, with(base10, "EXPOSE", "[{port: "+port+", to: [{global: true}]}]"), code)
+		add(12, "1.0: port "+port, based(base10, "EXPOSE", "[{port: "+port+", to: [{global: true}]}]"), code)
 	}
 	add(12, "as 70000", expose("[{port: 80, as: 70000, to: [{global: true}]}]"), "E-PORT") // REF accepts
 	add(12, "http", expose("[{port: 80, proto: http, to: [{global: true}]}]"), "E-PROTO")
-	add(12, "1.0: http", with(base10, "EXPOSE", "[{port: 80, proto: http, to: [{global: true}]}]"), "")
+	add(12, "1.0: http", based(base10, "EXPOSE", "[{port: 80, proto: http, to: [{global: true}]}]"), "")
 	checked(12, "UDP", expose("[{port: 53, proto: UDP, to: [{global: true}]}]"), func(t *testing.T, plan *sdl.Plan) {
 		if got := plan.Manifests[0].Services[0].Expose[0].Proto; got != manifesttypes.PROTO_UDP {
 			t.Errorf("protocol %v", got)
@@ -215,18 +215,18 @@ func boundariesOfVolumes(add adder) {
 		"a place twice":            {"[{name: a, size: 1Gi}, {name: b, size: 2Gi}]", "{storage: {a: {mount: /data}, b: {mount: /data/}}}", "E-MOUNT"},
 		"beta2, persistent, /data": {"{name: data, size: 1Gi, attributes: {class: beta2, persistent: true}}", "{storage: {data: {mount: /data}}}", ""},
 	} {
-		add(10, what, with(base20, "STORAGE", tc.storage, "PARAMS", tc.params), tc.code)
+		add(10, what, based(base20, "STORAGE", tc.storage, "PARAMS", tc.params), tc.code)
 	}
 }
 
 // 11: leased addresses.
 func boundariesOfEndpoints(add adder, checked checker) {
 	const declared = "{front: {kind: ip}}"
-	add(11, "not used", with(base20, "ENDPOINTS", declared), "E-ENDPOINT")
-	add(11, "not global", with(base20, "ENDPOINTS", declared, "EXPOSE", "[{port: 80, to: [{global: true}, {service: web, ip: front}]}]"), "E-TO")
-	add(11, "not declared", with(base20, "EXPOSE", "[{port: 80, to: [{global: true, ip: front}]}]"), "E-ENDPOINT")
-	add(11, "taken twice", with(base20, "ENDPOINTS", declared, "EXPOSE", "[{port: 80, to: [{global: true, ip: front}]}, {port: 81, as: 80, to: [{global: true, ip: front}]}]"), "E-ENDPOINT")
-	checked(11, "declared and global", with(base20, "ENDPOINTS", declared, "EXPOSE", "[{port: 80, to: [{global: true, ip: front}]}]"), func(t *testing.T, plan *sdl.Plan) {
+	add(11, "not used", based(base20, "ENDPOINTS", declared), "E-ENDPOINT")
+	add(11, "not global", based(base20, "ENDPOINTS", declared, "EXPOSE", "[{port: 80, to: [{global: true}, {service: web, ip: front}]}]"), "E-TO")
+	add(11, "not declared", based(base20, "EXPOSE", "[{port: 80, to: [{global: true, ip: front}]}]"), "E-ENDPOINT")
+	add(11, "taken twice", based(base20, "ENDPOINTS", declared, "EXPOSE", "[{port: 80, to: [{global: true, ip: front}]}, {port: 81, as: 80, to: [{global: true, ip: front}]}]"), "E-ENDPOINT")
+	checked(11, "declared and global", based(base20, "ENDPOINTS", declared, "EXPOSE", "[{port: 80, to: [{global: true, ip: front}]}]"), func(t *testing.T, plan *sdl.Plan) {
 		got := chainspec.Groups(plan)[0].Units[0].Endpoints
 		want := []deploymenttypes.Endpoint{{Kind: deploymenttypes.ENDPOINT_KIND_HTTP}, {Kind: deploymenttypes.ENDPOINT_KIND_IP, Sequence: 1}}
 		if !slices.Equal(got, want) {
@@ -238,14 +238,14 @@ func boundariesOfEndpoints(add adder, checked checker) {
 // 18: counts, 1.0 as well.
 func boundariesOfCounts(add adder) {
 	for value, code := range map[string]string{"0": "E-RANGE", "1": "", "50": "", "51": "E-RANGE", "100000": "E-RANGE", "-1": "E-RANGE", "1.5": "E-RANGE"} { // REF takes 51 and 100000
-		add(18, value, with(base20, "COUNT", value), code)
-		add(18, "1.0: "+value, with(base10, "COUNT", value), code)
+		add(18, value, based(base20, "COUNT", value), code)
+		add(18, "1.0: "+value, based(base10, "COUNT", value), code)
 	}
-	add(18, "50 of 384 processors", with(base20, "COUNT", "50", "CPU", "384"), "")
-	add(18, "1.0: 50 of 384 processors", with(base10, "COUNT", "50", "CPU", "384"), "")
+	add(18, "50 of 384 processors", based(base20, "COUNT", "50", "CPU", "384"), "")
+	add(18, "1.0: 50 of 384 processors", based(base10, "COUNT", "50", "CPU", "384"), "")
 	two := strings.NewReplacer("  web: {image", "  two: {image: nginx}\n  web: {image", "deployment:\n", "deployment:\n  two: {west: {profile: web, count: 1}}\n")
-	add(18, "51 of 384 processors", two.Replace(with(base20, "COUNT", "50", "CPU", "384")), "E-LIMIT")
-	add(18, "a service of none beside another", two.Replace(with(base20, "COUNT", "0")), "E-RANGE") // REF accepts
+	add(18, "51 of 384 processors", two.Replace(based(base20, "COUNT", "50", "CPU", "384")), "E-LIMIT")
+	add(18, "a service of none beside another", two.Replace(based(base20, "COUNT", "0")), "E-RANGE") // REF accepts
 }
 
 // TestBoundariesOfTheMarket is the table of what must be accepted and refused, and of what a plan must say then.
@@ -278,7 +278,7 @@ func TestBoundariesOfTheMarket(t *testing.T) {
 
 // TestSharedUnits is line 13: services of one profile share a resource unit from 2.1 on.
 func TestSharedUnits(t *testing.T) {
-	text := strings.NewReplacer("  web: {image", "  two: {image: nginx}\n  web: {image", "deployment:\n", "deployment:\n  two: {west: {profile: web, count: 2}}\n").Replace(with(base20))
+	text := strings.NewReplacer("  web: {image", "  two: {image: nginx}\n  web: {image", "deployment:\n", "deployment:\n  two: {west: {profile: web, count: 2}}\n").Replace(based(base20))
 	counts := func(text string) (out []uint32) {
 		for i, u := range chainspec.Groups(mustCompile(t, []byte(text)))[0].Units {
 			if u.Id != uint32(i)+1 {
@@ -339,19 +339,19 @@ func TestUnits(t *testing.T) {
 			if size < wanted {
 				n = wanted / size
 			}
-			got := mustCompile(t, []byte(with(text, "MEMORY", fmt.Sprint(n)+suffix))).Groups[0].Resources[0].MemoryBytes
+			got := mustCompile(t, []byte(based(text, "MEMORY", fmt.Sprint(n)+suffix))).Groups[0].Resources[0].MemoryBytes
 			if got != n*size {
 				t.Errorf("%s: %d%s is %d bytes", name, n, suffix, got)
 			}
 		}
 	}
 	for price, micro := range map[string]int64{"1": 1_000_000, "1e-4": 100, "20u": 20, "20mu": 20, "20\u00b5": 20, "20\u03bc": 20} {
-		if got := mustCompile(t, []byte(with(base10, "PRICE", price))).Groups[0].Resources[0].Price; !got.Equal(math.LegacyNewDec(micro)) {
+		if got := mustCompile(t, []byte(based(base10, "PRICE", price))).Groups[0].Resources[0].Price; !got.Equal(math.LegacyNewDec(micro)) {
 			t.Errorf("%s is %s", price, got)
 		}
 	}
 	for cpu, milli := range map[string]uint64{"1": 1000, "0.5": 500, "100m": 100, "50m": 50} {
-		if got := mustCompile(t, []byte(with(base10, "CPU", cpu))).Groups[0].Resources[0].CPUMilli; got != milli {
+		if got := mustCompile(t, []byte(based(base10, "CPU", cpu))).Groups[0].Resources[0].CPUMilli; got != milli {
 			t.Errorf("%s is %d", cpu, got)
 		}
 	}
