@@ -83,6 +83,7 @@ func TestFormat(t *testing.T) {
 		"keys with anchors":          {"version: '1.0'\nservices:\n  &a a : 1\n  *a : 2\n  'b': 3\n", "version: '1.0'\nservices:\n  &a a: 1\n  *a : 2\n  'b': 3\n"},
 		"tags":                       {"services: !!map\n  a: !!str 1\n  b: !!str\n", "services: !!map\n  a: !!str 1\n  b: !!str\n"},
 		"several of one key":         {"services: 1\nversion: '1.0'\nservices: 2\n", "version: '1.0'\nservices: 1\nservices: 2\n"},
+		"wrong indentation":          {"profiles:\n  placement: {}\n  compute:\n  small: {cpu: 1}\n", "profiles:\n  placement: {}\n  compute:\n  small: {cpu: 1}\n"},
 		"start marker":               {"# a\n--- # b\n\n# c\n\nversion: '1.0'\n", "# a\n--- # b\n\n# c\n\nversion: '1.0'\n"},
 		"tabs":                       {"version:\t'1.0'\t# c\nservices: {a:\t1}\t\n", "version: '1.0' # c\nservices: {a: 1}\n"},
 		"wide letters":               {"ä: ö # ü\nversion: {ß:   'µ'} # c\n", "version: {ß: 'µ'} # c\nä: ö # ü\n"},

@@ -48,8 +48,12 @@ var topKeys = []string{"version", "include", "services", "profiles", "endpoints"
 var (
 	deploymentForm = each(each(keys("profile", "count")))
 
+	// envForm is a variable of which more is said than its value.
+	envForm = keys("name", "value", "file", "secret")
+
 	form10 = keys(topKeys...).
-		with("services", each(keys("image", "depends-on", "args", "env", "expose").
+		with("services", each(keys("image", "depends-on", "args", "env-file", "env_file", "env", "expose").
+			with("env", each(envForm)).
 			with("expose", each(keys("port", "as", "proto", "accept", "to").with("to", each(keys("service", "global"))))))).
 		with("profiles", keys("compute", "placement").
 			with("compute", each(keys("cpu", "memory", "storage", "disk"))).
@@ -67,7 +71,8 @@ var (
 				with("attributes", keys("vendor").with("vendor", each(each(keys("model", "ram", "interface"))))))
 
 	form20 = keys(topKeys...).
-		with("services", each(keys("image", "credentials", "command", "args", "dependencies", "env", "expose", "params").
+		with("services", each(keys("image", "credentials", "command", "args", "dependencies", "env-file", "env_file", "env", "expose", "params").
+			with("env", each(envForm)).
 			with("credentials", keys("host", "email", "username", "password")).
 			with("expose", each(keys("port", "as", "proto", "accept", "to", "http_options").
 				with("to", each(keys("service", "global", "ip", "http_options").with("http_options", httpForm))).
@@ -101,18 +106,21 @@ func (v *value) sort(f *form, anchored bool) {
 // order sorts the entries of a mapping: merges, known keys, others.
 func (v *value) order(known []string, anchored bool) {
 	rank := make([]int, len(v.entries))
-	sorted := true
+	sorted, empty, strange := true, false, false
 	for i, e := range v.entries {
 		rank[i] = slices.Index(known, e.name) + 1
 		switch {
 		case e.node.Tag == "!!merge":
 			rank[i] = 0
 		case rank[i] == 0:
-			rank[i] = len(known) + 1
+			rank[i], strange = len(known)+1, true
+		default:
+			empty = empty || bare(e.value.node)
 		}
 		sorted = sorted && (i == 0 || rank[i-1] <= rank[i])
 	}
-	if sorted {
+	// What stands beside an empty key was probably meant to stand below it. Moved away, nobody could tell.
+	if sorted || empty && strange {
 		return
 	}
 	q := &queue{rank: rank}
