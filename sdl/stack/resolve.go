@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -155,8 +156,8 @@ func (v *resolver) profile(d Deployment, place *Placement) {
 }
 
 func (p *Placement) price(profile string) *Price {
-	i := slices.IndexFunc(p.Pricing, func(x Price) bool { return x.Name == profile })
-	if i < 0 {
+	i, ok := slices.BinarySearchFunc(p.Pricing, profile, func(x Price, name string) int { return cmp.Compare(x.Name, name) })
+	if !ok {
 		return nil
 	}
 	return &p.Pricing[i]
