@@ -43,7 +43,7 @@ devnet-down: build ## Stop the devnet and remove everything that it made
 	$(BIN)/berth devnet down
 
 .PHONY: generate
-generate: ## Regenerate Go from the protobuf definitions; leaves a clean tree clean
+generate: ## Regenerate Go from the protobuf definitions, and the schemas of documents; leaves a clean tree clean
 	scripts/generate.sh
 
 .PHONY: lint

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Vendors the third-party .proto files from the Go module cache, lints ours and generates Go from them.
-# Needs no network beyond the Go module proxy. Run by `make generate`; a second run changes nothing.
+# Vendors the third-party .proto files from the Go module cache, lints ours and generates Go from them; then writes the
+# schemas of documents. Needs no network beyond the Go module proxy. Run by `make generate`; a second run changes nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,3 +27,4 @@ rm -rf .generated
 go tool -modfile=tools/go.mod buf generate
 cp -r .generated/berth.dev/berth/. .
 rm -rf .generated
+go generate ./sdl/schema

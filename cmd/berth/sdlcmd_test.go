@@ -145,20 +145,62 @@ func TestPlanText(t *testing.T) {
   web      berth.local/hello:1      2  0.1    64Mi     64Mi    10 ubrt
   web starts after api
   web gets the variables API_URL
-  at most 30 ubrt per block, 0.216 BRT per hour, 155.52 BRT per month
+  at most 30 ubrt per block, 155.52 BRT per month
 
 Who can connect to what:
   TO   PORT  PROTOCOL  FROM    HOSTS
   api    80  http      web
   web    80  http      anyone
 
-In all: 2 services, 3 instances, 0.3 cpu, 192Mi memory, 192Mi storage; at most 30 ubrt per block, 0.216 BRT per hour, 155.52 BRT per month.
-A month is 30 days, of blocks of 500ms (--block-time). Bids are usually lower than these maxima.
+A month is 30 days of blocks of 500ms (--block-time). Bids are usually lower than these maxima.
 `
 	if stdout != want {
 		t.Errorf("plan:\n%s\nwant:\n%s", stdout, want)
 	}
 	if _, _, code := runDocuments(t, "", "plan", guestbook, "--block-time", "0s"); code != exitUsage {
 		t.Errorf("exit code %d for a block time of 0", code)
+	}
+}
+
+func TestSchema(t *testing.T) {
+	for _, version := range []string{"", "1.0", "2.0", "2.1"} {
+		args := []string{"sdl", "schema"}
+		if version != "" {
+			args = append(args, version)
+		}
+		stdout, stderr, code := runDocuments(t, "", args...)
+		var got struct {
+			Schema string `json:"$schema"`
+			Title  string
+		}
+		if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != exitOK || stderr != "" {
+			t.Fatalf("%v: exit code %d, stderr %q: %v", args, code, stderr, err)
+		}
+		if want := strings.TrimSpace("SDL " + version); got.Title != want || !strings.Contains(got.Schema, "draft-07") {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	for _, args := range [][]string{{"1.1"}, {"2.0", "2.1"}, {"2.0", "--dir", t.TempDir()}} {
+		if stdout, stderr, code := runDocuments(t, "", append([]string{"sdl", "schema"}, args...)...); code == exitOK || stdout != "" || stderr == "" {
+			t.Errorf("%v: exit code %d, stdout %q", args, code, stdout)
+		}
+	}
+}
+
+func TestSchemaDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "schema")
+	stdout, stderr, code := runDocuments(t, "", "sdl", "schema", "--dir", dir)
+	if code != exitOK || stderr != "" {
+		t.Fatalf("exit code %d, stderr %q", code, stderr)
+	}
+	written := strings.Fields(stdout)
+	if len(written) != 4 {
+		t.Errorf("wrote %q", written)
+	}
+	for _, file := range written {
+		data, err := os.ReadFile(file)
+		if err != nil || !json.Valid(data) {
+			t.Errorf("%s: %v", file, err)
+		}
 	}
 }

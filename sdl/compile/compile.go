@@ -70,7 +70,7 @@ func compile(r *sdl.Reporter, in Input, sources sdl.Sources) *sdl.Plan {
 	v := version(r, root)
 	files := include.Joiner{
 		Report: r, Parser: parser, Read: in.ReadFile, Sources: sources, Version: v,
-		Same: func(text string) bool { return text == v || spellings[text] == v },
+		Same: func(text string) bool { return text == v || sdl20.Spellings[text] == v },
 	}
 	read := func(root *doc.Node) *stack.Stack { return sdl20.Read(r, root, v) }
 	files.Form = sdl20.Form
@@ -89,9 +89,6 @@ func compile(r *sdl.Reporter, in Input, sources sdl.Sources) *sdl.Plan {
 
 // versions are what a document may say as its version.
 var versions = append([]string{sdl10.Version}, sdl20.Versions...)
-
-// spellings are versions as some documents write them.
-var spellings = map[string]string{"2": "2.0", "2.0.0": "2.0", "2.1.0": "2.1"}
 
 // version finds the version of a document. One that is absent, misspelt or not known is reported; if it is clear all the
 // same how the document is meant, that version is returned, so that the other problems are found with it.
@@ -117,7 +114,7 @@ func version(r *sdl.Reporter, root *doc.Node) string {
 		if slices.Contains(versions, n.Text()) {
 			return n.Text()
 		}
-		if known := spellings[n.Text()]; known != "" {
+		if known := sdl20.Spellings[n.Text()]; known != "" {
 			r.Warn(n.Problem("W-VERSION", "version %s is read as %q", n.Show(), known).WithAllowed(allowed).WithSuggestion(`"` + known + `"`))
 			return known
 		}
@@ -138,7 +135,7 @@ func version(r *sdl.Reporter, root *doc.Node) string {
 // meantVersion is the version that is meant by one that is not supported.
 func meantVersion(text string, root *doc.Node) string {
 	clean := strings.TrimPrefix(strings.ToLower(strings.ReplaceAll(strings.TrimSpace(text), ",", ".")), "v")
-	if known := spellings[clean]; known != "" {
+	if known := sdl20.Spellings[clean]; known != "" {
 		return known
 	}
 	for _, v := range versions {

@@ -144,11 +144,7 @@ func TestPlanFitsTheChain(t *testing.T) {
 	}
 	all["large"] = large(20, 20)
 	for file, data := range all {
-		got := compileFile(file, data)
-		if got.Plan == nil {
-			t.Fatalf("%s: %v", file, got.Found)
-		}
-		checkFitsTheChain(t, file, got.Plan)
+		checkFitsTheChain(t, file, mustCompile(t, data))
 	}
 }
 

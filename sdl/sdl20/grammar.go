@@ -7,7 +7,9 @@ type Grammar struct {
 	Document, Service, Dependency, Expose, To, HTTP, Params, Mount, Permissions, Credentials,
 	Profiles, Compute, Resources, CPU, CPUAttributes, Memory, Volume, VolumeAttributes, GPU, GPUAttributes, GPUModel,
 	Placement, SignedBy, Price, Deployment, Endpoint, Reclamation doc.Shape
-	// Words that stand for themselves.
+	// RAM is the class of storage that is memory.
+	RAM string
+	// The other fields of this kind are the words that may stand in a place.
 	Classes, NextCases, TEEs, PermissionWords, Links []string
 	// What Token and the others match, as regular expressions: the name of a vendor, model or architecture, that of a
 	// leased address, the address of an account of any chain.
@@ -26,7 +28,7 @@ func TheGrammar() Grammar {
 		GPU: gpuShape, GPUAttributes: gpuAttributesShape, GPUModel: gpuModelShape,
 		Placement: placementShape, SignedBy: signedByShape, Price: priceShape, Deployment: deploymentShape,
 		Endpoint: endpointShape, Reclamation: reclamationShape,
-		Classes: classes, NextCases: nextCases, TEEs: tees, PermissionWords: permissions, Links: links,
+		RAM: classRAM, Classes: classes, NextCases: nextCases, TEEs: tees, PermissionWords: permissions, Links: links,
 		Token: token.String(), EndpointName: endpointName.String(), Account: foreign.String(), MaxReclaim: maxReclaim,
 	}
 }

@@ -15,6 +15,9 @@ import (
 // Versions are what documents of these versions say as their version.
 var Versions = []string{"2.0", "2.1"}
 
+// Spellings are versions as some documents write them, which are read as those that they mean.
+var Spellings = map[string]string{"2": "2.0", "2.0.0": "2.0", "2.1.0": "2.1"}
+
 // Read reads a document that package include has put together, of a version that the caller has checked, and reports everything that is wrong with its form. What
 // could be read is returned even so, that its meaning may be checked too. It is nil if the document is no mapping.
 func Read(r *sdl.Reporter, root *doc.Node, version string) *stack.Stack {

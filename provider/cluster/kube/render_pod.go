@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	manifesttypes "berth.dev/berth/manifest/types"
-	"berth.dev/berth/provider/cluster"
 )
 
 const (
@@ -20,6 +19,8 @@ const (
 	graceSeconds = 30
 	// maxDrainSeconds leaves an instance some time to end after the drain.
 	maxDrainSeconds = 20
+	// minStorage is what an instance may write when its manifest reserves no storage: its log counts as well.
+	minStorage = 32 << 20
 )
 
 // selector selects the pods of a service within the namespace.
@@ -211,7 +212,7 @@ func storage(sv manifesttypes.Service) int64 {
 			total += int64(v.Bytes)
 		}
 	}
-	return max(total, int64(cluster.MinStorage))
+	return max(total, minStorage)
 }
 
 func volumeName(i int) string { return fmt.Sprintf("v%d", i) }
