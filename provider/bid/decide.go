@@ -18,6 +18,7 @@ type Code string
 // The reasons for not bidding, in the order in which they are checked.
 const (
 	Accepted    Code = ""
+	Closed      Code = "closed" // this provider bids on nothing now; only Screen says so
 	Malformed   Code = "malformed"
 	Denom       Code = "denom"
 	Excluded    Code = "excluded"
@@ -65,6 +66,8 @@ func (r Reason) String() string {
 	switch r.Code {
 	case Accepted:
 		return "accepted"
+	case Closed:
+		return "the provider makes no bids at the moment"
 	case Denom:
 		return fmt.Sprintf("prices in %q are not accepted", r.Value)
 	case Excluded:

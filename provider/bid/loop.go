@@ -183,9 +183,14 @@ func (l *Loop) Handle(u chain.Update) error {
 	return nil
 }
 
+// bidding says whether all is known that bids need.
+func (l *Loop) bidding() bool {
+	return l.enabled != 0 && l.book.height >= l.enabled && l.ready && l.nodes && l.block > 0 && len(l.params.BidMinDeposits) > 0
+}
+
 // decide puts the bids of one pass into messages for Run.
 func (l *Loop) decide(seen time.Time) {
-	if l.enabled == 0 || l.book.height < l.enabled || !l.ready || !l.nodes || l.block <= 0 || len(l.params.BidMinDeposits) == 0 {
+	if !l.bidding() {
 		return
 	}
 	for items := range slices.Chunk(l.book.Decide(l.observe), batchSize) {

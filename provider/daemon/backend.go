@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
 	"berth.dev/berth/client"
 	"berth.dev/berth/manifest"
 	manifesttypes "berth.dev/berth/manifest/types"
+	"berth.dev/berth/provider/bid"
 	"berth.dev/berth/provider/chain"
 	"berth.dev/berth/provider/cluster"
 	"berth.dev/berth/provider/gateway"
@@ -22,6 +25,7 @@ import (
 type backend struct {
 	provider, chainID, version string
 
+	bids    *bid.Loop
 	leases  *lease.Controller
 	cluster cluster.Cluster
 	reader  *chain.Reader
@@ -36,6 +40,30 @@ func (b *backend) Status(context.Context) (gatewaytypes.StatusResponse, error) {
 		Provider: b.provider, Version: b.version, ChainId: b.chainID, Height: b.leases.Height(),
 		Leases: uint32(len(ids)), ClusterReachable: b.leases.ClusterHealthy(),
 	}, nil
+}
+
+// WouldBid implements gateway.Backend.
+func (b *backend) WouldBid(ctx context.Context, req gatewaytypes.WouldBidRequest) (gatewaytypes.WouldBidResponse, error) {
+	orders := make([]markettypes.Order, len(req.Groups))
+	for i, spec := range req.Groups {
+		orders[i] = markettypes.Order{
+			Id:    markettypes.OrderID{Owner: req.Owner, Gseq: uint32(i) + 1, Oseq: 1},
+			State: markettypes.ORDER_STATE_OPEN, Spec: spec,
+			Reclamation: deploymenttypes.Reclamation{MinWindowSeconds: req.ReclaimWindowSeconds},
+		}
+	}
+	answers, height := b.bids.Screen(ctx, orders)
+	res := gatewaytypes.WouldBidResponse{Groups: make([]gatewaytypes.Screening, len(answers)), Height: height}
+	for i, a := range answers {
+		out := &res.Groups[i]
+		out.WouldBid = a.Bid
+		if a.Bid {
+			out.Price = &sdk.DecCoin{Denom: a.Denom, Amount: a.Price.Dec()}
+			continue
+		}
+		out.Code, out.Reason = string(a.Reason.Code), a.Reason.String()
+	}
+	return res, nil
 }
 
 // settleWait is how long a request waits for this process to catch up with what the tenant has seen on chain already.

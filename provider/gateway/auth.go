@@ -112,6 +112,7 @@ func tlsConfig(cert tls.Certificate) *tls.Config {
 
 // call is what is known of a request; it travels in the context from HTTP to the handlers of gRPC.
 type call struct {
+	from    string // the remote address
 	claims  token.Claims
 	outcome outcome
 }

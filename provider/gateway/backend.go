@@ -31,6 +31,8 @@ var (
 type Backend interface {
 	// Status returns who the provider is and how it fares.
 	Status(ctx context.Context) (gatewaytypes.StatusResponse, error)
+	// WouldBid says of each group what would become of an order for it now. The groups are as the chain would take them.
+	WouldBid(ctx context.Context, req gatewaytypes.WouldBidRequest) (gatewaytypes.WouldBidResponse, error)
 	// PutManifest checks the manifest against the chain and runs it. It returns the deployment's hash that it was
 	// accepted against. A repeat changes nothing.
 	PutManifest(ctx context.Context, id markettypes.LeaseID, env manifesttypes.Envelope) (hash []byte, err error)

@@ -33,6 +33,8 @@ type Limits struct {
 	Streams, StreamsPerOwner int
 	// AddrRate and OwnerRate bound requests per second of an address and of a tenant; the bursts are twice as large.
 	AddrRate, OwnerRate rate.Limit
+	// ScreenRate bounds how many questions about bids an address may ask per second; the burst is twice as large.
+	ScreenRate rate.Limit
 }
 
 // DefaultLimits suit a provider with a few hundred tenants.
@@ -54,6 +56,7 @@ func DefaultLimits() Limits {
 		StreamsPerOwner: 64,
 		AddrRate:        100,
 		OwnerRate:       50,
+		ScreenRate:      5,
 	}
 }
 
@@ -75,7 +78,7 @@ func (l Limits) Validate() error {
 		{"connections", l.Conns > 0 && l.ConnsPerAddr > 0},
 		{"requests per connection", l.RequestsPerConn > 0},
 		{"streams", l.Streams > 0 && l.StreamsPerOwner > 0},
-		{"rates", l.AddrRate > 0 && l.OwnerRate > 0},
+		{"rates", l.AddrRate > 0 && l.OwnerRate > 0 && l.ScreenRate > 0},
 	} {
 		if !x.ok {
 			return fmt.Errorf("gateway: limit %q is out of range", x.name)

@@ -301,7 +301,7 @@ func states(t *testing.T) []state {
 // testdata. What is not allowed must be 401 or 403 there, and the two languages must agree.
 func TestAuthMatrix(t *testing.T) {
 	g := gatewaytest.Start(t, gatewaytest.Obliging())
-	methods := []string{"Status", "LeaseStatus", "Logs", "GetManifest", "PutManifest"}
+	methods := []string{"Status", "WouldBid", "LeaseStatus", "Logs", "GetManifest", "PutManifest"}
 	var out strings.Builder
 	fmt.Fprintf(&out, "%-42s %s\n", "state", strings.Join(methods, " "))
 	ownCert := gatewaytest.ClientCert(t)
@@ -410,6 +410,7 @@ func visit(t *testing.T, g *gatewaytest.Gateway, cfg *tls.Config) tls.Connection
 
 var jsonCalls = map[string]struct{ verb, path, body string }{
 	"Status":      {"GET", "", ""},
+	"WouldBid":    {"POST", "", wouldBidBody},
 	"LeaseStatus": {"GET", "status", ""},
 	"Logs":        {"GET", "logs", ""},
 	"GetManifest": {"GET", "manifest", ""},
@@ -418,7 +419,7 @@ var jsonCalls = map[string]struct{ verb, path, body string }{
 
 func (c *rawConn) json(method string, id markettypes.LeaseID, auth []string) int {
 	call := jsonCalls[method]
-	url := c.g.URI + "/v1/status"
+	url := c.g.URI + "/v1/" + strings.ToLower(method)
 	if call.path != "" {
 		url = fmt.Sprintf("%s/v1/leases/%s/%s", c.g.URI, id, call.path)
 	}
@@ -457,6 +458,8 @@ func (c *rawConn) grpc(method string, id markettypes.LeaseID, auth []string) int
 	switch method {
 	case "Status":
 		_, err = api.Status(ctx, &gatewaytypes.StatusRequest{})
+	case "WouldBid":
+		_, err = api.WouldBid(ctx, wouldBid())
 	case "LeaseStatus":
 		_, err = api.LeaseStatus(ctx, &gatewaytypes.LeaseStatusRequest{Id: id})
 	case "GetManifest":

@@ -65,6 +65,12 @@ func (s *Server) routes() []*route {
 			run:     runStatus,
 		},
 		{
+			method: "WouldBid", public: true, http: "POST /v1/wouldbid", body: true,
+			request: func(markettypes.LeaseID) proto.Message { return &gatewaytypes.WouldBidRequest{} },
+			fill:    fillWouldBid,
+			run:     s.runWouldBid,
+		},
+		{
 			method: "PutManifest", scope: token.Manifest, http: "PUT " + leasePath + "manifest", body: true,
 			request: func(id markettypes.LeaseID) proto.Message { return &gatewaytypes.PutManifestRequest{Id: id} },
 			fill:    fillPutManifest,

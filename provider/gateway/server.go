@@ -81,8 +81,8 @@ type Server struct {
 	http     *http.Server
 	grpc     *grpc.Server
 
-	byAddr, byOwner *limiter
-	streams         *slots
+	byAddr, byOwner, byScreen *limiter
+	streams                   *slots
 	// draining ends when the server stops, and streams with it.
 	draining context.Context
 	drain    context.CancelFunc
@@ -97,7 +97,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, backend: backend,
-		byAddr: newLimiter(cfg.Limits.AddrRate), byOwner: newLimiter(cfg.Limits.OwnerRate),
+		byAddr: newLimiter(cfg.Limits.AddrRate), byOwner: newLimiter(cfg.Limits.OwnerRate), byScreen: newLimiter(cfg.Limits.ScreenRate),
 		streams: newSlots(cfg.Limits.Streams, cfg.Limits.StreamsPerOwner),
 	}
 	var err error
@@ -202,7 +202,7 @@ func (s *Server) ServeHTTP(hw http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	w := newStallWriter(hw, s.cfg.Limits.StallTimeout)
 	defer w.close()
-	c := &call{}
+	c := &call{from: r.RemoteAddr}
 	r = r.WithContext(withCall(r.Context(), c))
 	var rt *route
 	defer func() {

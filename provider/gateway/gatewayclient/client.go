@@ -78,7 +78,7 @@ type Client struct {
 }
 
 // Dial prepares a client of the provider; the connection is made by the first call, the token by the first call that
-// needs one. Without a signer, only Status can be called. The caller closes the client.
+// needs one. Without a signer, only Status and WouldBid can be called. The caller closes the client.
 func Dial(ctx context.Context, p Provider, chainID string, signer Signer, opts ...Options) (*Client, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -203,6 +203,18 @@ func (c *Client) Status(ctx context.Context) (*gatewaytypes.StatusResponse, erro
 		do: func(ctx context.Context) (*gatewaytypes.StatusResponse, error) {
 			return c.api.Status(ctx, &gatewaytypes.StatusRequest{})
 		}})
+}
+
+// WouldBid asks whether the provider would bid on orders for the groups, each for itself. It needs no token. It is asked
+// once only: who asks many providers rather does without the answer of one.
+func (c *Client) WouldBid(ctx context.Context, req *gatewaytypes.WouldBidRequest) (*gatewaytypes.WouldBidResponse, error) {
+	reply, err := once(ctx, c, call[gatewaytypes.WouldBidResponse]{op: "ask whether the provider would bid", timeout: callTimeout,
+		do: func(ctx context.Context) (*gatewaytypes.WouldBidResponse, error) { return c.api.WouldBid(ctx, req) }})
+	if err == nil && len(reply.Groups) != len(req.Groups) {
+		return nil, &Error{Host: c.host, Op: "ask whether the provider would bid", is: ErrUnavailable,
+			Message: fmt.Sprintf("it answered for %d groups of %d", len(reply.Groups), len(req.Groups))}
+	}
+	return reply, err
 }
 
 // PutManifest sends a lease's manifest and returns the deployment's hash that the provider accepted it against. A

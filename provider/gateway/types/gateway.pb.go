@@ -4,10 +4,12 @@
 package types
 
 import (
-	types1 "berth.dev/berth/manifest/types"
-	types "berth.dev/berth/x/market/types"
+	types3 "berth.dev/berth/manifest/types"
+	types "berth.dev/berth/x/deployment/types"
+	types2 "berth.dev/berth/x/market/types"
 	context "context"
 	fmt "fmt"
+	types1 "github.com/cosmos/cosmos-sdk/types"
 	_ "github.com/cosmos/gogoproto/gogoproto"
 	grpc1 "github.com/cosmos/gogoproto/grpc"
 	proto "github.com/cosmos/gogoproto/proto"
@@ -154,17 +156,207 @@ func (m *StatusResponse) GetClusterReachable() bool {
 	return false
 }
 
+// WouldBidRequest holds what orders would ask for.
+type WouldBidRequest struct {
+	// owner is the tenant's address; some providers serve only some.
+	Owner string `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	// groups are at most 20.
+	Groups []types.GroupSpec `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups"`
+	// reclaim_window_seconds is the notice that the tenant asks for; 0 asks for none.
+	ReclaimWindowSeconds uint32 `protobuf:"varint,3,opt,name=reclaim_window_seconds,json=reclaimWindowSeconds,proto3" json:"reclaim_window_seconds,omitempty"`
+}
+
+func (m *WouldBidRequest) Reset()         { *m = WouldBidRequest{} }
+func (m *WouldBidRequest) String() string { return proto.CompactTextString(m) }
+func (*WouldBidRequest) ProtoMessage()    {}
+func (*WouldBidRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{2}
+}
+func (m *WouldBidRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *WouldBidRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_WouldBidRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *WouldBidRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_WouldBidRequest.Merge(m, src)
+}
+func (m *WouldBidRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *WouldBidRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_WouldBidRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_WouldBidRequest proto.InternalMessageInfo
+
+func (m *WouldBidRequest) GetOwner() string {
+	if m != nil {
+		return m.Owner
+	}
+	return ""
+}
+
+func (m *WouldBidRequest) GetGroups() []types.GroupSpec {
+	if m != nil {
+		return m.Groups
+	}
+	return nil
+}
+
+func (m *WouldBidRequest) GetReclaimWindowSeconds() uint32 {
+	if m != nil {
+		return m.ReclaimWindowSeconds
+	}
+	return 0
+}
+
+// WouldBidResponse has an answer for each group, in their order.
+type WouldBidResponse struct {
+	Groups []Screening `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups"`
+	// height is the last block that the answers rest on.
+	Height int64 `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
+}
+
+func (m *WouldBidResponse) Reset()         { *m = WouldBidResponse{} }
+func (m *WouldBidResponse) String() string { return proto.CompactTextString(m) }
+func (*WouldBidResponse) ProtoMessage()    {}
+func (*WouldBidResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{3}
+}
+func (m *WouldBidResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *WouldBidResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_WouldBidResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *WouldBidResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_WouldBidResponse.Merge(m, src)
+}
+func (m *WouldBidResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *WouldBidResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_WouldBidResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_WouldBidResponse proto.InternalMessageInfo
+
+func (m *WouldBidResponse) GetGroups() []Screening {
+	if m != nil {
+		return m.Groups
+	}
+	return nil
+}
+
+func (m *WouldBidResponse) GetHeight() int64 {
+	if m != nil {
+		return m.Height
+	}
+	return 0
+}
+
+// Screening is what a provider thinks of a group.
+type Screening struct {
+	WouldBid bool `protobuf:"varint,1,opt,name=would_bid,json=wouldBid,proto3" json:"would_bid,omitempty"`
+	// price is what would be asked per block for the whole group; absent without a bid.
+	Price *types1.DecCoin `protobuf:"bytes,2,opt,name=price,proto3" json:"price,omitempty"`
+	// code is the kind of reason against a bid, as the provider's metrics name it, for example capacity; empty with a bid.
+	Code string `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
+	// reason says it with its numbers, for people.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+}
+
+func (m *Screening) Reset()         { *m = Screening{} }
+func (m *Screening) String() string { return proto.CompactTextString(m) }
+func (*Screening) ProtoMessage()    {}
+func (*Screening) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{4}
+}
+func (m *Screening) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Screening) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Screening.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Screening) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Screening.Merge(m, src)
+}
+func (m *Screening) XXX_Size() int {
+	return m.Size()
+}
+func (m *Screening) XXX_DiscardUnknown() {
+	xxx_messageInfo_Screening.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Screening proto.InternalMessageInfo
+
+func (m *Screening) GetWouldBid() bool {
+	if m != nil {
+		return m.WouldBid
+	}
+	return false
+}
+
+func (m *Screening) GetPrice() *types1.DecCoin {
+	if m != nil {
+		return m.Price
+	}
+	return nil
+}
+
+func (m *Screening) GetCode() string {
+	if m != nil {
+		return m.Code
+	}
+	return ""
+}
+
+func (m *Screening) GetReason() string {
+	if m != nil {
+		return m.Reason
+	}
+	return ""
+}
+
 // PutManifestRequest carries a manifest for a lease.
 type PutManifestRequest struct {
-	Id       types.BidID     `protobuf:"bytes,1,opt,name=id,proto3" json:"id"`
-	Envelope types1.Envelope `protobuf:"bytes,2,opt,name=envelope,proto3" json:"envelope"`
+	Id       types2.BidID    `protobuf:"bytes,1,opt,name=id,proto3" json:"id"`
+	Envelope types3.Envelope `protobuf:"bytes,2,opt,name=envelope,proto3" json:"envelope"`
 }
 
 func (m *PutManifestRequest) Reset()         { *m = PutManifestRequest{} }
 func (m *PutManifestRequest) String() string { return proto.CompactTextString(m) }
 func (*PutManifestRequest) ProtoMessage()    {}
 func (*PutManifestRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6e321e4437bf50bd, []int{2}
+	return fileDescriptor_6e321e4437bf50bd, []int{5}
 }
 func (m *PutManifestRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -193,18 +385,18 @@ func (m *PutManifestRequest) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_PutManifestRequest proto.InternalMessageInfo
 
-func (m *PutManifestRequest) GetId() types.BidID {
+func (m *PutManifestRequest) GetId() types2.BidID {
 	if m != nil {
 		return m.Id
 	}
-	return types.BidID{}
+	return types2.BidID{}
 }
 
-func (m *PutManifestRequest) GetEnvelope() types1.Envelope {
+func (m *PutManifestRequest) GetEnvelope() types3.Envelope {
 	if m != nil {
 		return m.Envelope
 	}
-	return types1.Envelope{}
+	return types3.Envelope{}
 }
 
 // PutManifestResponse says what was accepted.
@@ -216,7 +408,7 @@ func (m *PutManifestResponse) Reset()         { *m = PutManifestResponse{} }
 func (m *PutManifestResponse) String() string { return proto.CompactTextString(m) }
 func (*PutManifestResponse) ProtoMessage()    {}
 func (*PutManifestResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6e321e4437bf50bd, []int{3}
+	return fileDescriptor_6e321e4437bf50bd, []int{6}
 }
 func (m *PutManifestResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -254,14 +446,14 @@ func (m *PutManifestResponse) GetManifestHash() []byte {
 
 // GetManifestRequest names a lease.
 type GetManifestRequest struct {
-	Id types.BidID `protobuf:"bytes,1,opt,name=id,proto3" json:"id"`
+	Id types2.BidID `protobuf:"bytes,1,opt,name=id,proto3" json:"id"`
 }
 
 func (m *GetManifestRequest) Reset()         { *m = GetManifestRequest{} }
 func (m *GetManifestRequest) String() string { return proto.CompactTextString(m) }
 func (*GetManifestRequest) ProtoMessage()    {}
 func (*GetManifestRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6e321e4437bf50bd, []int{4}
+	return fileDescriptor_6e321e4437bf50bd, []int{7}
 }
 func (m *GetManifestRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -290,23 +482,23 @@ func (m *GetManifestRequest) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_GetManifestRequest proto.InternalMessageInfo
 
-func (m *GetManifestRequest) GetId() types.BidID {
+func (m *GetManifestRequest) GetId() types2.BidID {
 	if m != nil {
 		return m.Id
 	}
-	return types.BidID{}
+	return types2.BidID{}
 }
 
 // GetManifestResponse is the manifest last accepted.
 type GetManifestResponse struct {
-	Envelope types1.Envelope `protobuf:"bytes,1,opt,name=envelope,proto3" json:"envelope"`
+	Envelope types3.Envelope `protobuf:"bytes,1,opt,name=envelope,proto3" json:"envelope"`
 }
 
 func (m *GetManifestResponse) Reset()         { *m = GetManifestResponse{} }
 func (m *GetManifestResponse) String() string { return proto.CompactTextString(m) }
 func (*GetManifestResponse) ProtoMessage()    {}
 func (*GetManifestResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6e321e4437bf50bd, []int{5}
+	return fileDescriptor_6e321e4437bf50bd, []int{8}
 }
 func (m *GetManifestResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -335,23 +527,23 @@ func (m *GetManifestResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_GetManifestResponse proto.InternalMessageInfo
 
-func (m *GetManifestResponse) GetEnvelope() types1.Envelope {
+func (m *GetManifestResponse) GetEnvelope() types3.Envelope {
 	if m != nil {
 		return m.Envelope
 	}
-	return types1.Envelope{}
+	return types3.Envelope{}
 }
 
 // LeaseStatusRequest names a lease.
 type LeaseStatusRequest struct {
-	Id types.BidID `protobuf:"bytes,1,opt,name=id,proto3" json:"id"`
+	Id types2.BidID `protobuf:"bytes,1,opt,name=id,proto3" json:"id"`
 }
 
 func (m *LeaseStatusRequest) Reset()         { *m = LeaseStatusRequest{} }
 func (m *LeaseStatusRequest) String() string { return proto.CompactTextString(m) }
 func (*LeaseStatusRequest) ProtoMessage()    {}
 func (*LeaseStatusRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6e321e4437bf50bd, []int{6}
+	return fileDescriptor_6e321e4437bf50bd, []int{9}
 }
 func (m *LeaseStatusRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -380,11 +572,11 @@ func (m *LeaseStatusRequest) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_LeaseStatusRequest proto.InternalMessageInfo
 
-func (m *LeaseStatusRequest) GetId() types.BidID {
+func (m *LeaseStatusRequest) GetId() types2.BidID {
 	if m != nil {
 		return m.Id
 	}
-	return types.BidID{}
+	return types2.BidID{}
 }
 
 // LeaseStatusResponse is the state of a lease's workload.
@@ -398,7 +590,7 @@ func (m *LeaseStatusResponse) Reset()         { *m = LeaseStatusResponse{} }
 func (m *LeaseStatusResponse) String() string { return proto.CompactTextString(m) }
 func (*LeaseStatusResponse) ProtoMessage()    {}
 func (*LeaseStatusResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6e321e4437bf50bd, []int{7}
+	return fileDescriptor_6e321e4437bf50bd, []int{10}
 }
 func (m *LeaseStatusResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -461,7 +653,7 @@ func (m *ServiceStatus) Reset()         { *m = ServiceStatus{} }
 func (m *ServiceStatus) String() string { return proto.CompactTextString(m) }
 func (*ServiceStatus) ProtoMessage()    {}
 func (*ServiceStatus) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6e321e4437bf50bd, []int{8}
+	return fileDescriptor_6e321e4437bf50bd, []int{11}
 }
 func (m *ServiceStatus) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -558,7 +750,7 @@ func (m *ForwardedPort) Reset()         { *m = ForwardedPort{} }
 func (m *ForwardedPort) String() string { return proto.CompactTextString(m) }
 func (*ForwardedPort) ProtoMessage()    {}
 func (*ForwardedPort) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6e321e4437bf50bd, []int{9}
+	return fileDescriptor_6e321e4437bf50bd, []int{12}
 }
 func (m *ForwardedPort) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -617,7 +809,7 @@ func (m *ForwardedPort) GetProto() string {
 
 // LogsRequest asks for log lines.
 type LogsRequest struct {
-	Id types.BidID `protobuf:"bytes,1,opt,name=id,proto3" json:"id"`
+	Id types2.BidID `protobuf:"bytes,1,opt,name=id,proto3" json:"id"`
 	// service narrows to one service; empty means all.
 	Service string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
 	Follow  bool   `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
@@ -632,7 +824,7 @@ func (m *LogsRequest) Reset()         { *m = LogsRequest{} }
 func (m *LogsRequest) String() string { return proto.CompactTextString(m) }
 func (*LogsRequest) ProtoMessage()    {}
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6e321e4437bf50bd, []int{10}
+	return fileDescriptor_6e321e4437bf50bd, []int{13}
 }
 func (m *LogsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -661,11 +853,11 @@ func (m *LogsRequest) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_LogsRequest proto.InternalMessageInfo
 
-func (m *LogsRequest) GetId() types.BidID {
+func (m *LogsRequest) GetId() types2.BidID {
 	if m != nil {
 		return m.Id
 	}
-	return types.BidID{}
+	return types2.BidID{}
 }
 
 func (m *LogsRequest) GetService() string {
@@ -709,7 +901,7 @@ func (m *LogLine) Reset()         { *m = LogLine{} }
 func (m *LogLine) String() string { return proto.CompactTextString(m) }
 func (*LogLine) ProtoMessage()    {}
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6e321e4437bf50bd, []int{11}
+	return fileDescriptor_6e321e4437bf50bd, []int{14}
 }
 func (m *LogLine) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -769,6 +961,9 @@ func (m *LogLine) GetTimeUnixNano() int64 {
 func init() {
 	proto.RegisterType((*StatusRequest)(nil), "berth.gateway.v1.StatusRequest")
 	proto.RegisterType((*StatusResponse)(nil), "berth.gateway.v1.StatusResponse")
+	proto.RegisterType((*WouldBidRequest)(nil), "berth.gateway.v1.WouldBidRequest")
+	proto.RegisterType((*WouldBidResponse)(nil), "berth.gateway.v1.WouldBidResponse")
+	proto.RegisterType((*Screening)(nil), "berth.gateway.v1.Screening")
 	proto.RegisterType((*PutManifestRequest)(nil), "berth.gateway.v1.PutManifestRequest")
 	proto.RegisterType((*PutManifestResponse)(nil), "berth.gateway.v1.PutManifestResponse")
 	proto.RegisterType((*GetManifestRequest)(nil), "berth.gateway.v1.GetManifestRequest")
@@ -784,68 +979,82 @@ func init() {
 func init() { proto.RegisterFile("berth/gateway/v1/gateway.proto", fileDescriptor_6e321e4437bf50bd) }
 
 var fileDescriptor_6e321e4437bf50bd = []byte{
-	// 963 bytes of a gzipped FileDescriptorProto
+	// 1200 bytes of a gzipped FileDescriptorProto
 	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x56, 0x4f, 0x6f, 0x1b, 0x45,
-	0x14, 0xcf, 0xd8, 0x89, 0xe3, 0x8e, 0xed, 0xb6, 0x4c, 0xa2, 0x6a, 0xeb, 0x82, 0x6b, 0x2d, 0xa5,
-	0xb2, 0x04, 0xb2, 0x49, 0xb8, 0x15, 0x21, 0x81, 0x05, 0x6d, 0x5a, 0x99, 0x2a, 0xda, 0x02, 0x07,
-	0x84, 0x64, 0x4d, 0xbc, 0xaf, 0xeb, 0x11, 0x9b, 0x19, 0x77, 0x66, 0xec, 0x24, 0x42, 0x39, 0xc0,
-	0x27, 0x40, 0x70, 0xe3, 0x1b, 0x20, 0x21, 0xce, 0x9c, 0x38, 0xf7, 0x58, 0x89, 0x0b, 0x27, 0x84,
-	0x12, 0x3e, 0x00, 0x1f, 0x01, 0xcd, 0xbf, 0xad, 0x4d, 0x5c, 0xa1, 0x90, 0xde, 0xde, 0x9f, 0x79,
-	0xef, 0xfd, 0xde, 0xcc, 0x7b, 0xbf, 0x5d, 0xdc, 0xda, 0x03, 0xa9, 0xc7, 0xbd, 0x8c, 0x6a, 0x38,
-	0xa0, 0x47, 0xbd, 0xd9, 0x56, 0x10, 0xbb, 0x13, 0x29, 0xb4, 0x20, 0x57, 0xad, 0xbf, 0x1b, 0x8c,
-	0xb3, 0xad, 0x66, 0xdb, 0x45, 0xec, 0x53, 0xce, 0x1e, 0x83, 0xd2, 0x26, 0x24, 0xc8, 0x2e, 0xa6,
-	0x79, 0x23, 0x9c, 0x90, 0x5f, 0x82, 0xf5, 0xeb, 0xa3, 0x09, 0x28, 0xef, 0xdc, 0xcc, 0x44, 0x26,
-	0xac, 0xd8, 0x33, 0x92, 0xb7, 0xbe, 0x9a, 0x09, 0x91, 0xe5, 0xd0, 0xa3, 0x13, 0xd6, 0xa3, 0x9c,
-	0x0b, 0x4d, 0x35, 0x13, 0xdc, 0xc7, 0xc4, 0x57, 0x70, 0xe3, 0x91, 0xa6, 0x7a, 0xaa, 0x12, 0x78,
-	0x32, 0x05, 0xa5, 0xe3, 0x5f, 0x11, 0xbe, 0x1c, 0x2c, 0x6a, 0x22, 0xb8, 0x02, 0xd2, 0xc4, 0xd5,
-	0x89, 0x14, 0x33, 0x96, 0x82, 0x8c, 0x50, 0x1b, 0x75, 0x2e, 0x25, 0x85, 0x4e, 0x22, 0xbc, 0x3e,
-	0x03, 0xa9, 0x98, 0xe0, 0x51, 0xc9, 0xba, 0x82, 0x4a, 0xae, 0xe3, 0xea, 0x68, 0x4c, 0x19, 0x1f,
-	0xb2, 0x34, 0x2a, 0x3b, 0x97, 0xd5, 0xef, 0xa7, 0xe4, 0x1a, 0xae, 0x8c, 0x81, 0x65, 0x63, 0x1d,
-	0xad, 0xb6, 0x51, 0xa7, 0x9c, 0x78, 0xcd, 0xd8, 0x73, 0xa0, 0x0a, 0x54, 0xb4, 0xd6, 0x46, 0x9d,
-	0x46, 0xe2, 0x35, 0xf2, 0x26, 0x7e, 0x65, 0x94, 0x4f, 0x95, 0x06, 0x39, 0x94, 0x40, 0x47, 0x63,
-	0xba, 0x97, 0x43, 0x54, 0x69, 0xa3, 0x4e, 0x35, 0xb9, 0xea, 0x1d, 0x49, 0xb0, 0xc7, 0x5f, 0x23,
-	0x4c, 0x76, 0xa7, 0xfa, 0x63, 0x7f, 0x71, 0xbe, 0x2f, 0xf2, 0x16, 0x2e, 0xb1, 0xd4, 0xc2, 0xaf,
-	0x6d, 0x5f, 0xeb, 0xba, 0xab, 0x77, 0xd7, 0xd8, 0x9d, 0x6d, 0x75, 0xfb, 0x2c, 0xbd, 0xff, 0x61,
-	0x7f, 0xf5, 0xe9, 0x1f, 0x37, 0x57, 0x92, 0x12, 0x4b, 0xc9, 0x7b, 0xb8, 0x0a, 0x7c, 0x06, 0xb9,
-	0x98, 0x80, 0xed, 0xab, 0xb6, 0x7d, 0xa3, 0x88, 0xf1, 0x0f, 0x32, 0xdb, 0xea, 0x7e, 0xe4, 0x8f,
-	0xf8, 0xc0, 0x22, 0x24, 0xbe, 0x83, 0x37, 0x16, 0x20, 0xf8, 0x8b, 0x7c, 0x1d, 0x37, 0x42, 0xf8,
-	0x70, 0x4c, 0xd5, 0xd8, 0xc2, 0xa9, 0x27, 0xf5, 0x60, 0xdc, 0xa1, 0x6a, 0x1c, 0xf7, 0x31, 0xb9,
-	0x07, 0x17, 0x83, 0x1f, 0x7f, 0x82, 0x37, 0x16, 0x72, 0xf8, 0xfa, 0xf3, 0x5d, 0xa1, 0xf3, 0x77,
-	0xd5, 0xc7, 0x64, 0x60, 0x1e, 0x64, 0x61, 0x60, 0xce, 0x89, 0xec, 0x18, 0x6f, 0x2c, 0xe4, 0x38,
-	0xc7, 0xcd, 0x90, 0x0f, 0x70, 0x55, 0x81, 0x9c, 0xb1, 0x11, 0xa8, 0xa8, 0xd4, 0x2e, 0x77, 0x6a,
-	0xdb, 0x37, 0xbb, 0xff, 0xde, 0xa1, 0xee, 0x23, 0x77, 0xc2, 0xe5, 0x0f, 0x2d, 0x84, 0xb0, 0xf8,
-	0x6f, 0x84, 0x1b, 0x0b, 0x27, 0x08, 0xc1, 0xab, 0x9c, 0xee, 0x83, 0x1f, 0x6c, 0x2b, 0x9b, 0xa1,
-	0x4e, 0x41, 0x31, 0x09, 0xa9, 0x7d, 0xfc, 0x46, 0x12, 0x54, 0xb2, 0x89, 0xd7, 0x24, 0xd0, 0xf4,
-	0xc8, 0x4e, 0x74, 0x23, 0x71, 0x8a, 0x39, 0x3f, 0x9d, 0xa4, 0x54, 0x43, 0x6a, 0x07, 0xba, 0x91,
-	0x04, 0xd5, 0x64, 0x9f, 0xca, 0xdc, 0xcc, 0x73, 0xd9, 0x64, 0x37, 0x32, 0x79, 0x17, 0xaf, 0x4d,
-	0x84, 0xd4, 0x2a, 0xaa, 0xbc, 0xa8, 0x87, 0xbb, 0x42, 0x1e, 0x50, 0x99, 0x42, 0xba, 0x2b, 0xa4,
-	0xf6, 0x3d, 0xb8, 0x18, 0x53, 0x6a, 0x1f, 0x94, 0xa2, 0x19, 0x44, 0xeb, 0x6e, 0xa9, 0xbc, 0x6a,
-	0x96, 0xe7, 0x31, 0x65, 0x39, 0xa4, 0x51, 0xd5, 0x6e, 0x86, 0xd7, 0x62, 0x89, 0x1b, 0x0b, 0xf9,
-	0x0c, 0xa6, 0xb1, 0x50, 0x3a, 0x74, 0x6c, 0x64, 0x63, 0x33, 0xf9, 0x7d, 0xbb, 0x56, 0x36, 0x6f,
-	0x02, 0x87, 0x1a, 0x24, 0xa7, 0xf9, 0xd0, 0x3a, 0x5d, 0xcf, 0xf5, 0x60, 0xb4, 0xc9, 0x36, 0xf1,
-	0x9a, 0x25, 0x12, 0xdb, 0xf8, 0xa5, 0xc4, 0x29, 0xf1, 0x8f, 0x08, 0xd7, 0x06, 0x22, 0xfb, 0x7f,
-	0x33, 0x62, 0x7a, 0xf4, 0x0f, 0x16, 0x38, 0xc5, 0xab, 0xb6, 0x47, 0x91, 0xe7, 0xe2, 0xc0, 0x62,
-	0x31, 0x3d, 0x5a, 0xcd, 0xc0, 0xd7, 0x94, 0xe5, 0xfe, 0xf6, 0xad, 0x4c, 0x6e, 0xe3, 0x2b, 0x8a,
-	0xf1, 0x11, 0x0c, 0xa7, 0x9c, 0x1d, 0x0e, 0x39, 0xe5, 0xc2, 0xb2, 0x4a, 0x39, 0x69, 0x58, 0xf3,
-	0xa7, 0x9c, 0x1d, 0x3e, 0xa4, 0x5c, 0xc4, 0x47, 0x78, 0x7d, 0x20, 0xb2, 0x01, 0xe3, 0x30, 0x5f,
-	0x18, 0x2d, 0x16, 0x6e, 0xe2, 0x2a, 0xe3, 0x4a, 0x53, 0x5e, 0x60, 0x2a, 0x74, 0x53, 0x3c, 0x67,
-	0x1c, 0x3c, 0xc9, 0x59, 0x99, 0xdc, 0xc2, 0x97, 0x35, 0xdb, 0x9f, 0xaf, 0xed, 0x98, 0xae, 0x6e,
-	0xac, 0xa1, 0xf4, 0xf6, 0x0f, 0x15, 0xbc, 0x7e, 0xcf, 0x3d, 0x3b, 0x19, 0xe2, 0x8a, 0x9f, 0xc8,
-	0x65, 0x43, 0x3d, 0xbf, 0x71, 0xcd, 0xf6, 0x8b, 0x0f, 0xb8, 0x75, 0x8a, 0xc9, 0x37, 0xbf, 0xfd,
-	0xf5, 0x7d, 0xa9, 0x4e, 0xb0, 0xf9, 0x44, 0x28, 0x97, 0xf6, 0x17, 0x84, 0x6b, 0x73, 0xa4, 0x44,
-	0x6e, 0x9d, 0xcd, 0x72, 0x96, 0x36, 0x9b, 0x6f, 0xfc, 0xc7, 0x29, 0x5f, 0xf0, 0x0b, 0x5b, 0xf0,
-	0xb3, 0x3b, 0x05, 0x59, 0x34, 0x1f, 0x98, 0xd2, 0x8e, 0xbf, 0x7b, 0x5f, 0xb1, 0xb4, 0x2b, 0x0e,
-	0x38, 0xc8, 0x63, 0x2b, 0xa6, 0x0a, 0x9e, 0x38, 0x29, 0x2b, 0x24, 0x51, 0x48, 0xe1, 0xd3, 0x72,
-	0x5c, 0x7c, 0xfb, 0xc8, 0xcf, 0x08, 0xd7, 0xe6, 0xf8, 0x6c, 0x19, 0xf4, 0xb3, 0x94, 0xb9, 0x0c,
-	0xfa, 0x12, 0x52, 0x8c, 0x13, 0x0b, 0x7d, 0x40, 0x5e, 0x26, 0xe0, 0x9f, 0xcc, 0xfc, 0x3f, 0xa7,
-	0xb9, 0x65, 0x80, 0xcf, 0x32, 0xe9, 0x32, 0xc0, 0x4b, 0xb8, 0x32, 0xde, 0xb5, 0x80, 0x1f, 0x90,
-	0x9d, 0x8b, 0x03, 0xf6, 0xa3, 0xf1, 0x1d, 0xc2, 0xab, 0x66, 0x5d, 0xc9, 0x6b, 0x4b, 0x10, 0x3c,
-	0x5f, 0xe3, 0xe6, 0xf5, 0xa5, 0x6e, 0xb3, 0x3a, 0xf1, 0x43, 0x0b, 0x6a, 0x87, 0xdc, 0xbd, 0x38,
-	0xa8, 0x5c, 0x64, 0xea, 0x6d, 0xd4, 0x7f, 0xff, 0xe9, 0x49, 0x0b, 0x3d, 0x3b, 0x69, 0xa1, 0x3f,
-	0x4f, 0x5a, 0xe8, 0xdb, 0xd3, 0xd6, 0xca, 0xb3, 0xd3, 0xd6, 0xca, 0xef, 0xa7, 0xad, 0x95, 0xcf,
-	0x6f, 0x3b, 0x14, 0x29, 0xcc, 0x7a, 0xee, 0x77, 0x28, 0xc4, 0x16, 0xff, 0x5a, 0xf6, 0xaf, 0x68,
-	0xaf, 0x62, 0xc9, 0xe8, 0x9d, 0x7f, 0x02, 0x00, 0x00, 0xff, 0xff, 0x98, 0xb7, 0xd1, 0x6d, 0x89,
-	0x09, 0x00, 0x00,
+	0x14, 0xcf, 0x3a, 0x89, 0xe3, 0x8c, 0xed, 0xfe, 0x99, 0x46, 0xc5, 0x75, 0x8a, 0x6b, 0x96, 0x52,
+	0x45, 0x80, 0xd6, 0x38, 0x70, 0xa1, 0x80, 0x04, 0xa6, 0xb4, 0x69, 0x15, 0xaa, 0x68, 0x03, 0x54,
+	0x42, 0x48, 0xd6, 0x78, 0xf7, 0x75, 0x3d, 0xb0, 0x9e, 0xd9, 0xee, 0xac, 0xed, 0x44, 0x28, 0x07,
+	0x38, 0x20, 0x8e, 0x08, 0x8e, 0x7c, 0x02, 0x24, 0xc4, 0x99, 0x13, 0xe7, 0x1e, 0x2b, 0x71, 0xe1,
+	0x84, 0x50, 0xc2, 0x07, 0xe0, 0x23, 0xa0, 0xf9, 0xb7, 0xb1, 0x63, 0x17, 0x14, 0xc2, 0xed, 0xfd,
+	0x7f, 0xbf, 0x37, 0xf3, 0xde, 0x9b, 0x41, 0x8d, 0x1e, 0xa4, 0x59, 0xbf, 0x15, 0x91, 0x0c, 0xc6,
+	0x64, 0xbf, 0x35, 0x6a, 0x5b, 0xd2, 0x4b, 0x52, 0x9e, 0x71, 0x7c, 0x41, 0xe9, 0x3d, 0x2b, 0x1c,
+	0xb5, 0xeb, 0xd7, 0xb4, 0x47, 0x08, 0x49, 0xcc, 0xf7, 0x07, 0xc0, 0x32, 0xe9, 0x94, 0xed, 0x27,
+	0x20, 0xb4, 0x4b, 0xbd, 0xa9, 0x0d, 0x06, 0x84, 0xd1, 0x87, 0x20, 0x94, 0xda, 0xd2, 0xc6, 0x62,
+	0xdd, 0x5a, 0xa4, 0x9f, 0xc1, 0x8c, 0x7b, 0x23, 0xe0, 0x62, 0xc0, 0x45, 0xab, 0x47, 0x04, 0xb4,
+	0x46, 0xed, 0x1e, 0x64, 0xa4, 0xdd, 0x0a, 0x38, 0x65, 0x46, 0xbf, 0x16, 0xf1, 0x88, 0x2b, 0xb2,
+	0x25, 0x29, 0x23, 0xbd, 0x1a, 0x71, 0x1e, 0xc5, 0xd0, 0x22, 0x09, 0x6d, 0x11, 0xc6, 0x78, 0x46,
+	0x32, 0xca, 0x99, 0x89, 0xe9, 0x9e, 0x47, 0xd5, 0xdd, 0x8c, 0x64, 0x43, 0xe1, 0xc3, 0xa3, 0x21,
+	0x88, 0xcc, 0xfd, 0xc5, 0x41, 0xe7, 0xac, 0x44, 0x24, 0x9c, 0x09, 0xc0, 0x75, 0x54, 0x4a, 0x52,
+	0x3e, 0xa2, 0x21, 0xa4, 0x35, 0xa7, 0xe9, 0x6c, 0xac, 0xfa, 0x39, 0x8f, 0x6b, 0x68, 0x65, 0x04,
+	0xa9, 0xa0, 0x9c, 0xd5, 0x0a, 0x4a, 0x65, 0x59, 0x7c, 0x05, 0x95, 0x82, 0x3e, 0xa1, 0xac, 0x4b,
+	0xc3, 0xda, 0xa2, 0x56, 0x29, 0xfe, 0x6e, 0x88, 0x2f, 0xa3, 0x62, 0x1f, 0x68, 0xd4, 0xcf, 0x6a,
+	0x4b, 0x4d, 0x67, 0x63, 0xd1, 0x37, 0x9c, 0x94, 0xc7, 0x40, 0x04, 0x88, 0xda, 0x72, 0xd3, 0xd9,
+	0xa8, 0xfa, 0x86, 0xc3, 0x2f, 0xa1, 0x8b, 0x41, 0x3c, 0x14, 0x19, 0xa4, 0xdd, 0x14, 0x48, 0xd0,
+	0x27, 0xbd, 0x18, 0x6a, 0xc5, 0xa6, 0xb3, 0x51, 0xf2, 0x2f, 0x18, 0x85, 0x6f, 0xe5, 0xee, 0xf7,
+	0x0e, 0x3a, 0xff, 0x80, 0x0f, 0xe3, 0xb0, 0x43, 0x43, 0x53, 0x14, 0x5e, 0x43, 0xcb, 0x7c, 0xcc,
+	0x72, 0xf8, 0x9a, 0xc1, 0x6f, 0xa2, 0x62, 0x94, 0xf2, 0x61, 0x22, 0x6a, 0x85, 0xe6, 0xe2, 0x46,
+	0x79, 0xb3, 0xe1, 0xe9, 0x2b, 0x3d, 0xbe, 0x40, 0x6f, 0xd4, 0xf6, 0xee, 0x48, 0x93, 0xdd, 0x04,
+	0x82, 0xce, 0xd2, 0xe3, 0xdf, 0xaf, 0x2d, 0xf8, 0xc6, 0x07, 0xbf, 0x86, 0x2e, 0xa7, 0x10, 0xc4,
+	0x84, 0x0e, 0xba, 0x63, 0xca, 0x42, 0x3e, 0xee, 0x0a, 0x08, 0x38, 0x0b, 0x85, 0xaa, 0xb6, 0xea,
+	0xaf, 0x19, 0xed, 0x03, 0xa5, 0xdc, 0xd5, 0x3a, 0x17, 0xd0, 0x85, 0x63, 0x70, 0xe6, 0x7c, 0x5f,
+	0xcf, 0x71, 0x38, 0x0a, 0xc7, 0xba, 0x77, 0xb2, 0xb5, 0xbc, 0xdd, 0x20, 0x05, 0x60, 0x94, 0x45,
+	0x27, 0x40, 0x1c, 0x9f, 0x64, 0x61, 0xf2, 0x24, 0xdd, 0xaf, 0x1d, 0xb4, 0x9a, 0xfb, 0xe0, 0x75,
+	0xb4, 0x3a, 0x96, 0x49, 0xbb, 0x3d, 0x1a, 0xaa, 0x23, 0x28, 0xf9, 0xa5, 0xb1, 0x41, 0x81, 0x37,
+	0xd1, 0x72, 0x92, 0xd2, 0x00, 0x54, 0x84, 0xf2, 0xe6, 0x55, 0x4f, 0x77, 0x99, 0x27, 0xbb, 0xcc,
+	0x33, 0x5d, 0xe6, 0xdd, 0x82, 0xe0, 0x5d, 0x4e, 0x99, 0xaf, 0x4d, 0x31, 0x46, 0x4b, 0x01, 0x0f,
+	0xc1, 0xdc, 0xab, 0xa2, 0x25, 0x94, 0x14, 0x88, 0xe0, 0x4c, 0x5d, 0xea, 0xaa, 0x6f, 0x38, 0xf7,
+	0x0b, 0x07, 0xe1, 0x9d, 0x61, 0xf6, 0xbe, 0x69, 0x74, 0x7b, 0x25, 0x2f, 0xa3, 0x82, 0x01, 0x53,
+	0xde, 0xbc, 0x6c, 0x0a, 0xd6, 0x6d, 0x2f, 0xeb, 0xed, 0xd0, 0xf0, 0xee, 0x2d, 0x53, 0x6b, 0x81,
+	0x86, 0xf8, 0x2d, 0x54, 0x02, 0x36, 0x82, 0x98, 0x27, 0x16, 0xe7, 0x7a, 0xee, 0x63, 0x06, 0x68,
+	0xd4, 0xf6, 0xde, 0x33, 0x26, 0xc6, 0x31, 0x77, 0x71, 0x6f, 0xa2, 0x4b, 0x53, 0x10, 0xcc, 0xc1,
+	0x3f, 0x8f, 0xaa, 0xd6, 0xbd, 0xdb, 0x27, 0xa2, 0xaf, 0xe0, 0x54, 0xfc, 0x8a, 0x15, 0x6e, 0x11,
+	0xd1, 0x77, 0x3b, 0x08, 0xdf, 0x81, 0xb3, 0xc1, 0x77, 0x3f, 0x40, 0x97, 0xa6, 0x62, 0x98, 0xfc,
+	0x93, 0x55, 0x39, 0xa7, 0xaf, 0xaa, 0x83, 0xf0, 0xb6, 0x1c, 0x90, 0xa9, 0x01, 0x3e, 0x25, 0xb2,
+	0x03, 0x74, 0x69, 0x2a, 0xc6, 0x29, 0x4e, 0x06, 0xbf, 0x83, 0x4a, 0x02, 0xd2, 0x11, 0x0d, 0xc0,
+	0x4e, 0xd0, 0xb5, 0x39, 0x9d, 0xab, 0x2d, 0x74, 0x7c, 0x5b, 0x82, 0x75, 0x73, 0xff, 0x72, 0x50,
+	0x75, 0xca, 0x42, 0xb6, 0x16, 0x23, 0x03, 0x30, 0x93, 0xaa, 0x68, 0xb9, 0x64, 0x42, 0x10, 0x34,
+	0x85, 0x50, 0x5d, 0x7e, 0xd5, 0xb7, 0xac, 0x1c, 0xec, 0x14, 0x48, 0xb8, 0x6f, 0x66, 0x4e, 0x33,
+	0xd2, 0x7e, 0x98, 0x84, 0x24, 0x83, 0x50, 0xf5, 0x62, 0xd5, 0xb7, 0xac, 0x8c, 0x3e, 0x4c, 0x63,
+	0xb9, 0x5f, 0x16, 0x65, 0x74, 0x49, 0xe3, 0x37, 0xd0, 0x72, 0xc2, 0xd3, 0x4c, 0xd4, 0x8a, 0x4f,
+	0xab, 0xe1, 0x36, 0x4f, 0xc7, 0x24, 0x0d, 0x21, 0xdc, 0xe1, 0x69, 0x66, 0x6a, 0xd0, 0x3e, 0x32,
+	0xd5, 0x00, 0x84, 0x20, 0x11, 0xd4, 0x56, 0xf4, 0x92, 0x33, 0xac, 0x9c, 0x87, 0x87, 0x84, 0xc6,
+	0x10, 0xd6, 0x4a, 0x6a, 0xe2, 0x0c, 0xe7, 0xa6, 0xa8, 0x3a, 0x15, 0x4f, 0x62, 0xea, 0x73, 0x91,
+	0xd9, 0x8a, 0x25, 0x2d, 0x65, 0x32, 0xbe, 0x29, 0x57, 0xd1, 0xf2, 0x4e, 0x60, 0x2f, 0x83, 0x94,
+	0x91, 0xb8, 0xab, 0x94, 0xba, 0xe6, 0x8a, 0x15, 0xaa, 0x60, 0x6b, 0x72, 0x9a, 0x79, 0xc6, 0xcd,
+	0x10, 0x6a, 0xc6, 0xfd, 0xc1, 0x41, 0xe5, 0x6d, 0x1e, 0xfd, 0xb7, 0x1e, 0x91, 0x35, 0x9a, 0x0b,
+	0xb3, 0x3b, 0xde, 0xb0, 0xaa, 0x46, 0x1e, 0xc7, 0x7c, 0xac, 0xb0, 0xc8, 0x1a, 0x15, 0x27, 0xe1,
+	0x67, 0x84, 0xc6, 0xe6, 0xf4, 0x15, 0x8d, 0x6f, 0xa0, 0xf3, 0x82, 0xb2, 0x00, 0xba, 0x43, 0x46,
+	0xf7, 0xba, 0x8c, 0x30, 0xae, 0xb6, 0xfc, 0xa2, 0x5f, 0x55, 0xe2, 0x0f, 0x19, 0xdd, 0xbb, 0x4f,
+	0x18, 0x77, 0xf7, 0xd1, 0xca, 0x36, 0x8f, 0xb6, 0x29, 0x83, 0xc9, 0xc4, 0xce, 0x74, 0xe2, 0x3a,
+	0x2a, 0x51, 0x26, 0x32, 0xc2, 0x72, 0x4c, 0x39, 0x2f, 0x93, 0xc7, 0x94, 0xe5, 0xcb, 0x49, 0xd2,
+	0xf8, 0x3a, 0x3a, 0x97, 0xd1, 0xc1, 0x64, 0x6e, 0xfd, 0xf2, 0x54, 0xa4, 0xd4, 0xa6, 0xde, 0xfc,
+	0x6a, 0x05, 0xad, 0xdc, 0xd1, 0xd7, 0x8e, 0xbb, 0xa8, 0x68, 0x3a, 0x72, 0x5e, 0x53, 0x4f, 0x4e,
+	0x5c, 0xbd, 0xf9, 0x74, 0x03, 0x3d, 0x4e, 0x2e, 0xfe, 0xf2, 0xd7, 0x3f, 0xbf, 0x2b, 0x54, 0x30,
+	0x92, 0x4f, 0xba, 0xd0, 0x61, 0x3f, 0x45, 0x25, 0xfb, 0x12, 0xe0, 0xe7, 0x66, 0x23, 0x9c, 0x78,
+	0xc2, 0xea, 0xee, 0x3f, 0x99, 0x98, 0x34, 0xcf, 0xa8, 0x34, 0x17, 0x6f, 0x3a, 0x2f, 0xba, 0x15,
+	0x99, 0x49, 0xed, 0xf8, 0x1e, 0x0d, 0xf1, 0xcf, 0x0e, 0x2a, 0x4f, 0x2c, 0x40, 0x7c, 0x7d, 0x36,
+	0xd8, 0xec, 0x8a, 0xae, 0xbf, 0xf0, 0x2f, 0x56, 0x26, 0xeb, 0x27, 0x2a, 0xeb, 0x47, 0x37, 0xf3,
+	0xc5, 0x54, 0xbf, 0x27, 0x93, 0xeb, 0xb7, 0xbb, 0xf5, 0x39, 0x0d, 0x3d, 0xf5, 0xdc, 0x1e, 0x28,
+	0x32, 0x14, 0xf0, 0x48, 0x53, 0x51, 0x4e, 0xf1, 0x9c, 0xb2, 0xdf, 0x8a, 0x83, 0xfc, 0x5f, 0x84,
+	0x7f, 0x72, 0x50, 0x79, 0x62, 0x77, 0xce, 0x83, 0x3e, 0xbb, 0x9e, 0xe7, 0x41, 0x9f, 0xb3, 0x80,
+	0x5d, 0x5f, 0x41, 0xdf, 0xc6, 0xff, 0x27, 0xe0, 0x1f, 0xe5, 0xac, 0x1d, 0xaf, 0xd4, 0x79, 0x80,
+	0x67, 0xb7, 0xf6, 0x3c, 0xc0, 0x73, 0xf6, 0xb2, 0xbb, 0xa3, 0x00, 0xdf, 0xc3, 0x5b, 0x67, 0x07,
+	0x6c, 0xda, 0xf0, 0x5b, 0x07, 0x2d, 0xc9, 0xd5, 0x80, 0x9f, 0x9d, 0x83, 0xe0, 0x78, 0x65, 0xd4,
+	0xaf, 0xcc, 0x55, 0xcb, 0x31, 0x75, 0xef, 0x2b, 0x50, 0x5b, 0xf8, 0xf6, 0xd9, 0x41, 0xc5, 0x3c,
+	0x12, 0xaf, 0x38, 0x9d, 0xb7, 0x1f, 0x1f, 0x36, 0x9c, 0x27, 0x87, 0x0d, 0xe7, 0x8f, 0xc3, 0x86,
+	0xf3, 0xcd, 0x51, 0x63, 0xe1, 0xc9, 0x51, 0x63, 0xe1, 0xb7, 0xa3, 0xc6, 0xc2, 0xc7, 0x37, 0xec,
+	0x17, 0x6d, 0xd4, 0xd2, 0x5f, 0x65, 0xeb, 0x9b, 0x7f, 0xd4, 0xd5, 0x8f, 0xb9, 0x57, 0x54, 0x8b,
+	0xef, 0xd5, 0xbf, 0x03, 0x00, 0x00, 0xff, 0xff, 0x71, 0xaa, 0x3c, 0x2a, 0xc6, 0x0b, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -862,6 +1071,9 @@ const _ = grpc.SupportPackageIsVersion4
 type GatewayClient interface {
 	// Status returns who the provider is and whether it bids; it needs no token.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
+	// WouldBid says of groups, each for itself, whether the provider would bid on an order for it now, at which price, or why
+	// not. It holds no capacity and promises nothing; it needs no token.
+	WouldBid(ctx context.Context, in *WouldBidRequest, opts ...grpc.CallOption) (*WouldBidResponse, error)
 	// PutManifest gives the provider a group's manifest; scope manifest.
 	PutManifest(ctx context.Context, in *PutManifestRequest, opts ...grpc.CallOption) (*PutManifestResponse, error)
 	// GetManifest returns the manifest last accepted, salt included; scope manifest.
@@ -883,6 +1095,15 @@ func NewGatewayClient(cc grpc1.ClientConn) GatewayClient {
 func (c *gatewayClient) Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error) {
 	out := new(StatusResponse)
 	err := c.cc.Invoke(ctx, "/berth.gateway.v1.Gateway/Status", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *gatewayClient) WouldBid(ctx context.Context, in *WouldBidRequest, opts ...grpc.CallOption) (*WouldBidResponse, error) {
+	out := new(WouldBidResponse)
+	err := c.cc.Invoke(ctx, "/berth.gateway.v1.Gateway/WouldBid", in, out, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -952,6 +1173,9 @@ func (x *gatewayLogsClient) Recv() (*LogLine, error) {
 type GatewayServer interface {
 	// Status returns who the provider is and whether it bids; it needs no token.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
+	// WouldBid says of groups, each for itself, whether the provider would bid on an order for it now, at which price, or why
+	// not. It holds no capacity and promises nothing; it needs no token.
+	WouldBid(context.Context, *WouldBidRequest) (*WouldBidResponse, error)
 	// PutManifest gives the provider a group's manifest; scope manifest.
 	PutManifest(context.Context, *PutManifestRequest) (*PutManifestResponse, error)
 	// GetManifest returns the manifest last accepted, salt included; scope manifest.
@@ -968,6 +1192,9 @@ type UnimplementedGatewayServer struct {
 
 func (*UnimplementedGatewayServer) Status(ctx context.Context, req *StatusRequest) (*StatusResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Status not implemented")
+}
+func (*UnimplementedGatewayServer) WouldBid(ctx context.Context, req *WouldBidRequest) (*WouldBidResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method WouldBid not implemented")
 }
 func (*UnimplementedGatewayServer) PutManifest(ctx context.Context, req *PutManifestRequest) (*PutManifestResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method PutManifest not implemented")
@@ -1000,6 +1227,24 @@ func _Gateway_Status_Handler(srv interface{}, ctx context.Context, dec func(inte
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(GatewayServer).Status(ctx, req.(*StatusRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Gateway_WouldBid_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WouldBidRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GatewayServer).WouldBid(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/berth.gateway.v1.Gateway/WouldBid",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GatewayServer).WouldBid(ctx, req.(*WouldBidRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1087,6 +1332,10 @@ var _Gateway_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Status",
 			Handler:    _Gateway_Status_Handler,
+		},
+		{
+			MethodName: "WouldBid",
+			Handler:    _Gateway_WouldBid_Handler,
 		},
 		{
 			MethodName: "PutManifest",
@@ -1194,6 +1443,156 @@ func (m *StatusResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		i = encodeVarintGateway(dAtA, i, uint64(len(m.Provider)))
 		i--
 		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *WouldBidRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *WouldBidRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *WouldBidRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.ReclaimWindowSeconds != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.ReclaimWindowSeconds))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.Groups) > 0 {
+		for iNdEx := len(m.Groups) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Groups[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintGateway(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x12
+		}
+	}
+	if len(m.Owner) > 0 {
+		i -= len(m.Owner)
+		copy(dAtA[i:], m.Owner)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Owner)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *WouldBidResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *WouldBidResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *WouldBidResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Height != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.Height))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Groups) > 0 {
+		for iNdEx := len(m.Groups) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Groups[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintGateway(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Screening) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Screening) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Screening) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Reason) > 0 {
+		i -= len(m.Reason)
+		copy(dAtA[i:], m.Reason)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Reason)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if len(m.Code) > 0 {
+		i -= len(m.Code)
+		copy(dAtA[i:], m.Code)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Code)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Price != nil {
+		{
+			size, err := m.Price.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintGateway(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.WouldBid {
+		i--
+		if m.WouldBid {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x8
 	}
 	return len(dAtA) - i, nil
 }
@@ -1705,6 +2104,70 @@ func (m *StatusResponse) Size() (n int) {
 	return n
 }
 
+func (m *WouldBidRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Owner)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if len(m.Groups) > 0 {
+		for _, e := range m.Groups {
+			l = e.Size()
+			n += 1 + l + sovGateway(uint64(l))
+		}
+	}
+	if m.ReclaimWindowSeconds != 0 {
+		n += 1 + sovGateway(uint64(m.ReclaimWindowSeconds))
+	}
+	return n
+}
+
+func (m *WouldBidResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Groups) > 0 {
+		for _, e := range m.Groups {
+			l = e.Size()
+			n += 1 + l + sovGateway(uint64(l))
+		}
+	}
+	if m.Height != 0 {
+		n += 1 + sovGateway(uint64(m.Height))
+	}
+	return n
+}
+
+func (m *Screening) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.WouldBid {
+		n += 2
+	}
+	if m.Price != nil {
+		l = m.Price.Size()
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	l = len(m.Code)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	l = len(m.Reason)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	return n
+}
+
 func (m *PutManifestRequest) Size() (n int) {
 	if m == nil {
 		return 0
@@ -2134,6 +2597,414 @@ func (m *StatusResponse) Unmarshal(dAtA []byte) error {
 				}
 			}
 			m.ClusterReachable = bool(v != 0)
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *WouldBidRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: WouldBidRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: WouldBidRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Owner", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Owner = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Groups", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Groups = append(m.Groups, types.GroupSpec{})
+			if err := m.Groups[len(m.Groups)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ReclaimWindowSeconds", wireType)
+			}
+			m.ReclaimWindowSeconds = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ReclaimWindowSeconds |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *WouldBidResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: WouldBidResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: WouldBidResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Groups", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Groups = append(m.Groups, Screening{})
+			if err := m.Groups[len(m.Groups)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Height", wireType)
+			}
+			m.Height = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Height |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Screening) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Screening: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Screening: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field WouldBid", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.WouldBid = bool(v != 0)
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Price", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Price == nil {
+				m.Price = &types1.DecCoin{}
+			}
+			if err := m.Price.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Code", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Code = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reason", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Reason = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipGateway(dAtA[iNdEx:])

@@ -55,6 +55,7 @@ func (a Account) Sign(data []byte) (sig, pubKey []byte, err error) {
 // Backend is a gateway.Backend whose answers are functions; one that is not set answers with ErrNotFound.
 type Backend struct {
 	StatusFunc      func(context.Context) (gatewaytypes.StatusResponse, error)
+	WouldBidFunc    func(context.Context, gatewaytypes.WouldBidRequest) (gatewaytypes.WouldBidResponse, error)
 	PutManifestFunc func(context.Context, markettypes.LeaseID, manifesttypes.Envelope) ([]byte, error)
 	ManifestFunc    func(context.Context, markettypes.LeaseID) (manifesttypes.Envelope, error)
 	LeaseStatusFunc func(context.Context, markettypes.LeaseID) (gatewaytypes.LeaseStatusResponse, error)
@@ -67,6 +68,14 @@ func (b *Backend) Status(ctx context.Context) (gatewaytypes.StatusResponse, erro
 		return gatewaytypes.StatusResponse{}, gateway.ErrNotFound
 	}
 	return b.StatusFunc(ctx)
+}
+
+// WouldBid implements gateway.Backend.
+func (b *Backend) WouldBid(ctx context.Context, req gatewaytypes.WouldBidRequest) (gatewaytypes.WouldBidResponse, error) {
+	if b.WouldBidFunc == nil {
+		return gatewaytypes.WouldBidResponse{}, gateway.ErrNotFound
+	}
+	return b.WouldBidFunc(ctx, req)
 }
 
 // PutManifest implements gateway.Backend.
@@ -107,6 +116,9 @@ func Obliging(lines ...cluster.LogLine) *Backend {
 	return &Backend{
 		StatusFunc: func(context.Context) (gatewaytypes.StatusResponse, error) {
 			return gatewaytypes.StatusResponse{Version: "test", ChainId: ChainID, Height: 7, ClusterReachable: true}, nil
+		},
+		WouldBidFunc: func(_ context.Context, req gatewaytypes.WouldBidRequest) (gatewaytypes.WouldBidResponse, error) {
+			return gatewaytypes.WouldBidResponse{Groups: make([]gatewaytypes.Screening, len(req.Groups)), Height: 7}, nil
 		},
 		PutManifestFunc: func(context.Context, markettypes.LeaseID, manifesttypes.Envelope) ([]byte, error) {
 			return bytes.Repeat([]byte{1}, 32), nil
@@ -199,7 +211,7 @@ func Start(t testing.TB, b gateway.Backend, change ...func(*gateway.Config)) *Ga
 		Log: slog.New(slog.NewTextHandler(g.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	// Tests ask more per second than tenants; those that test the limits set them.
-	cfg.Limits.AddrRate, cfg.Limits.OwnerRate = 1e6, 1e6
+	cfg.Limits.AddrRate, cfg.Limits.OwnerRate, cfg.Limits.ScreenRate = 1e6, 1e6, 1e6
 	for _, f := range change {
 		f(&cfg)
 	}

@@ -12,10 +12,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth bounds the nesting of objects and arrays; what Berth exchanges needs three.
-const maxDepth = 8
+// maxDepth bounds the nesting of objects and arrays; the attributes of a volume of a group need ten.
+const maxDepth = 12
 
-// Check returns an error unless data is exactly one JSON value in UTF-8, nested at most 8 deep, whose objects hold
+// Check returns an error unless data is exactly one JSON value in UTF-8, nested at most 12 deep, whose objects hold
 // only the given keys, none of them twice. The caller bounds the length of data.
 func Check(data []byte, keys ...string) error {
 	if !utf8.Valid(data) {
