@@ -9,6 +9,8 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/doc"
@@ -33,7 +35,8 @@ var (
 // Reader returns a file by its slash-separated path from the document's directory.
 type Reader func(path string) ([]byte, error)
 
-const maxPath = 1024
+// maxPath bounds a path from the document's directory, as messages name files.
+const maxPath = 512
 
 var (
 	remote   = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z0-9+.-]*:(?://|:)|[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:|git@|oci:|git:|data:|//)`)
@@ -44,7 +47,7 @@ var (
 // directory of the file that the node stands in.
 func Resolve(at *doc.Node, name string) (string, error) {
 	switch {
-	case name == "" || len(name) > maxPath || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case name == "" || len(name) > maxPath || !utf8.ValidString(name) || strings.ContainsFunc(name, invisible):
 		return "", ErrPath
 	case absolute.MatchString(name) && !strings.HasPrefix(name, "//"):
 		return "", ErrAbsolute
@@ -52,11 +55,17 @@ func Resolve(at *doc.Node, name string) (string, error) {
 		return "", ErrRemote
 	}
 	full := path.Join(path.Dir(at.File().Path), name)
-	if full == ".." || strings.HasPrefix(full, "../") {
+	switch {
+	case full == ".." || strings.HasPrefix(full, "../"):
 		return "", ErrOutside
+	case len(full) > maxPath:
+		return "", ErrPath
 	}
 	return full, nil
 }
+
+// invisible tells of characters that would make a terminal show another name.
+func invisible(r rune) bool { return !unicode.IsGraphic(r) }
 
 // Read reads the file that is named at a node; see Resolve.
 func (read Reader) Read(at *doc.Node, name string) ([]byte, error) {
@@ -159,7 +168,7 @@ func hideLogin(address string) string {
 }
 
 var (
-	plainURL  = regexp.MustCompile(`^https?://[A-Za-z0-9._~:/%+-]+$`)
+	plainURL  = regexp.MustCompile(`^https?://[A-Za-z0-9._~:/%+-]{1,200}$`)
 	plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*\.[A-Za-z0-9]+$`)
 )
 

@@ -143,8 +143,13 @@ func (j *Joiner) entry(at *doc.Node, chain []*doc.File) {
 }
 
 func (j *Joiner) circle(at *doc.Node, chain []*doc.File) {
+	const most = 120 // characters of a name
 	names := make([]string, 0, len(chain)+1)
 	for _, f := range append(slices.Clone(chain), chain[0]) {
+		if name := []rune(f.Name); len(name) > most {
+			names = append(names, "..."+string(name[len(name)-most:]))
+			continue
+		}
 		names = append(names, f.Name)
 	}
 	j.Report.Report(at.Problem("E-INCLUDE-CYCLE", "files include each other in a circle: %s", strings.Join(names, " -> ")).
