@@ -55,6 +55,8 @@ func hostile() map[string]struct{ text, code string } {
 		"key that is a structure": {"? [a, b]\n: c\n", "E-TYPE"},
 		"not UTF-8":               {"version: \"1.0\xff\"", "E-UTF8"},
 		"zero byte":               {"version: \"1.0\x00\"", "E-CHARACTER"},
+		"old line ends":           {"version: \"1.0\"\rservices: {}", "E-CHARACTER"},
+		"line separator":          {"version: \"1.0\"\nservices: {a: \"\u2028\"}", "E-CHARACTER"},
 		"UTF-16":                  {"\xff\xfev\x00e\x00", "E-UTF8"},
 		"nothing":                 {"", "E-YAML-EMPTY"},
 		"only a comment":          {"# deploy\n", "E-YAML-EMPTY"},

@@ -117,11 +117,21 @@ func (b *builder) checkBytes(data []byte) bool {
 			b.marks++
 		case strings.IndexByte(",[{:-?", c) >= 0:
 			b.marks++
+		case c == '\r' && (i+1 == len(data) || data[i+1] != '\n'):
+			d := diagnostic(line, column(data[start:i]), "E-CHARACTER", "a carriage return without a line feed")
+			b.say(d.WithHint("end lines as Unix or Windows do; berth sdl fmt does it"))
+			return false
 		case isControl(c):
 			b.at(line, column(data[start:i]), "E-CHARACTER", "control character %q", rune(c))
 			return false
 		case c >= utf8.RuneSelf:
-			if _, size := utf8.DecodeRune(data[i:]); size > 1 {
+			r, size := utf8.DecodeRune(data[i:])
+			if strings.ContainsRune("\u0085\u2028\u2029", r) { // YAML 1.1 breaks lines at them, editors do not
+				d := diagnostic(line, column(data[start:i]), "E-CHARACTER", "line separator %U", r)
+				b.say(d.WithHint(fmt.Sprintf("remove it, or write \\u%04x in double quotes", r)))
+				return false
+			}
+			if size > 1 {
 				i += size - 1
 				continue
 			}

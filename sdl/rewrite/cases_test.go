@@ -107,7 +107,7 @@ func TestFormatRefuses(t *testing.T) {
 		"question mark":     {"version: '1.0'\n? a\n: b\n", "E-FORM"},
 		"directive":         {"%YAML 1.1\n---\na: b\n", "E-FORM"},
 		"end marker":        {"a: b\n...\n", "E-FORM"},
-		"line separator":    {"a: 'b\u2028c'\n", "E-FORM"},
+		"line separator":    {"a: 'b\u2028c'\n", "E-CHARACTER"},
 		"anchor at the top": {"--- &a\nb: 1\n", "E-FORM"},
 	} {
 		out, found := rewrite.Format("deploy.yaml", []byte(tc.in))

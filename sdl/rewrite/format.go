@@ -17,7 +17,8 @@ import (
 // whose form is too unusual, is refused with a nil text and diagnostics that say why; one with other errors is not.
 func Format(file string, data []byte) ([]byte, sdl.Diagnostics) {
 	r := sdl.NewReporter(file)
-	root := doc.ParseYAML(data, r)
+	text := normalise(data)
+	root := doc.ParseYAML([]byte(text), r)
 	if root == nil {
 		return nil, r.Diagnostics()
 	}
@@ -33,7 +34,6 @@ func Format(file string, data []byte) ([]byte, sdl.Diagnostics) {
 		})
 		return nil, r.Diagnostics()
 	}
-	text := normalise(data)
 	before, u := parse(text)
 	if u != nil {
 		return refuse(u)
