@@ -19,6 +19,7 @@ import (
 
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/compile"
+	"berth.dev/berth/sdl/doc"
 	"berth.dev/berth/sdl/files"
 	"berth.dev/berth/sdl/fill"
 	"berth.dev/berth/sdl/include"
@@ -257,6 +258,13 @@ func (c *counted) hold(t testing.TB, codes map[string]bool) compile.Result {
 	if len(got.Sources) > include.MaxFiles+1 {
 		t.Fatalf("%d files are included", len(got.Sources)-1)
 	}
+	kept := 0
+	for _, data := range got.Sources {
+		kept += len(data)
+	}
+	if kept > 2*doc.MaxBytes+2 { // no file counts after the one that is too much, and of none more than a byte too many
+		t.Fatalf("%d bytes are kept", kept)
+	}
 	// A file, and two others that may have been meant, if it is not there.
 	if c.reads > 3*include.MaxFiles+fill.MaxFiles {
 		t.Fatalf("%d files were read", c.reads)
@@ -289,6 +297,10 @@ func hostileTrees() map[string]struct {
 			laugh[fmt.Sprintf("%d-%d.yml", level, k)] = []byte(list)
 		}
 	}
+	each := tree{"deploy.yaml": full["0.yml"]}
+	for i := range 40 {
+		each[fmt.Sprintf("%d.yml", i)] = bytes.Repeat([]byte("x"), doc.MaxBytes+1)
+	}
 	missing := []byte("include:\n")
 	for i := range 20_000 {
 		missing = fmt.Appendf(missing, "- %d.yml\n", i)
@@ -310,6 +322,7 @@ func hostileTrees() map[string]struct {
 		"itself":               {tree{"deploy.yaml": []byte("include: deploy.yaml")}, "E-INCLUDE-CYCLE"},
 		"bombs":                {tree{"deploy.yaml": []byte("include: [a.yml, b.yml]"), "a.yml": bomb, "b.yml": bomb}, "E-YAML-NODES"},
 		"much":                 {tree{"deploy.yaml": []byte("include: [a.yml, b.yml, c.yml]"), "a.yml": big, "b.yml": big, "c.yml": big}, "E-SIZE"},
+		"each too large":       {each, "E-SIZE"},
 		"many values":          {tree{"deploy.yaml": []byte("include: [a.yml, b.yml, c.yml, d.yml]"), "a.yml": many, "b.yml": many, "c.yml": many, "d.yml": many}, "E-YAML-NODES"},
 		"more than may be":     {tree{"deploy.yaml": []byte("include: a.yml"), "a.yml": bytes.Repeat([]byte("x"), 1<<20+1)}, "E-SIZE"},
 		"names without end":    {tree{"deploy.yaml": []byte("include: ['" + strings.Repeat("a/", 1<<18) + "']")}, "E-INCLUDE"},

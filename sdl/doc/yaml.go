@@ -40,6 +40,9 @@ type Parser struct {
 // NewParser returns a parser that reports what is wrong with the files.
 func NewParser(r *sdl.Reporter) *Parser { return &Parser{report: r} }
 
+// Full tells whether the files hold more than the limits allow, so that no further one is worth reading.
+func (p *Parser) Full() bool { return p.bytes > MaxBytes || p.marks > maxMarks || p.nodes > MaxNodes }
+
 // YAML reads a file that holds one YAML document and returns its root, or reports why it cannot and returns nil. It
 // refuses more than the limits, text that is not UTF-8, several documents, keys that are no text or appear twice, tags
 // other than those of JSON's types, and aliases that lead back to themselves.

@@ -36,7 +36,7 @@ type Joiner struct {
 
 	parts []doc.Object    // the files
 	seen  map[string]bool // the paths of the files that were read, or tried
-	full  bool            // a limit was reported
+	full  bool            // a limit was reported, no more is read
 }
 
 // key is the key under which a document names other files.
@@ -140,6 +140,7 @@ func (j *Joiner) entry(at *doc.Node, chain []*doc.File) {
 		j.Form.Straighten(j.Report, root)
 		j.file(root, append(slices.Clone(chain), f))
 	}
+	j.full = j.full || j.Parser.Full()
 }
 
 func (j *Joiner) circle(at *doc.Node, chain []*doc.File) {
