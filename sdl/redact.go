@@ -86,6 +86,9 @@ func (r *redactor) line(text string) string {
 	}
 	r.leave(indent)
 	at := r.top()
+	if i := strings.IndexAny(key[min(1, len(key)):], ":=\"'{["); i >= 0 { // a space or a quote is missing
+		return text[:len(text)-len(body)] + key[:i+1] + hidden
+	}
 	r.keys = append(r.keys, at.below(indent, key))
 	return text[:len(text)-len(rest)] + r.value(at, key, rest)
 }

@@ -34,12 +34,7 @@ func (p Price) MarshalJSON() ([]byte, error) {
 }
 
 // TrimDecimal cuts the zeros behind a decimal's point, and the point itself when nothing is left behind it.
-func TrimDecimal(s string) string {
-	if !strings.Contains(s, ".") {
-		return s
-	}
-	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
-}
+func TrimDecimal(s string) string { return units.TrimDecimal(s) }
 
 // SumPrices adds prices of one denom. It returns the zero Price for none, and an error for mixed denoms.
 func SumPrices(prices ...Price) (Price, error) {
@@ -128,15 +123,4 @@ func FormatCoin(c sdk.Coin) string {
 }
 
 // FormatDec writes a decimal amount for people, exactly; see FormatCoin.
-func FormatDec(c sdk.DecCoin) string {
-	if c.Amount.IsNil() {
-		return "0"
-	}
-	if c.Denom != units.BaseDenom {
-		return TrimDecimal(c.Amount.String()) + " " + c.Denom
-	}
-	if c.Amount.LT(math.LegacyNewDec(100)) && !c.Amount.IsZero() { // too small to read as tokens
-		return TrimDecimal(c.Amount.String()) + " " + units.BaseDenom
-	}
-	return TrimDecimal(c.Amount.QuoInt64(units.MicroPerToken).String()) + " " + units.DisplayDenom
-}
+func FormatDec(c sdk.DecCoin) string { return units.FormatDec(c) }

@@ -147,8 +147,7 @@ func (m *Machine) deposit(ctx context.Context, asked *sdk.Coin, price Price, blo
 		return sdk.Coin{}, failf(KindUsage, nil, "the document's prices are in %s, which the chain does not accept for deposits (accepted: %s)", price.Denom, sdk.Coins(params.MinDeposits))
 	}
 	if asked == nil {
-		day := price.Amount.MulInt64(blocksIn(defaultFunding, blockTime)).Ceil().TruncateInt()
-		return sdk.NewCoin(price.Denom, math.MaxInt(minimum.Amount, day)), nil
+		return DefaultDeposit(price, minimum, blockTime), nil
 	}
 	if asked.Denom != price.Denom {
 		return sdk.Coin{}, failf(KindUsage, nil, "the deposit is in %s, but the document's prices are in %s", asked.Denom, price.Denom)
@@ -157,6 +156,12 @@ func (m *Machine) deposit(ctx context.Context, asked *sdk.Coin, price Price, blo
 		return sdk.Coin{}, failf(KindFunds, []Hint{HintDeploy}, "a deposit of %s is below the minimum of %s: deploy with --deposit %s", FormatCoin(*asked), FormatCoin(minimum), minimum)
 	}
 	return *asked, nil
+}
+
+// DefaultDeposit is what is put into escrow when no deposit is named: a day of the maximum price, at least the minimum.
+func DefaultDeposit(price Price, minimum sdk.Coin, blockTime time.Duration) sdk.Coin {
+	day := price.Amount.MulInt64(blocksIn(defaultFunding, blockTime)).Ceil().TruncateInt()
+	return sdk.NewCoin(price.Denom, math.MaxInt(minimum.Amount, day))
 }
 
 func coinOf(coins []sdk.Coin, denom string) (sdk.Coin, bool) {

@@ -9,29 +9,44 @@ import (
 	"berth.dev/berth/internal/document"
 )
 
-// newPlanCommand shows what a document asks for.
+// newPlanCommand shows what a document asks for. It stands at the root and among the tools for documents.
 func newPlanCommand() *cobra.Command {
 	var blockTime time.Duration
 	cmd := &cobra.Command{
 		Use:   "plan FILE",
 		Short: "Show what a document asks for, runs and may cost, without sending anything",
 		Long: "Compile a document and show its plan: what providers are asked for, what runs there, who can connect to what,\n" +
-			"and what it may cost at most. It needs neither a chain nor a network, so that the cost per month rests on the\n" +
-			"time per block that is given. FILE may be - for standard input.\n\n" +
+			"and what it may cost at most per block, hour and month. It needs neither a chain nor a network, so that costs\n" +
+			"rest on the time per block that is given. FILE may be - for standard input.\n\n" +
 			"The values of environment variables are not shown, except with -o json, which prints the whole plan but secrets.\n" +
 			"A document's ${NAME} are taken from --env-file and from the environment; which ones is written to stderr.",
-		Example: "  berth plan deploy.yaml\n  berth plan deploy.yaml --env-file .env --no-env\n  berth plan deploy.yaml -o json | jq .groups",
-		Args:    cobra.ExactArgs(1),
+		Example: "  berth plan deploy.yaml\n" +
+			"  berth plan deploy.yaml --block-time 500ms\n" +
+			"  berth plan deploy.yaml --env-file .env --no-env\n" +
+			"  berth plan deploy.yaml -o json | jq .groups\n" +
+			"  berth sdl explain deploy.yaml          # the same in plain words, or drawn",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if blockTime <= 0 {
-				return usageErrorf("--block-time: %s is not a time per block; give one such as 6s", blockTime)
+			if err := checkBlockTime(blockTime); err != nil {
+				return err
 			}
 			return planDocument(cmd, args[0], blockTime)
 		},
 	}
 	document.AddFlags(cmd.Flags())
-	cmd.Flags().DurationVar(&blockTime, "block-time", 6*time.Second, "time per block for the cost per month")
+	blockTimeFlag(cmd, &blockTime)
 	return cmd
+}
+
+func blockTimeFlag(cmd *cobra.Command, to *time.Duration) {
+	cmd.Flags().DurationVar(to, "block-time", 6*time.Second, "time per block for the cost per hour and month")
+}
+
+func checkBlockTime(d time.Duration) error {
+	if d <= 0 {
+		return usageErrorf("--block-time: %s is not a time per block; give one such as 6s", d)
+	}
+	return nil
 }
 
 func planDocument(cmd *cobra.Command, file string, blockTime time.Duration) error {
@@ -44,6 +59,7 @@ func planDocument(cmd *cobra.Command, file string, blockTime time.Duration) erro
 		return err
 	}
 	return writeResult(cmd.OutOrStdout(), format, plan, func(w io.Writer) error {
-		return writePlan(w, plan, blockTime)
+		_, err := io.WriteString(w, planText(plan, explainPlan(plan, blockTime)))
+		return err
 	})
 }

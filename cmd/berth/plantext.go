@@ -2,91 +2,129 @@ package main
 
 import (
 	"fmt"
-	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
-	sdk "github.com/cosmos/cosmos-sdk/types"
-
-	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/explain"
 	"berth.dev/berth/sdl/quantity"
-	"berth.dev/berth/tenant"
 )
 
-// writePlan writes a plan for people. Values of environment variables are left out.
-func writePlan(w io.Writer, p *sdl.Plan, blockTime time.Duration) error {
+// planText writes a plan for people. Values of environment variables are left out.
+func planText(p *sdl.Plan, e *explain.Explanation) string {
 	var b strings.Builder
-	var prices []tenant.Price
 	for i, g := range p.Groups {
-		amount, denom := explain.MaxPrice(g)
-		price := tenant.Price{DecCoin: sdk.DecCoin{Denom: denom, Amount: amount}}
-		prices = append(prices, price)
-		writeGroup(&b, g, p.Manifests[i])
-		fmt.Fprintf(&b, "  at most %s\n\n", costs(price, blockTime))
+		writeGroup(&b, g, e.Placements[i])
 	}
-	writeDoors(&b, explain.Doors(p), len(p.Groups) > 1)
-	if len(prices) > 1 {
-		sum, err := tenant.SumPrices(prices...)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(&b, "In all, at most %s.\n", costs(sum, blockTime))
-	}
-	fmt.Fprintf(&b, "A month is 30 days of blocks of %s (--block-time). Bids are usually lower than these maxima.\n", blockTime)
-	_, err := io.WriteString(w, b.String())
-	return err
+	writeDoors(&b, e.Doors, len(p.Groups) > 1)
+	writeTotals(&b, e)
+	return b.String()
 }
 
-func costs(p tenant.Price, blockTime time.Duration) string {
-	month := p.Over(tenant.Month, blockTime)
-	return tenant.FormatDec(p.DecCoin) + " per block, " + tenant.FormatDec(month.DecCoin) + " per month"
-}
-
-func writeGroup(b *strings.Builder, g sdl.Group, m manifesttypes.Group) {
-	fmt.Fprintf(b, "Group %s: one provider %s\n", g.Name, requirements(g))
-	t := newTable("SERVICE", "IMAGE", "COUNT", "CPU", "MEMORY", "STORAGE", "MAX PRICE").alignRight(2, 3, 4, 5, 6)
-	for i, r := range g.Resources {
-		var storage []string
-		for _, v := range r.Storage {
-			storage = append(storage, quantity.FormatBytes(v.Bytes))
-		}
-		t.add(r.Service, m.Services[i].Image, strconv.FormatUint(uint64(r.Count), 10), quantity.FormatCPU(r.CPUMilli),
-			quantity.FormatBytes(r.MemoryBytes), strings.Join(storage, "+"), tenant.FormatDec(sdk.DecCoin{Denom: r.Denom, Amount: r.Price}))
+func writeGroup(b *strings.Builder, g sdl.Group, p explain.Placement) {
+	fmt.Fprintf(b, "Group %s: one provider %s\n", g.Name, requirements(p))
+	t := newTable("SERVICE", "IMAGE", "COUNT", "CPU", "MEMORY", "STORAGE", "GPU", "MAX PRICE").alignRight(2, 3, 4, 5, 6, 7)
+	for _, s := range p.Services {
+		t.add(s.Name, s.Image, strconv.FormatUint(uint64(s.Instances), 10), quantity.FormatCPU(s.Each.CPUMilli),
+			quantity.FormatBytes(s.Each.MemoryBytes), volumeSizes(s.Volumes), orDash(gpus(s)), money(s.EachAtMost))
+	}
+	if p.Totals.GPU == 0 {
+		t.drop(6)
 	}
 	b.WriteString(t.render("  "))
-	for _, s := range m.Services {
+	for _, r := range g.Resources {
+		if strings.Contains(r.Service, "+") {
+			fmt.Fprintf(b, "  %s share one resource unit of %s\n", strings.ReplaceAll(r.Service, "+", ", "), counted(int(r.Count), "instance"))
+		}
+	}
+	for _, s := range p.Services {
 		writeDetails(b, s)
 	}
+	fmt.Fprintf(b, "  at most %s\n\n", costs(p.AtMost))
+}
+
+func money(c explain.Cost) string { return explain.Money(c.PerBlock, c.Denom) }
+
+func costs(c explain.Cost) string {
+	return money(c) + " per block, " + explain.MoneyUp(c.PerHour, c.Denom) + " per hour, " + explain.MoneyUp(c.PerMonth, c.Denom) + " per month"
+}
+
+func volumeSizes(volumes []explain.Volume) string {
+	var sizes []string
+	for _, v := range volumes {
+		sizes = append(sizes, quantity.FormatBytes(v.Bytes))
+	}
+	return strings.Join(sizes, "+")
+}
+
+func gpus(s explain.Service) string {
+	if s.Each.GPU == 0 {
+		return ""
+	}
+	return strconv.FormatUint(s.Each.GPU, 10)
 }
 
 // requirements says which providers a group accepts.
-func requirements(g sdl.Group) string {
+func requirements(p explain.Placement) string {
 	var parts []string
-	for _, a := range g.Attributes {
-		parts = append(parts, a.Key+"="+a.Value)
+	for _, key := range slices.Sorted(maps.Keys(p.Attributes)) {
+		parts = append(parts, key+"="+p.Attributes[key])
 	}
-	if len(parts) == 0 {
-		return "of any kind"
+	text := "of any kind"
+	if len(parts) > 0 {
+		text = "with " + strings.Join(parts, ", ")
 	}
-	return "with " + printable(strings.Join(parts, ", "))
+	if len(p.Abilities) > 0 {
+		text += ", able to do " + strings.Join(p.Abilities, ", ")
+	}
+	if len(p.SignedBy.AllOf) > 0 {
+		text += ", signed by " + strings.Join(p.SignedBy.AllOf, " and ")
+	}
+	if len(p.SignedBy.AnyOf) > 0 {
+		text += ", signed by " + strings.Join(p.SignedBy.AnyOf, " or ")
+	}
+	return printable(text)
 }
 
-func writeDetails(b *strings.Builder, s manifesttypes.Service) {
-	if len(s.Args) > 0 {
-		fmt.Fprintf(b, "  %s runs with %s\n", s.Name, counted(len(s.Args), "argument"))
+func writeDetails(b *strings.Builder, s explain.Service) {
+	say := func(format string, args ...any) {
+		fmt.Fprintf(b, "  %s\n", printable(s.Name+" "+fmt.Sprintf(format, args...)))
 	}
-	if len(s.DependsOn) > 0 {
-		fmt.Fprintf(b, "  %s starts after %s\n", s.Name, strings.Join(s.DependsOn, ", "))
+	if len(s.GPUs) > 0 {
+		say("takes gpus of %s", strings.Join(s.GPUs, " or "))
 	}
-	if len(s.Env) > 0 {
-		var names []string
-		for _, e := range s.Env {
-			names = append(names, e.Name)
+	for _, v := range s.Volumes {
+		if v.Kind == explain.Ephemeral && v.Mount == "" {
+			continue // the file system of an instance
 		}
-		fmt.Fprintf(b, "  %s gets the variables %s\n", s.Name, strings.Join(names, ", "))
+		kind := v.Kind
+		if v.Class != "" {
+			kind += ", class " + v.Class
+		}
+		if v.ReadOnly {
+			kind += ", read-only"
+		}
+		say("has volume %s of %s at %s (%s)", v.Name, quantity.FormatBytes(v.Bytes), orDash(v.Mount), kind)
+	}
+	if s.Command {
+		say("runs with a command of its own")
+	}
+	if s.Arguments > 0 {
+		say("runs with %s", counted(s.Arguments, "argument"))
+	}
+	if len(s.After) > 0 {
+		say("starts after %s", strings.Join(s.After, ", "))
+	}
+	if len(s.Variables) > 0 {
+		say("gets the variables %s", strings.Join(s.Variables, ", "))
+	}
+	if len(s.Secrets) > 0 {
+		say("gets the secret variables %s", strings.Join(s.Secrets, ", "))
+	}
+	if s.Registry != "" {
+		say("has its image opened by credentials for %s", s.Registry)
 	}
 }
 
@@ -102,14 +140,36 @@ func writeDoors(b *strings.Builder, doors []explain.Door, withGroup bool) {
 		if withGroup {
 			name = d.Group + "/" + d.Service
 		}
-		from := d.Clients
+		var from []string
 		if d.Public {
-			from = append([]string{"anyone"}, from...)
+			from = append(from, "anyone")
 		}
-		if len(from) == 0 {
-			from = []string{"nobody"}
+		for _, c := range d.Clients {
+			if c.Link {
+				from = append(from, c.Group+"/"+c.Service)
+			} else {
+				from = append(from, c.Service)
+			}
 		}
-		t.add(name, strconv.FormatUint(uint64(d.Port), 10), d.Proto, strings.Join(from, ", "), strings.Join(d.Hosts, ", "))
+		if d.Closed() {
+			from = append(from, "nobody")
+		}
+		hosts := strings.Join(d.Hosts, ", ")
+		if d.Address != "" {
+			hosts = strings.TrimPrefix(hosts+", leased address "+d.Address, ", ")
+		}
+		t.add(name, strconv.FormatUint(uint64(d.Port), 10), d.Proto, strings.Join(from, ", "), hosts)
 	}
 	b.WriteString(t.render("  ") + "\n")
+}
+
+// writeTotals sums up what is asked for, and says what the costs rest on.
+func writeTotals(b *strings.Builder, e *explain.Explanation) {
+	total := []string{counted(e.Services, "service"), counted(int(e.Instances), "instance"), quantity.FormatCPU(e.Totals.CPUMilli) + " cpu",
+		quantity.FormatBytes(e.Totals.MemoryBytes) + " memory", quantity.FormatBytes(e.Totals.StorageBytes) + " storage"}
+	if e.Totals.GPU > 0 {
+		total = append(total, counted(int(e.Totals.GPU), "gpu"))
+	}
+	fmt.Fprintf(b, "In all: %s; at most %s.\n", strings.Join(total, ", "), costs(*e.AtMost))
+	fmt.Fprintln(b, e.Basis())
 }

@@ -145,14 +145,15 @@ func TestPlanText(t *testing.T) {
   web      berth.local/hello:1      2  0.1    64Mi     64Mi    10 ubrt
   web starts after api
   web gets the variables API_URL
-  at most 30 ubrt per block, 155.52 BRT per month
+  at most 30 ubrt per block, 0.216 BRT per hour, 155.52 BRT per month
 
 Who can connect to what:
   TO   PORT  PROTOCOL  FROM    HOSTS
   api    80  http      web
   web    80  http      anyone
 
-A month is 30 days of blocks of 500ms (--block-time). Bids are usually lower than these maxima.
+In all: 2 services, 3 instances, 0.3 cpu, 192Mi memory, 192Mi storage; at most 30 ubrt per block, 0.216 BRT per hour, 155.52 BRT per month.
+A month is 30 days, of blocks of 500ms (--block-time). Bids are usually lower than these maxima.
 `
 	if stdout != want {
 		t.Errorf("plan:\n%s\nwant:\n%s", stdout, want)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -21,6 +22,23 @@ func (t *table) alignRight(columns ...int) *table {
 		t.right[c] = true
 	}
 	return t
+}
+
+// drop leaves out a column, counted from 0; those after it move up.
+func (t *table) drop(column int) {
+	t.head = slices.Delete(t.head, column, column+1)
+	for i := range t.rows {
+		t.rows[i] = slices.Delete(t.rows[i], column, column+1)
+	}
+	right := map[int]bool{}
+	for c := range t.right {
+		if c < column {
+			right[c] = true
+		} else if c > column {
+			right[c-1] = true
+		}
+	}
+	t.right = right
 }
 
 func (t *table) add(cells ...string) {

@@ -39,10 +39,11 @@ type desk struct {
 	t     *testing.T
 	world *tenanttest.World
 	dir   string
+	rand  io.Reader // of salts
 }
 
 func newDesk(t *testing.T, bidders ...tenanttest.Bidder) *desk {
-	d := &desk{t: t, world: tenanttest.New(bidders...), dir: t.TempDir()}
+	d := &desk{t: t, world: tenanttest.New(bidders...), dir: t.TempDir(), rand: zeros{}}
 	for name, text := range map[string]string{
 		"one.yaml": tenanttest.OneGroup, "two.yaml": tenanttest.TwoGroups, "bad.yaml": "version: \"1.0\"\nservicez: {}\n",
 		"next.yaml": strings.Replace(tenanttest.TwoGroups, "web:1", "web:2", 1),
@@ -70,7 +71,7 @@ func (d *desk) run(args ...string) (stdout, stderr string, code int) {
 func (d *desk) runContext(ctx context.Context, args ...string) (stdout, stderr string, code int) {
 	connect := func(*cobra.Command) (*tenant.Machine, error) {
 		m := d.world.Machine(tenant.NewFileStore(d.dir, "world"))
-		m.Rand = zeros{}
+		m.Rand = d.rand
 		return m, nil
 	}
 	var out, errs bytes.Buffer

@@ -62,6 +62,7 @@ type Book struct {
 	validFor int64
 
 	inv     inventory.Inventory
+	words   Words
 	bids    map[markettypes.OrderID]*ownBid
 	waiting map[markettypes.OrderID]*candidate
 	fresh   []markettypes.OrderID // to be decided in the next pass, in the order of arrival
@@ -106,8 +107,8 @@ func (b *Book) depositFor(denom string) sdk.Coin {
 	return sdk.Coin{}
 }
 
-// SetNodes replaces the cluster's capacity.
-func (b *Book) SetNodes(nodes []inventory.Node) { b.grew = b.inv.SetNodes(nodes) || b.grew }
+// SetSupply replaces what the cluster can give.
+func (b *Book) SetSupply(s inventory.Supply) { b.grew = b.inv.Set(s) || b.grew }
 
 // Chain is what the chain holds for us at a height; see chain.Snapshot for its fields.
 type Chain struct {
@@ -186,7 +187,7 @@ func (b *Book) own(id markettypes.OrderID, o *candidate, s stage, validUntil, si
 	b.account(bid)
 	delete(b.waiting, id)
 	if o != nil {
-		b.inv.Adopt(id, o.order.Units)
+		b.inv.Adopt(id, &o.order.Demand)
 	}
 	b.noteExpiry(bid)
 }
@@ -203,6 +204,8 @@ func (b *Book) compile(o *markettypes.Order) *candidate {
 	if err != nil {
 		return &candidate{order: Order{ID: o.Id}, broken: true, seq: b.seq, reason: Malformed}
 	}
+	b.words.Number(&compiled)
+	b.policy.Learn(&b.words)
 	return &candidate{order: compiled, seq: b.seq}
 }
 
@@ -283,7 +286,7 @@ func (b *Book) leased(e *markettypes.Lease) {
 		b.toClose--
 	}
 	if bid.order != nil {
-		b.inv.Adopt(id, bid.order.order.Units) // only an expired bid does not hold it already
+		b.inv.Adopt(id, &bid.order.order.Demand) // only an expired bid does not hold it already
 	}
 	bid.stage, bid.since = won, b.height
 	b.account(bid)
@@ -494,7 +497,7 @@ func (b *Book) dueLater() {
 }
 
 func (b *Book) offer(id markettypes.OrderID, w *candidate, price pricing.Amount, deposit sdk.Coin) markettypes.BidItem {
-	if _, ok, err := b.inv.Reserve(id, w.order.Units); err != nil || !ok {
+	if _, ok, err := b.inv.Reserve(id, &w.order.Demand); err != nil || !ok {
 		panic("bid: Decide accepted an order that can't be reserved: " + id.String()) // Fits and Reserve are one code
 	}
 	delete(b.waiting, id)

@@ -48,10 +48,9 @@ func newModel() *model {
 
 func (m *model) newBook() {
 	m.book = NewBook(testPolicy(), []sdk.Coin{sdk.NewInt64Coin("ubrt", 1)}, 5)
-	m.book.SetNodes([]inventory.Node{
-		{Name: "a", Capacity: inventory.Amounts{modelCPU / 2, 1 << 40, 1 << 40, 0}},
-		{Name: "b", Capacity: inventory.Amounts{modelCPU / 2, 1 << 40, 1 << 40, 0}},
-	})
+	m.book.SetSupply(inventory.Supply{Nodes: []inventory.Node{
+		{Name: "a", Capacity: room(modelCPU/2, 1<<40)}, {Name: "b", Capacity: room(modelCPU/2, 1<<40)},
+	}})
 }
 
 func (m *model) emit(ev proto.Message) { m.events = append(m.events, ev) }
@@ -353,7 +352,7 @@ func (m *model) calm(t *rapid.T) {
 
 func TestExpiredBidsAreClosedOnce(t *testing.T) {
 	b := NewBook(testPolicy(), []sdk.Coin{sdk.NewInt64Coin("ubrt", 1)}, 5)
-	b.SetNodes([]inventory.Node{{Name: "a", Capacity: inventory.Amounts{1000, 1 << 40, 0, 0}}})
+	b.SetSupply(inventory.Supply{Nodes: []inventory.Node{{Name: "a", Capacity: room(1000, 1<<40)}}})
 	o := order(1, 1000, 1)
 	b.Block(10, []proto.Message{&markettypes.EventOrderCreated{Order: o}})
 	items := b.Decide(nil)
@@ -387,7 +386,7 @@ func TestExpiredBidsAreClosedOnce(t *testing.T) {
 
 func TestRefusedOrdersAreTriedAgain(t *testing.T) {
 	b := NewBook(testPolicy(), []sdk.Coin{sdk.NewInt64Coin("ubrt", 1)}, 0)
-	b.SetNodes([]inventory.Node{{Name: "a", Capacity: inventory.Amounts{1000, 1 << 40, 0, 0}}})
+	b.SetSupply(inventory.Supply{Nodes: []inventory.Node{{Name: "a", Capacity: room(1000, 1<<40)}}})
 	first, second := order(1, 800, 1), order(2, 800, 1)
 	b.Block(1, []proto.Message{&markettypes.EventOrderCreated{Order: first}, &markettypes.EventOrderCreated{Order: second}})
 	var codes []Code

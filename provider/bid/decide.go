@@ -95,12 +95,14 @@ type Policy struct {
 	Attributes []providertypes.Attribute
 	// Auditors have signed our attributes.
 	Auditors map[string]struct{}
-	// GPUs are the attributes of our graphics processors.
-	GPUs map[providertypes.Attribute]struct{}
 	// Rules say which orders are wanted at all.
 	Rules *policy.Rules
 	// Prices per block.
 	Prices *pricing.Set
+
+	words *Words
+	met   []uint64 // a bit for each word that Attributes meet
+	known int      // the words that were looked at
 }
 
 // Standing is how we stand when an order is decided.
@@ -121,19 +123,18 @@ type Decision struct {
 	Reason Reason
 }
 
-// Decide says whether to bid on an order at a height, and at what price. It reads nothing but its arguments and
-// changes none of them; an accepted order has not been given its capacity yet. What an external program asks for the
-// order comes in o.Ask.Quote; without it, where there is such a program, the reason is pricing.Unquoted.
+// Decide says whether to bid on an order at a height, and at what price. It reads nothing but its arguments and leaves
+// them as they are; an accepted order has not been given its capacity yet. With plain tables and rules it allocates
+// nothing. The inventory notes what it tries: it must not be used by others meanwhile. What an external program asks for
+// the order comes in o.Ask.Quote; without it, where there is such a program, the reason is pricing.Unquoted.
 func Decide(o *Order, free *inventory.Inventory, p *Policy, st *Standing, height int64) Decision {
 	if refused := checkRules(o, p, st); refused.Code != policy.Allowed {
 		return Decision{Reason: Reason{Code: Code(refused.Code), Policy: refused}}
 	}
-	for _, check := range [...]func(*Order, *Policy, int64) Reason{checkPolicy, checkAttributes, checkSignatures, checkKinds} {
-		if r := check(o, p, height); r.Code != Accepted {
-			return Decision{Reason: r}
-		}
+	if r := p.check(o, height); r.Code != Accepted {
+		return Decision{Reason: r}
 	}
-	if short, ok := free.Fits(o.Units); !ok {
+	if short, ok := free.Fits(&o.Demand); !ok {
 		return Decision{Reason: Reason{Code: Capacity, Short: short}}
 	}
 	price, refused := priceOf(o, p, st)
@@ -147,6 +148,23 @@ func Decide(o *Order, free *inventory.Inventory, p *Policy, st *Standing, height
 		return Decision{Reason: Reason{Code: Code(refused.Code), Policy: refused, Ask: price, Max: o.Max}}
 	}
 	return Decision{Bid: true, Price: price}
+}
+
+// check is what depends neither on rules nor on what is free or asked, in the order of Decide.
+func (p *Policy) check(o *Order, height int64) Reason {
+	if r := checkPolicy(o, p, height); r.Code != Accepted {
+		return r
+	}
+	if i := p.unmet(o); i >= 0 {
+		return Reason{Code: Attribute, Key: o.Attributes[i].Key, Value: o.Attributes[i].Value}
+	}
+	if r := checkSignatures(o, p); r.Code != Accepted {
+		return r
+	}
+	if o.Unsupported != nil {
+		return *o.Unsupported
+	}
+	return Reason{}
 }
 
 // checkRules asks the operator's rules.
@@ -185,16 +203,7 @@ func checkPolicy(o *Order, p *Policy, height int64) Reason {
 	return Reason{}
 }
 
-func checkAttributes(o *Order, p *Policy, _ int64) Reason {
-	for i, a := range o.Attributes {
-		if !providertypes.MatchAttributes(o.Attributes[i:i+1], p.Attributes) { // the chain's own rule
-			return Reason{Code: Attribute, Key: a.Key, Value: a.Value}
-		}
-	}
-	return Reason{}
-}
-
-func checkSignatures(o *Order, p *Policy, _ int64) Reason {
+func checkSignatures(o *Order, p *Policy) Reason {
 	for _, auditor := range o.AllOf {
 		if _, ok := p.Auditors[auditor]; !ok {
 			return Reason{Code: Signature, Value: auditor}
@@ -207,25 +216,6 @@ func checkSignatures(o *Order, p *Policy, _ int64) Reason {
 	}
 	if len(o.AnyOf) > 0 {
 		return Reason{Code: Signature, Value: o.AnyOf[0]}
-	}
-	return Reason{}
-}
-
-// checkKinds refuses what no node of this provider has, whatever is free. Volumes are ephemeral here, so that an
-// attribute is refused unless it says just that.
-func checkKinds(o *Order, p *Policy, _ int64) Reason {
-	for _, a := range o.Volumes {
-		if a != (providertypes.Attribute{Key: "persistent", Value: "false"}) {
-			return Reason{Code: Unsupported, Key: "storage " + a.Key, Value: a.Value}
-		}
-	}
-	for _, a := range o.GPUs {
-		if _, ok := p.GPUs[a]; !ok {
-			return Reason{Code: Unsupported, Key: "gpu " + a.Key, Value: a.Value}
-		}
-	}
-	if o.Addresses > 0 {
-		return Reason{Code: Unsupported, Key: "endpoint", Value: "with an address of its own"}
 	}
 	return Reason{}
 }

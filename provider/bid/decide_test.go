@@ -2,6 +2,7 @@ package bid
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 
 	"cosmossdk.io/math"
@@ -34,17 +35,21 @@ func order(n uint64, cpu uint64, count uint32) markettypes.Order {
 
 func testPolicy() Policy {
 	return Policy{
-		Provider:   us,
-		Attributes: []providertypes.Attribute{{Key: "region", Value: "east"}, {Key: "gpu/nvidia/a100", Value: "true"}},
-		Rules:      &policy.Rules{},
-		Prices:     pricesOf(100),
-		GPUs:       map[providertypes.Attribute]struct{}{{Key: "vendor", Value: "nvidia"}: {}},
+		Provider: us,
+		Attributes: []providertypes.Attribute{
+			{Key: "region", Value: "east"}, {Key: "gpu/nvidia/a100", Value: "true"},
+			{Key: "ability/arch/amd64", Value: "true"}, {Key: "ability/arch/arm64", Value: "true"},
+		},
+		Rules:  &policy.Rules{},
+		Prices: pricesOf(100),
 	}
 }
 
 // pricesOf asks so much for a core.
 func pricesOf(cpu uint64) *pricing.Set {
-	return pricing.NewSet([]pricing.Table{{Denom: "ubrt", CPU: pricing.Whole(cpu), GPU: []pricing.GPURate{{}}}}, nil, false)
+	return pricing.NewSet([]pricing.Table{{
+		Denom: "ubrt", CPU: pricing.Whole(cpu), GPU: []pricing.GPURate{{}}, IP: pricing.Rate{Given: true}, AnyClass: pricing.Rate{Given: true},
+	}}, nil, false)
 }
 
 // nothing is how a provider stands that has no bids.
@@ -52,8 +57,24 @@ func nothing() *Standing { return &Standing{Tally: &policy.Tally{}} }
 
 func oneNode(cpu int64) *inventory.Inventory {
 	var v inventory.Inventory
-	v.SetNodes([]inventory.Node{{Name: "a", Capacity: inventory.Amounts{cpu, 1 << 40, 1 << 40, 4}}})
+	v.Set(inventory.Supply{
+		Nodes: []inventory.Node{{
+			Name: "a", Arch: "amd64", Capacity: room(cpu, 1<<40),
+			GPUs: []inventory.GPUs{{Class: inventory.GPUClass{Vendor: "nvidia", Model: "a100", RAM: "80Gi", Interface: "sxm"}, Count: 4}},
+		}},
+		Pools: inventory.Pools{
+			Ports: inventory.Pool{Known: true, Total: 2}, Addresses: inventory.Pool{Known: true, Total: 1},
+			Persistent: map[string]inventory.Pool{"default": {Known: true, Total: 1 << 30}, "beta1": {}},
+		},
+	})
 	return &v
+}
+
+// room is a node's capacity of cpu and memory, with much of the rest and without devices.
+func room(cpu, memory int64) inventory.Amounts {
+	return inventory.Amounts{
+		inventory.CPU: cpu, inventory.Memory: memory, inventory.Storage: 1 << 40, inventory.Pods: 110,
+	}
 }
 
 func TestDecide(t *testing.T) {
@@ -82,21 +103,69 @@ func TestDecide(t *testing.T) {
 		"other excluded":   {order: func(o *markettypes.Order) { o.Excluded, o.ExcludedUntil = them, 11 }},
 		"all of a node":    {order: func(o *markettypes.Order) { unit(o).CpuMilli = 4000 }},
 		"too large":        {order: func(o *markettypes.Order) { unit(o).CpuMilli = 4001 }, want: Capacity, why: "cpu: 0 of 1 instances fit; an instance needs 4001m, the roomiest node has 4000m left"},
-		"gpu of ours": {order: func(o *markettypes.Order) {
-			unit(o).Gpu = deploymenttypes.GPU{Count: 1, Attributes: attr("vendor", "nvidia")}
+		"gpu": {order: func(o *markettypes.Order) {
+			unit(o).Gpu = deploymenttypes.GPU{Count: 4, Attributes: attr("vendor/nvidia/model/*", "true")}
+		}},
+		"gpu of any kind": {order: func(o *markettypes.Order) { unit(o).Gpu.Count = 1 }},
+		"one of several gpus": {order: func(o *markettypes.Order) {
+			unit(o).Gpu = deploymenttypes.GPU{Count: 1, Attributes: append(attr("vendor/nvidia/model/a100/ram/80Gi/interface/sxm", "true"), attr("vendor/amd/model/*", "true")...)}
 		}},
 		"gpu of others": {order: func(o *markettypes.Order) {
-			unit(o).Gpu = deploymenttypes.GPU{Count: 1, Attributes: attr("vendor", "amd")}
-		}, want: Unsupported, why: "gpu vendor amd is not offered"},
+			unit(o).Gpu = deploymenttypes.GPU{Count: 1, Attributes: attr("vendor/amd/model/mi300x", "true")}
+		}, want: Capacity, why: "gpu: no node has vendor/amd/model/mi300x"},
+		"too many gpus": {order: func(o *markettypes.Order) {
+			unit(o).Gpu = deploymenttypes.GPU{Count: 5, Attributes: attr("vendor/nvidia/model/a100", "true")}
+		}, want: Capacity, why: "gpu vendor/nvidia/model/a100: 0 of 1 instances fit; an instance needs 5, the roomiest node has 4 left"},
+		"gpu of no kind": {order: func(o *markettypes.Order) {
+			unit(o).Gpu = deploymenttypes.GPU{Count: 1, Attributes: attr("vendor", "nvidia")}
+		}, want: Unsupported, why: "gpu vendor nvidia is not offered"},
 		"persistent": {order: func(o *markettypes.Order) {
-			unit(o).Storage = []deploymenttypes.Volume{{Name: "d", Bytes: 1, Attributes: attr("persistent", "true")}}
-		}, want: Unsupported},
+			unit(o).Storage = []deploymenttypes.Volume{{Name: "d", Bytes: 1 << 29, Attributes: attr("persistent", "true")}}
+			unit(o).Count = 2
+		}},
+		"too much persistent": {order: func(o *markettypes.Order) {
+			unit(o).Storage = []deploymenttypes.Volume{{Name: "d", Bytes: 1 << 29, Attributes: attr("persistent", "true")}}
+			unit(o).Count = 3
+		}, want: Capacity, why: "persistent storage of class default: 1.5Gi needed, 1Gi left"},
+		"persistent of unknown size": {order: func(o *markettypes.Order) {
+			unit(o).Storage = []deploymenttypes.Volume{{Name: "d", Bytes: 1 << 29, Attributes: append(attr("persistent", "true"), attr("class", "beta1")...)}}
+		}, want: Capacity, why: "persistent storage of class beta1: 512Mi needed, how much there is can't be learned"},
+		"persistent of no class": {order: func(o *markettypes.Order) {
+			unit(o).Storage = []deploymenttypes.Volume{{Name: "d", Bytes: 1 << 29, Attributes: append(attr("persistent", "true"), attr("class", "beta2")...)}}
+		}, want: Capacity, why: "persistent storage of class beta2: there is none"},
 		"ephemeral": {order: func(o *markettypes.Order) {
 			unit(o).Storage = []deploymenttypes.Volume{{Name: "d", Bytes: 1, Attributes: attr("persistent", "false")}}
 		}},
-		"own address": {order: func(o *markettypes.Order) {
-			unit(o).Endpoints = []deploymenttypes.Endpoint{{Kind: deploymenttypes.ENDPOINT_KIND_IP}}
-		}, want: Unsupported},
+		"volume of no kind": {order: func(o *markettypes.Order) {
+			unit(o).Storage = []deploymenttypes.Volume{{Name: "d", Bytes: 1, Attributes: attr("color", "red")}}
+		}, want: Unsupported, why: "storage color red is not offered"},
+		"in memory": {order: func(o *markettypes.Order) {
+			unit(o).Storage = []deploymenttypes.Volume{{Name: "d", Bytes: 1 << 40, Attributes: append(attr("persistent", "false"), attr("class", "ram")...)}}
+		}, want: Capacity, why: "memory: 0 of 1 instances fit; an instance needs 1099512676352B, the roomiest node has 1099511627776B left"},
+		"ports": {order: func(o *markettypes.Order) {
+			unit(o).Endpoints = []deploymenttypes.Endpoint{{Kind: deploymenttypes.ENDPOINT_KIND_PORT}, {Kind: deploymenttypes.ENDPOINT_KIND_HTTP}}
+		}},
+		"too many ports": {order: func(o *markettypes.Order) {
+			unit(o).Endpoints = make([]deploymenttypes.Endpoint, 3)
+			for i := range unit(o).Endpoints {
+				unit(o).Endpoints[i].Kind = deploymenttypes.ENDPOINT_KIND_PORT
+			}
+		}, want: Capacity, why: "ports: 3 needed, 2 left"},
+		"address of its own": {order: func(o *markettypes.Order) {
+			e := deploymenttypes.Endpoint{Kind: deploymenttypes.ENDPOINT_KIND_IP, Sequence: 1}
+			unit(o).Endpoints = []deploymenttypes.Endpoint{e, e}
+		}},
+		"two addresses": {order: func(o *markettypes.Order) {
+			unit(o).Endpoints = []deploymenttypes.Endpoint{{Kind: deploymenttypes.ENDPOINT_KIND_IP, Sequence: 1}, {Kind: deploymenttypes.ENDPOINT_KIND_IP, Sequence: 2}}
+		}, want: Capacity, why: "addresses: 2 needed, 1 left"},
+		"arch": {order: func(o *markettypes.Order) { o.Spec.Requirements.Attributes = attr("ability/arch/amd64", "true") }},
+		"other arch": {order: func(o *markettypes.Order) { o.Spec.Requirements.Attributes = attr("ability/arch/arm64", "true") },
+			want: Capacity, why: "arch: no node is known to be arm64"},
+		"two archs": {order: func(o *markettypes.Order) {
+			o.Spec.Requirements.Attributes = append(attr("ability/arch/arm64", "true"), attr("ability/arch/amd64", "true")...)
+		}, want: Unsupported, why: "arch arm64 and amd64 in one group is not offered"},
+		"pods": {order: func(o *markettypes.Order) { unit(o).Count, unit(o).CpuMilli = 111, 10 },
+			want: Capacity, why: "pods: 110 of 111 instances fit; an instance needs 1, the roomiest node has 0 left"},
 		"at the maximum": {order: func(o *markettypes.Order) { unit(o).Price = sdk.NewDecCoin("ubrt", math.NewInt(100)) }},
 		"above it": {order: func(o *markettypes.Order) {
 			unit(o).Price = sdk.NewDecCoinFromDec("ubrt", math.LegacyMustNewDecFromStr("99.999999999999999999"))
@@ -117,6 +186,12 @@ func TestDecide(t *testing.T) {
 			}
 			before := free.Free()
 			d := Decide(&compiled, free, &p, nothing(), 10)
+			var w Words
+			w.Number(&compiled)
+			p.Learn(&w)
+			if again := Decide(&compiled, free, &p, nothing(), 10); !reflect.DeepEqual(again, d) {
+				t.Errorf("with numbered words: %+v, want %+v", again, d)
+			}
 			if d.Bid != (tc.want == Accepted) || d.Reason.Code != tc.want || tc.why != "" && d.Reason.String() != tc.why {
 				t.Errorf("Decide = %v, %q (%s), want %q (%s)", d.Bid, d.Reason.Code, d.Reason, tc.want, tc.why)
 			}

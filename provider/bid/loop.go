@@ -81,7 +81,7 @@ type LoopConfig struct {
 }
 
 // Loop carries the book's bids to the chain: all new orders of a block in one pass, their bids in as few transactions
-// as there are hundreds of them. Handle and SetNodes may be called from any goroutine and never wait for the network.
+// as there are hundreds of them. Handle and SetSupply may be called from any goroutine and never wait for the network.
 type Loop struct {
 	cfg    LoopConfig
 	sender Sender
@@ -152,14 +152,14 @@ func (l *Loop) Enable(height int64) {
 	l.enabled = max(1, height)
 }
 
-// SetNodes tells the capacity of the cluster. With ok false it could not be read: what is held stays held, and no new
+// SetSupply tells the capacity of the cluster. With ok false it could not be read: what is held stays held, and no new
 // bid is made until the cluster answers again.
-func (l *Loop) SetNodes(nodes []inventory.Node, ok bool) {
+func (l *Loop) SetSupply(s inventory.Supply, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.nodes = ok
 	if ok {
-		l.book.SetNodes(nodes)
+		l.book.SetSupply(s)
 	}
 }
 

@@ -87,7 +87,9 @@ func newLoop(t *testing.T, r *recorder) *Loop {
 	if err := l.SetBlockTime(500 * time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	l.SetNodes([]inventory.Node{{Name: "a", Capacity: inventory.Amounts{1 << 40, 1 << 50, 0, 0}}}, true)
+	l.SetSupply(inventory.Supply{Nodes: []inventory.Node{{Name: "a", Capacity: inventory.Amounts{
+		inventory.CPU: 1 << 40, inventory.Memory: 1 << 50, inventory.Storage: 1 << 55, inventory.Pods: inventory.NoLimit,
+	}}}}, true)
 	return l
 }
 
@@ -145,7 +147,7 @@ func TestLoopWaitsUntilItMay(t *testing.T) {
 	for name, hold := range map[string]func(*Loop){
 		"not registered":       func(*Loop) {},
 		"former txs not shown": func(l *Loop) { l.Enable(3) },
-		"cluster away":         func(l *Loop) { l.Enable(0); l.SetNodes(nil, false) },
+		"cluster away":         func(l *Loop) { l.Enable(0); l.SetSupply(inventory.Supply{}, false) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := &recorder{}
@@ -159,7 +161,7 @@ func TestLoopWaitsUntilItMay(t *testing.T) {
 				t.Errorf("%s: sent %v", name, r.msgs)
 			}
 			l.Enable(0)
-			l.SetNodes([]inventory.Node{{Name: "a", Capacity: inventory.Amounts{4000, 1 << 40, 0, 0}}}, true)
+			l.SetSupply(inventory.Supply{Nodes: []inventory.Node{{Name: "a", Capacity: room(4000, 1<<40)}}}, true)
 			if err := l.Handle(chain.Update{Height: 3, Head: 3}); err != nil {
 				t.Fatal(err)
 			}

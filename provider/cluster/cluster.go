@@ -47,16 +47,46 @@ type Deployed struct {
 // Node is the allocatable capacity of one node and what the pods on it have requested. Lease pods and foreign pods
 // are counted apart, as the provider's own reservations stand for the former.
 type Node struct {
-	Name           string
-	CPU            MilliCPU
-	Memory         Bytes
-	Storage        Bytes
-	GPU            int64
+	Name    string
+	CPU     MilliCPU
+	Memory  Bytes
+	Storage Bytes
+	// Pods is the most pods that the node runs; 0 in a kind of cluster that has no such limit.
+	Pods int64
+	// GPUs are the devices, those of one class together.
+	GPUs []GPU
+	// Arch is the architecture of the node's processors as Go names it; empty if it is not known.
+	Arch           string
 	ForeignCPU     MilliCPU
 	ForeignMemory  Bytes
 	ForeignStorage Bytes
-	ForeignGPU     int64
+	ForeignPods    int64
 }
+
+// GPU is a number of equal graphics processors of a node, named as documents name them; what is not known is empty.
+type GPU struct {
+	Vendor, Model, RAM, Interface string
+	Count, Foreign                int64
+}
+
+// Pool is an amount that the cluster as a whole can give, of which others than leases have taken Foreign.
+type Pool struct {
+	// Known is false where the cluster does not tell; the amounts then say nothing.
+	Known          bool
+	Total, Foreign int64
+}
+
+// Pools is what the cluster gives beside its nodes.
+type Pools struct {
+	// Persistent are the classes of persistent storage by the names that documents use, in bytes. A class that is not
+	// listed is not there.
+	Persistent map[string]Pool
+	// Ports are ports that lead to services from outside, Addresses those that can be leased.
+	Ports, Addresses Pool
+}
+
+// MinStorage is the ephemeral storage that an instance takes when it asks for none or for less: its log counts as well.
+const MinStorage Bytes = 32 << 20
 
 // ServiceStatus is the observed state of one service.
 type ServiceStatus struct {
@@ -111,6 +141,8 @@ type LogStream interface {
 type Cluster interface {
 	// Nodes returns the schedulable nodes in the order of their names.
 	Nodes(ctx context.Context) ([]Node, error)
+	// Pools returns what the cluster gives beside its nodes. What can't be learned is unknown, never absent.
+	Pools(ctx context.Context) (Pools, error)
 	// Apply makes the cluster run w and returns when the cluster has taken it, not when it is ready. It is
 	// idempotent, and it replaces what the lease ran before without a gap where it can. It returns an error that
 	// wraps ErrRefused when the cluster was reached and will never take w as it is.

@@ -17,7 +17,6 @@ import (
 
 	"berth.dev/berth/provider/bid"
 	"berth.dev/berth/provider/cluster"
-	"berth.dev/berth/provider/inventory"
 	"berth.dev/berth/provider/policy"
 	"berth.dev/berth/provider/pricing"
 	"berth.dev/berth/provider/terms"
@@ -107,6 +106,9 @@ type NodeConfig struct {
 	// StorageGiB is ephemeral storage.
 	StorageGiB int64 `yaml:"storage_gib"`
 	GPU        int64 `yaml:"gpu"`
+	// GPUClass is what the devices are, for example vendor/nvidia/model/a100/ram/80Gi.
+	GPUClass string `yaml:"gpu_class"`
+	Arch     string `yaml:"arch"`
 }
 
 // PricingConfig is a price table, in the base denom (1 BRT is 1,000,000 ubrt). Exactly one of PerBlock and PerMonth is given.
@@ -230,8 +232,8 @@ func (c Config) Validate() error {
 	if err := providertypes.ValidateAttributes(c.attributes()); err != nil {
 		errs = append(errs, fmt.Errorf("attributes: %w", err))
 	}
-	if _, err := inventory.ParseFactor(c.CapacityFactor); err != nil {
-		errs = append(errs, fmt.Errorf("capacity_factor: %w", err))
+	if _, err := c.capacity(); err != nil {
+		errs = append(errs, err)
 	}
 	if _, err := c.Pricing.table(); err != nil {
 		errs = append(errs, err)
@@ -342,12 +344,7 @@ func sortedAttributes(m map[string]string) []providertypes.Attribute {
 
 // policy is what Decide needs of the configuration.
 func (c Config) policy(provider string) bid.Policy {
-	p := bid.Policy{Provider: provider, Attributes: c.attributes()}
-	p.GPUs = make(map[providertypes.Attribute]struct{}, len(c.Bids.GPUs))
-	for _, a := range sortedAttributes(c.Bids.GPUs) {
-		p.GPUs[a] = struct{}{}
-	}
-	return p
+	return bid.Policy{Provider: provider, Attributes: c.attributes()}
 }
 
 func set(items []string) map[string]struct{} {
@@ -418,12 +415,15 @@ func (c ClusterConfig) nodes() ([]cluster.Node, error) {
 			return nil, fmt.Errorf("cluster.nodes[%d].name: %q is empty or stands twice", i, n.Name)
 		case err != nil:
 			return nil, fmt.Errorf("cluster.nodes[%d].cpu: %w", i, err)
+		case n.GPUClass != "" && !isGPUClass(n.GPUClass):
+			return nil, fmt.Errorf("cluster.nodes[%d].gpu_class: %q is not like vendor/nvidia/model/a100/ram/80Gi/interface/sxm", i, n.GPUClass)
 		case n.MemoryGiB < 0 || n.StorageGiB < 0 || n.GPU < 0 || n.MemoryGiB > 1<<20 || n.StorageGiB > 1<<20:
 			return nil, fmt.Errorf("cluster.nodes[%d]: memory_gib, storage_gib and gpu are not in 0..1048576", i)
 		}
 		seen[n.Name] = true
 		out = append(out, cluster.Node{
-			Name: n.Name, CPU: cpu, Memory: cluster.Bytes(n.MemoryGiB) << 30, Storage: cluster.Bytes(n.StorageGiB) << 30, GPU: n.GPU,
+			Name: n.Name, CPU: cpu, Memory: cluster.Bytes(n.MemoryGiB) << 30, Storage: cluster.Bytes(n.StorageGiB) << 30,
+			GPUs: simulatedGPUs(n), Arch: n.Arch,
 		})
 	}
 	return out, nil

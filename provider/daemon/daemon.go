@@ -46,7 +46,7 @@ type Daemon struct {
 	client   *client.Client
 	provider string
 	pin      []byte
-	share    inventory.Factor
+	capacity inventory.Terms
 	cluster  cluster.Cluster
 
 	metrics  *metrics
@@ -92,7 +92,7 @@ func New(cfg Config, o Options) (_ *Daemon, err error) {
 	if err := d.openChain(o); err != nil {
 		return nil, err
 	}
-	if d.share, err = inventory.ParseFactor(cfg.CapacityFactor); err != nil {
+	if d.capacity, err = cfg.capacity(); err != nil {
 		return nil, err
 	}
 	if d.cluster = o.Cluster; d.cluster == nil {
@@ -305,35 +305,6 @@ func (d *Daemon) keepBlockTime(ctx context.Context) error {
 			return err
 		}
 		if err := pause(ctx, time.Hour); err != nil {
-			return err
-		}
-	}
-}
-
-// keepNodes reads the cluster's capacity every interval. While it can't be read no bids are made.
-func (d *Daemon) keepNodes(ctx context.Context) error {
-	quiet := false
-	for {
-		nodes, err := d.cluster.Nodes(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			d.bids.SetNodes(nil, false)
-			d.metrics.clusterUp.Set(0)
-			if !quiet {
-				d.log.Warn("the cluster's nodes can't be read; no bids until they can", "err", err)
-			}
-		default:
-			sellable := make([]inventory.Node, len(nodes))
-			for i, n := range nodes {
-				sellable[i] = inventory.Sellable(n, d.share)
-			}
-			d.bids.SetNodes(sellable, true)
-			d.metrics.clusterUp.Set(1)
-		}
-		quiet = err != nil
-		if err := pause(ctx, time.Duration(d.cfg.Cluster.Poll)); err != nil {
 			return err
 		}
 	}

@@ -38,6 +38,7 @@ type world struct {
 	tenant  *client.Client
 	home    Home
 	edit    func(*Config)
+	log     io.Writer // gets all that the provider logs, if set
 
 	daemon *Daemon
 	stop   func()
@@ -84,8 +85,11 @@ func (w *world) start() {
 	if testing.Verbose() {
 		out = os.Stderr
 	}
+	if w.log != nil {
+		out = w.log
+	}
 	d, err := New(cfg, Options{
-		Home: w.home, Log: slog.New(slog.NewTextHandler(out, nil)), Keyring: w.net.Keyring(w.t), Cluster: w.cluster, Poll: 20 * time.Millisecond,
+		Home: w.home, Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: w.level()})), Keyring: w.net.Keyring(w.t), Cluster: w.cluster, Poll: 20 * time.Millisecond,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -101,6 +105,14 @@ func (w *world) start() {
 		}
 		w.stop = nil
 	}
+}
+
+// level is the lowest level that is logged: all, where somebody looks at it.
+func (w *world) level() slog.Level {
+	if w.log != nil {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
 
 func (w *world) restart() {

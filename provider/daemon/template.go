@@ -107,7 +107,7 @@ bids:
   # If allow_owners lists any, only these are served; deny_owners never are.
   allow_owners: {{q .Bids.AllowOwners}}
   deny_owners: {{q .Bids.DenyOwners}}
-  # What the graphics processors are, for example {vendor: nvidia, model: a100}.
+  # What the graphics processors are where the cluster does not say, for example {vendor: nvidia, model: a100, ram: 80Gi, interface: sxm}.
   gpu_attributes: {{q .Bids.GPUs}}
 
 leases:

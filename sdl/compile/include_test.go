@@ -3,6 +3,7 @@ package compile_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -84,6 +85,39 @@ func TestInclude(t *testing.T) {
 			}
 			golden(t, strings.TrimSuffix(file, ".txtar")+".golden", out.Bytes())
 		})
+	}
+}
+
+// TestFilesOfIncludedFiles holds that a file which an included file names is looked for beside that file, that a
+// variable has its value there, and that nothing that is included by mistake is shown.
+func TestFilesOfIncludedFiles(t *testing.T) {
+	files := tree{
+		"deploy.yaml": []byte(strings.Replace(string(document()), "services: {web: {image: nginx}}", "include: sub/web.yml", 1)),
+		"sub/web.yml": []byte("services:\n  web:\n    image: nginx:${TAG}\n    env-file: web.env\n"),
+		"sub/web.env": []byte("MODE=fast\n"),
+		"web.env":     []byte("MODE=slow\n"),
+		"secret.txt":  []byte("hunter2\n"),
+		"secret.env":  []byte("# hunter3\nTOKEN=hunter4\nOTHER=hunter5\n"),
+		"secret.yml":  []byte("password: hunter6\nother: hunter7\ninclude: {a: hunter8}\n"),
+	}
+	in := compile.Input{File: "deploy.yaml", Data: files["deploy.yaml"], ReadFile: files.read, Lookup: func(name string) (string, bool) {
+		return "1.27", name == "TAG"
+	}}
+	got := compile.Document(in)
+	if got.Plan == nil {
+		t.Fatal(got.Found)
+	}
+	if s := got.Plan.Manifests[0].Services[0]; s.Image != "nginx:1.27" || len(s.Env) != 1 || s.Env[0].Value != "fast" {
+		t.Errorf("service %+v", s)
+	}
+	in.Data = []byte("version: \"1.0\"\ninclude: [secret.txt, secret.env, secret.yml]\n")
+	got = compile.Document(in)
+	var out bytes.Buffer
+	if err := errors.Join(got.Found.WriteText(&out, got.Sources), json.NewEncoder(&out).Encode(got.Found)); err != nil {
+		t.Fatal(err)
+	}
+	if got.Found.Errors() < 3 || strings.Contains(out.String(), "hunter") {
+		t.Errorf("a file that is no document is shown:\n%s", out.String())
 	}
 }
 

@@ -160,7 +160,7 @@ func (n *Node) under(base string) string {
 func join(base, key string) string {
 	switch {
 	case !plainKey(key):
-		return base + "[" + strconv.Quote(shorten(key)) + "]"
+		return base + "[" + strconv.Quote(ShowKey(key)) + "]"
 	case base == "":
 		return key
 	}

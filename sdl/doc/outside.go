@@ -52,10 +52,24 @@ func (n *Node) said() string {
 	if n.out != nil && n.out.written != "" {
 		text = n.out.written
 	}
+	if n.key == n {
+		return ShowKey(text)
+	}
 	if before, value, ok := strings.Cut(text, "="); ok && value != "" {
 		text = before + "=..."
 	}
 	return shorten(text)
+}
+
+// ShowKey is what messages show of a key, or of the name in NAME=VALUE. Where a space or a quote is missing it goes on
+// with the value, which may be a secret.
+func ShowKey(key string) string {
+	if len(key) > 1 {
+		if i := strings.IndexAny(key[1:], ":=\"'{["); i >= 0 {
+			key = key[:i+1] + "..."
+		}
+	}
+	return shorten(key)
 }
 
 // unsure tells whether a suggestion that is made from the node's text could give away more than messages may show.

@@ -96,8 +96,8 @@ func (s Shape) unknownKey(r *sdl.Reporter, v *Node, present map[string]*Node) st
 		s.report(r, v.Key().Problem("E-UNKNOWN-KEY", "%s has no such key", s.What))
 		return ""
 	}
-	d := v.Key().Problem("E-UNKNOWN-KEY", "%s has no key %q", s.What, shorten(name)).
-		WithFound(shorten(name)).WithAllowed(strings.Join(s.Keys, ", "))
+	d := v.Key().Problem("E-UNKNOWN-KEY", "%s has no key %q", s.What, ShowKey(name)).
+		WithFound(ShowKey(name)).WithAllowed(strings.Join(s.Keys, ", "))
 	absent := slices.DeleteFunc(slices.Clone(s.Keys), func(k string) bool { return present[k] != nil })
 	meant := s.Meant[name]
 	if meant == "" {

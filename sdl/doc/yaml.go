@@ -7,6 +7,7 @@ import (
 	"io"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -358,8 +359,18 @@ func (b *builder) scalar(n *Node, y *yaml.Node) bool {
 }
 
 func (b *builder) badTag(n *Node, y *yaml.Node) {
-	b.problem(n, y, "E-YAML-TAG", "tag %s is not allowed: remove it", shorten(y.Tag))
+	// What is not one of YAML's own tags may be a value that starts with an exclamation mark.
+	if own := y.ShortTag(); slices.Contains(yamlTags, own) {
+		b.problem(n, y, "E-YAML-TAG", "tag %s is not allowed: remove it", own)
+		return
+	}
+	d := diagnostic(y.Line, y.Column, "E-YAML-TAG", "tags are not allowed").WithHint("a value that starts with ! needs quotes")
+	d.Path = n.Path()
+	b.say(d)
 }
+
+// yamlTags are the tags that YAML knows beside those of JSON's types.
+var yamlTags = []string{"!!binary", "!!float", "!!int", "!!null", "!!omap", "!!pairs", "!!set", "!!timestamp", "!!bool", "!!str", "!!seq", "!!map"}
 
 // problem reports what is wrong at y, which n is going to be.
 func (b *builder) problem(n *Node, y *yaml.Node, code, format string, args ...any) {
@@ -438,7 +449,7 @@ func (b *builder) pairs(n *Node, y *yaml.Node, depth int) ([]pair, bool) {
 			continue
 		}
 		if line, twice := first[key.Value]; twice {
-			b.problem(n, key, "E-DUPLICATE-KEY", "key %q appears twice; it stands in line %d already", shorten(key.Value), line)
+			b.problem(n, key, "E-DUPLICATE-KEY", "key %q appears twice; it stands in line %d already", ShowKey(key.Value), line)
 			continue
 		}
 		first[key.Value] = key.Line

@@ -66,6 +66,13 @@ func (j *Joiner) includes(root *doc.Node) bool {
 
 // file takes a file and what it includes. The chain are the files that led to it, itself last.
 func (j *Joiner) file(root *doc.Node, chain []*doc.File) {
+	if len(chain) > 1 && root.Kind() != doc.Map {
+		// What it holds is not shown: it may have been meant for something else than a document.
+		want := "a mapping with the keys " + strings.Join(j.Form.Top.Shape.Keys, ", ")
+		j.Report.Report(root.Remark("E-TYPE", "an included file is %s, found %s", want, root.Kind()).WithAllowed(want))
+		j.Report.SetIncomplete()
+		return
+	}
 	top, ok := root.Object(j.Report, j.Form.Top.Shape)
 	if !ok {
 		j.Report.SetIncomplete()

@@ -152,9 +152,10 @@ func (v *resolver) reachable(s Service, d Ref, target *Service) {
 	}
 }
 
-// cycles reports each circle of dependencies once, at the dependency that closes it.
+// cycles reports each circle of dependencies once, at the dependency that closes it. Of very many it reports some.
 func (v *resolver) cycles(edges map[string][]string) {
-	for {
+	const most = 20
+	for range most {
 		cycle := manifest.Cycle(edges)
 		if cycle == nil {
 			return
@@ -162,13 +163,22 @@ func (v *resolver) cycles(edges map[string][]string) {
 		last, first := cycle[len(cycle)-2], cycle[0]
 		for _, d := range v.services[last].DependsOn {
 			if d.Name == first {
-				v.Report(d.At.Problem("E-DEPENDS-CYCLE", "services depend on each other in a circle: %s", strings.Join(cycle, " -> ")).
+				v.Report(d.At.Problem("E-DEPENDS-CYCLE", "services depend on each other in a circle: %s", trail(cycle)).
 					WithHint("remove one of the dependencies"))
 				break
 			}
 		}
 		edges[last] = slices.DeleteFunc(edges[last], func(n string) bool { return n == first })
 	}
+}
+
+// trail writes a circle, without its middle if it is long.
+func trail(names []string) string {
+	const most = 12
+	if len(names) > most {
+		names = slices.Concat(names[:most-2], []string{"..."}, names[len(names)-1:])
+	}
+	return strings.Join(names, " -> ")
 }
 
 // edgesOf lists the connections of a group with other groups, sorted. When there are far too many, it stops and the

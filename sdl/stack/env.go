@@ -90,7 +90,7 @@ func (e *envReader) listed(n *doc.Node) {
 		}
 		d := n.Remark("E-ENV", "an environment variable is NAME=VALUE, found a mapping").WithAllowed(allowed)
 		if items := n.Items(); len(items) == 1 && items[0].Kind() == doc.Scalar {
-			d = d.WithHint("write " + clip(items[0].Name()) + "=... instead of " + clip(items[0].Name()) + ": ...")
+			d = d.WithHint("write " + doc.ShowKey(items[0].Name()) + "=... instead of " + doc.ShowKey(items[0].Name()) + ": ...")
 		}
 		e.report.Report(d)
 	default:
@@ -142,7 +142,7 @@ func (e *envReader) source(o doc.Object, name string) (text string, secret, ok b
 		text, ok = value.Scalar(e.report, "the value of an environment variable")
 		return text, value.Secret(), ok
 	default:
-		e.report.Report(o.Node().Remark("E-ENV", "environment variable %q has neither a value nor a file", clip(name)).
+		e.report.Report(o.Node().Remark("E-ENV", "environment variable %q has neither a value nor a file", doc.ShowKey(name)).
 			WithHint(`an empty value is written value: ""`))
 	}
 	return "", false, false
@@ -155,12 +155,15 @@ func withoutLastEnd(s string) string {
 
 func (e *envReader) add(at *doc.Node, name, value string, secret bool) {
 	if line, twice := e.first[name]; twice {
-		e.report.Report(at.Remark("E-ENV", "environment variable %q is set in line %d already", clip(name), line).WithFound(clip(name)))
+		e.report.Report(at.Remark("E-ENV", "environment variable %q is set in line %d already", doc.ShowKey(name), line).WithFound(doc.ShowKey(name)))
 		return
 	}
 	e.first[name] = at.Line()
 	if !manifest.IsEnvName(name) {
-		e.report.Report(at.Key().Remark("E-ENV", "%q cannot name an environment variable", clip(name)).WithFound(clip(name)).
+		if at.Name() == name { // in a mapping
+			at = at.Key()
+		}
+		e.report.Report(at.Remark("E-ENV", "%q cannot name an environment variable", doc.ShowKey(name)).WithFound(doc.ShowKey(name)).
 			WithAllowed("letters, digits, '_', '-' and '.', not starting with a digit").WithSuggestion(fixEnvName(name)))
 		return
 	}
@@ -207,15 +210,6 @@ func envFileProblem(n *doc.Node, err error) sdl.Diagnostic {
 	}
 	return n.Problem("E-ENV-FILE", "file %s: %s", n.Show(), fmt.Sprintf("line %d: %s", bad.Line, bad.Reason)).
 		WithAllowed("lines NAME=VALUE; values in single quotes as they are, in double quotes with \\n, \\t, \\\" and \\\\")
-}
-
-const maxShownName = 64
-
-func clip(s string) string {
-	if len(s) <= maxShownName {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxShownName], "") + "..."
 }
 
 // fixEnvName removes what an assignment in a shell or another format leaves around a name.

@@ -303,4 +303,4 @@ func columns(n int) string {
 }
 
 // shown is a name as messages repeat it.
-func shown(name string) string { return clip(name) }
+func shown(name string) string { return doc.ShowKey(name) }

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -117,13 +118,10 @@ func names[T any](in []T, name func(T) string) []string {
 // deployments checks what a deployment names, and how much there is of it.
 func (v *resolver) deployments() {
 	perGroup := map[string]int{}
-	service := ""
-	for _, d := range v.Deployments {
-		if d.Service.Name != service {
-			service = d.Service.Name
-			if v.services[service] == nil {
-				v.unknown("E-UNKNOWN-SERVICE", "service", d.Service.At.Key(), service, v.serviceNames)
-			}
+	for i, d := range v.Deployments {
+		service := d.Service.Name
+		if (i == 0 || service != v.Deployments[i-1].Service.Name) && v.services[service] == nil {
+			v.unknown("E-UNKNOWN-SERVICE", "service", d.Service.At.Key(), service, v.serviceNames)
 		}
 		place := v.placements[d.Placement.Name]
 		if place == nil {
@@ -158,8 +156,8 @@ func (v *resolver) profile(d Deployment, place *Placement) {
 }
 
 func (p *Placement) price(profile string) *Price {
-	i := slices.IndexFunc(p.Pricing, func(x Price) bool { return x.Name == profile })
-	if i < 0 {
+	i, ok := slices.BinarySearchFunc(p.Pricing, profile, func(x Price, name string) int { return cmp.Compare(x.Name, name) })
+	if !ok {
 		return nil
 	}
 	return &p.Pricing[i]

@@ -2,8 +2,8 @@ package stack
 
 import (
 	"slices"
-	"strings"
 
+	"berth.dev/berth/manifest"
 	manifesttypes "berth.dev/berth/manifest/types"
 )
 
@@ -26,6 +26,9 @@ func mounted(volumes []manifesttypes.Volume, mounts []Mount) []manifesttypes.Vol
 // volumes checks that services mount volumes that their compute profiles have, and every volume that would be of no
 // use otherwise, each at a place of its own.
 func (v *resolver) volumes() {
+	if v.tooMany() {
+		return
+	}
 	done := map[[2]string]bool{}
 	for _, d := range v.Deployments {
 		s, c := v.services[d.Service.Name], v.compute[d.Profile.Name]
@@ -41,6 +44,22 @@ func (v *resolver) volumes() {
 	}
 }
 
+// tooMany reports profiles with more volumes, and services with more mounts, than there can be.
+func (v *resolver) tooMany() bool {
+	before := v.Errors()
+	for _, c := range v.Compute {
+		if n := len(c.Volumes); n > manifest.MaxVolumes {
+			v.Report(c.At.Key().Problem("E-LIMIT", "compute profile %q has %d volumes, at most %d are allowed", c.Name, n, manifest.MaxVolumes))
+		}
+	}
+	for _, s := range v.Services {
+		if n := len(s.Mounts); n > manifest.MaxVolumes {
+			v.Report(s.At.Key().Problem("E-LIMIT", "service %q mounts %d volumes, at most %d are allowed", s.Name, n, manifest.MaxVolumes))
+		}
+	}
+	return v.Errors() > before
+}
+
 func (v *resolver) mounts(s *Service, c *Compute) {
 	names := make([]string, len(c.Volumes))
 	for i, x := range c.Volumes {
@@ -49,7 +68,7 @@ func (v *resolver) mounts(s *Service, c *Compute) {
 	for _, m := range s.Mounts {
 		if !slices.Contains(names, m.Name) {
 			v.Report(m.At.Key().Problem("E-UNKNOWN-VOLUME", "compute profile %q of service %q has no volume %s", c.Name, s.Name, m.At.Key().Show()).
-				WithAllowed(strings.Join(names, ", ")).WithSuggestion(near(m.Name, names)))
+				WithAllowed(list(names)).WithSuggestion(near(m.Name, names)))
 		}
 	}
 }

@@ -6,18 +6,25 @@ import "strings"
 // longest is the most bytes of a word that is compared.
 const longest = 64
 
+// mostWork bounds the comparisons of letters for one word: those of some hundred names.
+const mostWork = 40_000
+
 // Nearest returns the candidate that is nearest to word, or "" when none is near: the letters of the candidate differ
 // from word's, upper and lower case alike, by at most one edit in three letters. An edit inserts, deletes or replaces
-// a letter or swaps two neighbours. The first of equally near candidates wins.
+// a letter or swaps two neighbours. The first of equally near candidates wins. Of very many candidates some are not
+// looked at, so that the work is bounded.
 func Nearest(word string, candidates []string) string {
 	if word == "" || len(word) > longest {
 		return ""
 	}
 	lower := strings.ToLower(word)
-	best, most := "", max(1, len(word)/3)
+	best, most, work := "", max(1, len(word)/3), 0
 	for _, c := range candidates {
 		if c == word || len(c) > longest || len(c) > len(word)+most || len(word) > len(c)+most {
 			continue
+		}
+		if work += len(word) * len(c); work > mostWork {
+			break
 		}
 		if d := distance(lower, strings.ToLower(c)); d <= most {
 			best, most = c, d-1

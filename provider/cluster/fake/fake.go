@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 // The names of the calls, as given to Config.Intercept and Cluster.Intercept.
 const (
 	OpNodes  = "nodes"
+	OpPools  = "pools"
 	OpApply  = "apply"
 	OpRemove = "remove"
 	OpList   = "list"
@@ -29,6 +31,8 @@ const (
 type Config struct {
 	// Nodes are the nodes at the start.
 	Nodes []cluster.Node
+	// Pools are the pools at the start. Ports that are not known are those that the simulated cluster gives out.
+	Pools cluster.Pools
 	// ReadyAfter is the number of Status calls that a service takes to become ready after its dependencies are.
 	ReadyAfter int
 	// RemoveAfter is the number of List calls during which a removed workload is still listed as terminating.
@@ -52,6 +56,7 @@ type Cluster struct {
 
 	mu          sync.Mutex
 	nodes       []cluster.Node
+	pools       cluster.Pools
 	leases      map[markettypes.LeaseID]*lease
 	unreachable error
 	failApply   error
@@ -87,6 +92,7 @@ func Open(cfg Config) (*Cluster, error) {
 		calls: map[string]int{}, changed: make(chan struct{}),
 	}
 	c.SetNodes(cfg.Nodes...)
+	c.SetPools(cfg.Pools)
 	stored, err := load(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open simulated cluster: %w", err)
@@ -125,7 +131,27 @@ func (c *Cluster) Nodes(ctx context.Context) ([]cluster.Node, error) {
 		return nil, err
 	}
 	defer c.mu.Unlock()
-	return slices.Clone(c.nodes), nil
+	return copyNodes(c.nodes), nil
+}
+
+// copyNodes copies nodes with their devices.
+func copyNodes(in []cluster.Node) []cluster.Node {
+	out := slices.Clone(in)
+	for i := range out {
+		out[i].GPUs = slices.Clone(out[i].GPUs)
+	}
+	return out
+}
+
+// Pools implements cluster.Cluster.
+func (c *Cluster) Pools(ctx context.Context) (cluster.Pools, error) {
+	if err := c.enter(ctx, OpPools); err != nil {
+		return cluster.Pools{}, err
+	}
+	defer c.mu.Unlock()
+	out := c.pools
+	out.Persistent = maps.Clone(out.Persistent)
+	return out, nil
 }
 
 // Apply implements cluster.Cluster.

@@ -2,6 +2,7 @@ package fake
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -58,8 +59,19 @@ func (c *Cluster) Fail(id markettypes.LeaseID, service, message string) error {
 func (c *Cluster) SetNodes(nodes ...cluster.Node) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.nodes = slices.Clone(nodes)
+	c.nodes = copyNodes(nodes)
 	slices.SortFunc(c.nodes, func(a, b cluster.Node) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// SetPools replaces the pools. Ports that are not known are those that the simulated cluster gives out.
+func (c *Cluster) SetPools(p cluster.Pools) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p.Persistent = maps.Clone(p.Persistent)
+	if !p.Ports.Known {
+		p.Ports = cluster.Pool{Known: true, Total: portCount}
+	}
+	c.pools = p
 }
 
 // SetForeign sets what pods of others have requested on a node, given as the Foreign fields of n, whose name selects
@@ -70,7 +82,7 @@ func (c *Cluster) SetForeign(n cluster.Node) error {
 	for i := range c.nodes {
 		if c.nodes[i].Name == n.Name {
 			c.nodes[i].ForeignCPU, c.nodes[i].ForeignMemory = n.ForeignCPU, n.ForeignMemory
-			c.nodes[i].ForeignStorage, c.nodes[i].ForeignGPU = n.ForeignStorage, n.ForeignGPU
+			c.nodes[i].ForeignStorage, c.nodes[i].ForeignPods = n.ForeignStorage, n.ForeignPods
 			return nil
 		}
 	}

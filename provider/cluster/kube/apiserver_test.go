@@ -52,7 +52,7 @@ func serve(t *testing.T, cfg Config) (*apiServer, *Cluster) {
 		"apiVersion": "v1", "kind": "Node", "metadata": map[string]any{"name": "n1"},
 		"spec": map[string]any{"podCIDRs": []any{"10.244.0.0/24"}},
 		"status": map[string]any{
-			"allocatable":     map[string]any{"cpu": "4", "memory": "8Gi", "ephemeral-storage": "100Gi"},
+			"allocatable":     map[string]any{"cpu": "4", "memory": "8Gi", "ephemeral-storage": "100Gi", "pods": "110"},
 			"conditions":      []any{map[string]any{"type": "Ready", "status": "True"}},
 			"addresses":       []any{map[string]any{"type": "InternalIP", "address": "203.0.113.9"}},
 			"runtimeHandlers": []any{map[string]any{"name": "", "features": map[string]any{"userNamespaces": true}}},

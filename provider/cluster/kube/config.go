@@ -71,6 +71,10 @@ type Config struct {
 	RuntimeClass string
 	// GPUResource is the extended resource of a GPU; nvidia.com/gpu if empty.
 	GPUResource string
+	// NodePorts is how many ports the cluster gives to Services; 2768, as Kubernetes does by default, if 0.
+	NodePorts int64
+	// StorageClasses gives names in documents to the cluster's classes of persistent storage.
+	StorageClasses map[string]string
 	// DrainSeconds is how long an instance goes on serving after it was told to stop, so that the ingress learns of it
 	// in time; 5 if 0.
 	DrainSeconds int64
@@ -92,6 +96,7 @@ func (c Config) withDefaults() Config {
 		c.DNSLabels = map[string]string{"k8s-app": "kube-dns"}
 	}
 	c.GPUResource = or(c.GPUResource, "nvidia.com/gpu")
+	c.NodePorts = or(c.NodePorts, 2768)
 	c.DrainSeconds = or(c.DrainSeconds, 5)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

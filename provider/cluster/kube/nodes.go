@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -19,17 +20,19 @@ type accounting struct {
 }
 
 // usage is an amount of each resource.
-type usage struct{ cpu, memory, storage, gpu int64 }
+type usage struct{ cpu, memory, storage, gpu, pods int64 }
 
+// add adds what can't be more than the largest number: a sum of nonsense must not turn into a small one.
 func (u *usage) add(v usage) {
-	u.cpu += v.cpu
-	u.memory += v.memory
-	u.storage += v.storage
-	u.gpu += v.gpu
+	u.cpu = addTimes(u.cpu, 1, v.cpu)
+	u.memory = addTimes(u.memory, 1, v.memory)
+	u.storage = addTimes(u.storage, 1, v.storage)
+	u.gpu = addTimes(u.gpu, 1, v.gpu)
+	u.pods = addTimes(u.pods, 1, v.pods)
 }
 
 func larger(a, b usage) usage {
-	return usage{max(a.cpu, b.cpu), max(a.memory, b.memory), max(a.storage, b.storage), max(a.gpu, b.gpu)}
+	return usage{max(a.cpu, b.cpu), max(a.memory, b.memory), max(a.storage, b.storage), max(a.gpu, b.gpu), max(a.pods, b.pods)}
 }
 
 // capacity returns the nodes that take workloads, in the order of their names, with what foreign pods have requested.
@@ -41,6 +44,7 @@ func (a accounting) capacity(nodes []*corev1.Node, pods []*corev1.Pod) []cluster
 		}
 		u := foreign[p.Spec.NodeName]
 		u.add(a.requests(p))
+		u.pods++
 		foreign[p.Spec.NodeName] = u
 	}
 	var out []cluster.Node
@@ -54,30 +58,54 @@ func (a accounting) capacity(nodes []*corev1.Node, pods []*corev1.Pod) []cluster
 }
 
 // ours tells whether a pod belongs to a lease, so that a provider's reservation stands for it.
-func (a accounting) ours(p *corev1.Pod) bool {
-	of, leased := p.Labels[labelProvider]
-	return leased && p.Labels[labelManagedBy] == manager && (a.shared || of == a.provider)
+func (a accounting) ours(p *corev1.Pod) bool { return a.oursBy(p.Labels) }
+
+func (a accounting) oursBy(labels map[string]string) bool {
+	of, leased := labels[labelProvider]
+	return leased && labels[labelManagedBy] == manager && (a.shared || of == a.provider)
 }
 
 func (a accounting) node(n *corev1.Node, foreign usage) cluster.Node {
 	all := a.amounts(n.Status.Allocatable)
-	return cluster.Node{
+	out := cluster.Node{
 		Name:           n.Name,
 		CPU:            cluster.MilliCPU(all.cpu),
 		Memory:         cluster.Bytes(all.memory),
 		Storage:        cluster.Bytes(all.storage),
-		GPU:            all.gpu,
+		Pods:           all.pods,
+		Arch:           n.Status.NodeInfo.Architecture,
 		ForeignCPU:     cluster.MilliCPU(foreign.cpu),
 		ForeignMemory:  cluster.Bytes(foreign.memory),
 		ForeignStorage: cluster.Bytes(foreign.storage),
-		ForeignGPU:     foreign.gpu,
+		ForeignPods:    foreign.pods,
 	}
+	if all.gpu != 0 || foreign.gpu != 0 {
+		class := deviceClass(a.gpu, n.Labels)
+		class.Count, class.Foreign = all.gpu, foreign.gpu
+		out.GPUs = []cluster.GPU{class}
+	}
+	return out
 }
 
 func (a accounting) amounts(l corev1.ResourceList) usage {
-	value := func(name corev1.ResourceName) resource.Quantity { return l[name] }
-	cpu, memory, storage, gpu := value(corev1.ResourceCPU), value(corev1.ResourceMemory), value(corev1.ResourceEphemeralStorage), value(a.gpu)
-	return usage{cpu.MilliValue(), memory.Value(), storage.Value(), gpu.Value()}
+	return usage{
+		cpu: amount(l[corev1.ResourceCPU], 1000), memory: amount(l[corev1.ResourceMemory], 1),
+		storage: amount(l[corev1.ResourceEphemeralStorage], 1), gpu: amount(l[a.gpu], 1), pods: amount(l[corev1.ResourcePods], 1),
+	}
+}
+
+// amount is q in parts of 1/per, rounded up. What does not fit becomes the largest number: a Quantity's own Value would
+// wrap around.
+func amount(q resource.Quantity, per int64) int64 {
+	switch most := math.MaxInt64 / per; {
+	case q.CmpInt64(most) >= 0:
+		return math.MaxInt64
+	case q.CmpInt64(-most) <= 0:
+		return math.MinInt64
+	case per == 1000:
+		return q.MilliValue()
+	}
+	return q.Value()
 }
 
 // requests is what the scheduler counts for a pod: its containers and sidecars together, or the largest init container
@@ -105,9 +133,10 @@ func (a accounting) requests(p *corev1.Pod) usage {
 	return total
 }
 
-// schedulable tells whether a node is up and takes pods that tolerate nothing.
+// schedulable tells whether a node is up and takes pods that tolerate nothing. One that names no number of pods takes
+// none, by the scheduler's own rule.
 func schedulable(n *corev1.Node) bool {
-	if n.Spec.Unschedulable {
+	if n.Spec.Unschedulable || n.Status.Allocatable.Pods().IsZero() {
 		return false
 	}
 	for _, t := range n.Spec.Taints {
@@ -129,7 +158,10 @@ func trimNode(n *corev1.Node) *corev1.Node {
 		TypeMeta:   n.TypeMeta,
 		ObjectMeta: trimMeta(n.ObjectMeta),
 		Spec:       corev1.NodeSpec{Unschedulable: n.Spec.Unschedulable, Taints: n.Spec.Taints},
-		Status:     corev1.NodeStatus{Allocatable: n.Status.Allocatable, Conditions: n.Status.Conditions},
+		Status: corev1.NodeStatus{
+			Allocatable: n.Status.Allocatable, Conditions: n.Status.Conditions,
+			NodeInfo: corev1.NodeSystemInfo{Architecture: n.Status.NodeInfo.Architecture},
+		},
 	}
 }
 
@@ -151,6 +183,18 @@ func trimContainers(in []corev1.Container) []corev1.Container {
 		out = append(out, corev1.Container{
 			RestartPolicy: c.RestartPolicy, Resources: corev1.ResourceRequirements{Requests: c.Resources.Requests},
 		})
+	}
+	return out
+}
+
+// trimService keeps which ports a Service holds, and whose it is.
+func trimService(s *corev1.Service) *corev1.Service {
+	out := &corev1.Service{TypeMeta: s.TypeMeta, ObjectMeta: trimMeta(s.ObjectMeta)}
+	out.Spec.HealthCheckNodePort = s.Spec.HealthCheckNodePort
+	for _, p := range s.Spec.Ports {
+		if p.NodePort > 0 {
+			out.Spec.Ports = append(out.Spec.Ports, corev1.ServicePort{NodePort: p.NodePort})
+		}
 	}
 	return out
 }

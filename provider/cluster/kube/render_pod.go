@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	manifesttypes "berth.dev/berth/manifest/types"
+	"berth.dev/berth/provider/cluster"
 )
 
 const (
@@ -19,8 +20,6 @@ const (
 	graceSeconds = 30
 	// maxDrainSeconds leaves an instance some time to end after the drain.
 	maxDrainSeconds = 20
-	// minStorage is what an instance may write when its manifest reserves no storage: its log counts as well.
-	minStorage = 32 << 20
 )
 
 // selector selects the pods of a service within the namespace.
@@ -212,7 +211,7 @@ func storage(sv manifesttypes.Service) int64 {
 			total += int64(v.Bytes)
 		}
 	}
-	return max(total, minStorage)
+	return max(total, int64(cluster.MinStorage))
 }
 
 func volumeName(i int) string { return fmt.Sprintf("v%d", i) }

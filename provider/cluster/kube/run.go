@@ -33,7 +33,7 @@ type cache struct {
 }
 
 type watched struct {
-	nodes, pods toolscache.SharedIndexInformer
+	nodes, pods, services toolscache.SharedIndexInformer
 }
 
 // everything is the queue's word for a pass over all leases; no namespace is called so.
@@ -44,21 +44,22 @@ const everything = ""
 // What cannot be read or written is logged and tried again.
 func (c *Cluster) Run(ctx context.Context) error {
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Second, resyncEvery))
-	nodesAndPods := informers.NewSharedInformerFactoryWithOptions(c.typed, 0, informers.WithTransform(trim))
+	capacity := informers.NewSharedInformerFactoryWithOptions(c.typed, 0, informers.WithTransform(trim))
 	ours := informers.NewSharedInformerFactoryWithOptions(c.typed, 0, informers.WithTransform(trim),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = c.ourLabels() }))
-	w := &watched{nodes: nodesAndPods.Core().V1().Nodes().Informer(), pods: nodesAndPods.Core().V1().Pods().Informer()}
+	core := capacity.Core().V1()
+	w := &watched{nodes: core.Nodes().Informer(), pods: core.Pods().Informer(), services: core.Services().Informer()}
 	deployments := ours.Apps().V1().Deployments().Informer()
 	if _, err := deployments.AddEventHandler(enqueue(queue, deployments.GetStore())); err != nil {
 		return fmt.Errorf("kube: watch deployments: %w", err)
 	}
-	nodesAndPods.Start(ctx.Done())
+	capacity.Start(ctx.Done())
 	ours.Start(ctx.Done())
 	c.cache.current.Store(w)
 	defer func() {
 		c.cache.current.Store(nil)
 		queue.ShutDown()
-		nodesAndPods.Shutdown()
+		capacity.Shutdown()
 		ours.Shutdown()
 	}()
 	context.AfterFunc(ctx, queue.ShutDown)
@@ -128,6 +129,8 @@ func trim(o any) (any, error) {
 		return trimNode(o), nil
 	case *corev1.Pod:
 		return trimPod(o), nil
+	case *corev1.Service:
+		return trimService(o), nil
 	case *appsv1.Deployment:
 		return &appsv1.Deployment{
 			TypeMeta: o.TypeMeta, ObjectMeta: trimMeta(o.ObjectMeta),
@@ -265,10 +268,7 @@ func (c *Cluster) Nodes(ctx context.Context) ([]cluster.Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kube: read the nodes: %w", err)
 	}
-	a := accounting{
-		provider: labelValue(c.cfg.Provider), shared: c.cfg.Shared, gpu: corev1.ResourceName(c.cfg.GPUResource),
-	}
-	return a.capacity(nodes, pods), nil
+	return c.accounting().capacity(nodes, pods), nil
 }
 
 func (c *Cluster) nodesAndPods(ctx context.Context) ([]*corev1.Node, []*corev1.Pod, error) {

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"bufio"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -115,13 +116,30 @@ func requesting(cpu, memory string) corev1.Container {
 	return corev1.Container{Resources: corev1.ResourceRequirements{Requests: list(cpu, memory)}}
 }
 
+// counted is a node of TestCapacity with what others take of it.
+func counted(name string, cpu cluster.MilliCPU, memory cluster.Bytes, pods, gpus int64) cluster.Node {
+	return cluster.Node{
+		Name: name, CPU: 4000, Memory: 8 << 30, Storage: 101, Pods: 110, Arch: "arm64",
+		GPUs:       []cluster.GPU{{Vendor: "nvidia", Model: "a100", RAM: "80Gi", Interface: "sxm", Count: 2, Foreign: gpus}},
+		ForeignCPU: cpu, ForeignMemory: memory, ForeignPods: pods,
+	}
+}
+
 func TestCapacity(t *testing.T) {
 	ready := []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
 	node := func(name string, change ...func(*corev1.Node)) *corev1.Node {
 		alloc := list("4", "8Gi")
 		alloc[corev1.ResourceEphemeralStorage] = resource.MustParse("101")
 		alloc["nvidia.com/gpu"] = resource.MustParse("2")
-		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: corev1.NodeStatus{Allocatable: alloc, Conditions: ready}}
+		alloc[corev1.ResourcePods] = resource.MustParse("110")
+		n := &corev1.Node{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
+				"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB", "nvidia.com/gpu.memory": "81559",
+			}},
+			Status: corev1.NodeStatus{
+				Allocatable: alloc, Conditions: ready, NodeInfo: corev1.NodeSystemInfo{Architecture: "arm64"},
+			},
+		}
 		for _, f := range change {
 			f(n)
 		}
@@ -148,9 +166,12 @@ func TestCapacity(t *testing.T) {
 			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}
 		}),
 		node("new", func(n *corev1.Node) { n.Status.Conditions = nil }),
+		node("without pods", func(n *corev1.Node) { delete(n.Status.Allocatable, corev1.ResourcePods) }),
 	}
 	pods := []*corev1.Pod{
-		on("a"), on("a", of("me")), on("a", of("other")), on(""),
+		on("a", func(p *corev1.Pod) {
+			p.Spec.Containers[0].Resources.Requests["nvidia.com/gpu"] = resource.MustParse("1")
+		}), on("a", of("me")), on("a", of("other")), on(""),
 		on("a", func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }),
 		on("b", func(p *corev1.Pod) {
 			p.Spec.InitContainers = []corev1.Container{sidecar, requesting("3", "1Mi")}
@@ -162,12 +183,10 @@ func TestCapacity(t *testing.T) {
 		want []cluster.Node
 	}{
 		"alone": {accounting{provider: "me", gpu: "nvidia.com/gpu"}, []cluster.Node{
-			{Name: "a", CPU: 4000, Memory: 8 << 30, Storage: 101, GPU: 2, ForeignCPU: 2000, ForeignMemory: 2 << 30},
-			{Name: "b", CPU: 4000, Memory: 8 << 30, Storage: 101, GPU: 2, ForeignCPU: 3150, ForeignMemory: 1<<30 + 2<<20},
+			counted("a", 2000, 2<<30, 2, 1), counted("b", 3150, 1<<30+2<<20, 1, 0),
 		}},
 		"on shared nodes": {accounting{provider: "me", shared: true, gpu: "nvidia.com/gpu"}, []cluster.Node{
-			{Name: "a", CPU: 4000, Memory: 8 << 30, Storage: 101, GPU: 2, ForeignCPU: 1000, ForeignMemory: 1 << 30},
-			{Name: "b", CPU: 4000, Memory: 8 << 30, Storage: 101, GPU: 2, ForeignCPU: 3150, ForeignMemory: 1<<30 + 2<<20},
+			counted("a", 1000, 1<<30, 1, 1), counted("b", 3150, 1<<30+2<<20, 1, 0),
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +195,7 @@ func TestCapacity(t *testing.T) {
 				t.Fatalf("got %+v", got)
 			}
 			for i := range got {
-				if got[i] != tc.want[i] {
+				if !reflect.DeepEqual(got[i], tc.want[i]) {
 					t.Errorf("got  %+v\nwant %+v", got[i], tc.want[i])
 				}
 			}
@@ -188,7 +207,7 @@ func TestCapacity(t *testing.T) {
 			for _, p := range pods {
 				trimmed = append(trimmed, trimPod(p))
 			}
-			if cached := tc.acc.capacity(trimmedNodes, trimmed); len(cached) != 2 || cached[0] != got[0] || cached[1] != got[1] {
+			if cached := tc.acc.capacity(trimmedNodes, trimmed); !reflect.DeepEqual(cached, got) {
 				t.Errorf("trimmed objects count as %+v", cached)
 			}
 		})

@@ -6,8 +6,6 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
-
-	"berth.dev/berth/provider/cluster"
 )
 
 // Factor is the exact share of a cluster that this provider may sell, in (0, 1]. Providers that share a cluster have
@@ -46,23 +44,4 @@ func (f Factor) Of(x int64) int64 {
 	hi, lo := bits.Mul64(uint64(x), f.num)
 	q, _ := bits.Div64(hi, lo, f.den) // num <= den, so the quotient is at most x
 	return int64(q)
-}
-
-// Sellable is what this provider may hold for leases on a node: its share of what foreign pods leave. The share is of
-// the rest, not of the whole node, so that providers whose factors sum to 1 leave the foreign pods their room.
-func Sellable(n cluster.Node, share Factor) Node {
-	return Node{Name: n.Name, Capacity: Amounts{
-		CPU:     share.Of(left(int64(n.CPU), int64(n.ForeignCPU))),
-		Memory:  share.Of(left(int64(n.Memory), int64(n.ForeignMemory))),
-		Storage: share.Of(left(int64(n.Storage), int64(n.ForeignStorage))),
-		GPU:     share.Of(left(n.GPU, n.ForeignGPU)),
-	}}
-}
-
-// left is total less used, between 0 and total, whatever a faulty node reports.
-func left(total, used int64) int64 {
-	if total <= 0 {
-		return 0
-	}
-	return total - min(total, max(0, used))
 }

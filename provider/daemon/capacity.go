@@ -1,0 +1,129 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"berth.dev/berth/provider/cluster"
+	"berth.dev/berth/provider/inventory"
+)
+
+// terms is what the operator decides of the cluster's capacity.
+func (c Config) capacity() (t inventory.Terms, err error) {
+	var errs []error
+	if t.Share, err = inventory.ParseFactor(c.CapacityFactor); err != nil {
+		errs = append(errs, fmt.Errorf("capacity_factor: %w", err))
+	}
+	if t.Devices, err = gpuClass(c.Bids.GPUs); err != nil {
+		errs = append(errs, fmt.Errorf("bids.gpu_attributes: %w", err))
+	}
+	return t, errors.Join(errs...)
+}
+
+// gpuClass reads what an operator says of devices, such as {vendor: nvidia, model: a100}.
+func gpuClass(m map[string]string) (c inventory.GPUClass, err error) {
+	for key, value := range m {
+		switch key {
+		case "vendor":
+			c.Vendor = value
+		case "model":
+			c.Model = value
+		case "ram":
+			c.RAM = value
+		case "interface":
+			c.Interface = value
+		default:
+			return c, fmt.Errorf("%q is not vendor, model, ram or interface", key)
+		}
+		if value == "" || strings.ContainsAny(value, "/* ") {
+			return c, fmt.Errorf("%s: %q is not a name", key, value)
+		}
+	}
+	return c, nil
+}
+
+// parseGPUClass reads what documents call devices, vendor/nvidia/model/a100, with all parts named.
+func parseGPUClass(s string) (inventory.GPUClass, error) {
+	parts := strings.Split(s, "/")
+	m := make(map[string]string, len(parts)/2)
+	for i := 0; i+1 < len(parts); i += 2 {
+		m[parts[i]] = parts[i+1]
+	}
+	c, err := gpuClass(m)
+	if err == nil && c.String() != s {
+		err = fmt.Errorf("%q is not like vendor/nvidia/model/a100/ram/80Gi/interface/sxm", s)
+	}
+	return c, err
+}
+
+// simulatedGPUs are the devices of a simulated node.
+func simulatedGPUs(n NodeConfig) []cluster.GPU {
+	if n.GPU == 0 {
+		return nil
+	}
+	c, err := parseGPUClass(n.GPUClass)
+	if err != nil {
+		c = inventory.GPUClass{} // Validate has refused it, unless it is empty
+	}
+	return []cluster.GPU{{Vendor: c.Vendor, Model: c.Model, RAM: c.RAM, Interface: c.Interface, Count: n.GPU}}
+}
+
+func isGPUClass(s string) bool {
+	_, err := parseGPUClass(s)
+	return err == nil
+}
+
+// keepNodes reads the cluster's capacity every interval. While it can't be read no bids are made. What the cluster says
+// that can't be so is logged when it changes, and not sold.
+func (d *Daemon) keepNodes(ctx context.Context) error {
+	quiet := false
+	var told []string
+	for {
+		supply, problems, err := d.supply(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			d.bids.SetSupply(inventory.Supply{}, false)
+			d.metrics.clusterUp.Set(0)
+			if !quiet {
+				d.log.Warn("the cluster's nodes can't be read; no bids until they can", "err", err)
+			}
+		default:
+			d.bids.SetSupply(supply, true)
+			d.metrics.clusterUp.Set(1)
+			if !slices.Equal(problems, told) {
+				told = problems
+				for _, p := range problems {
+					d.log.Warn("the cluster's capacity is in part not believable", "problem", p)
+				}
+			}
+		}
+		quiet = err != nil
+		if err := pause(ctx, time.Duration(d.cfg.Cluster.Poll)); err != nil {
+			return err
+		}
+	}
+}
+
+// supply reads what may be sold.
+func (d *Daemon) supply(ctx context.Context) (inventory.Supply, []string, error) {
+	nodes, err := d.cluster.Nodes(ctx)
+	if err != nil {
+		return inventory.Supply{}, nil, err
+	}
+	pools, err := d.cluster.Pools(ctx)
+	if err != nil {
+		return inventory.Supply{}, nil, err
+	}
+	s, problems := inventory.Read(nodes, pools, d.capacity)
+	told := make([]string, len(problems))
+	for i, p := range problems {
+		told[i] = p.Error()
+	}
+	return s, told, nil
+}
