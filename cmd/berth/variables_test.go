@@ -53,8 +53,8 @@ func TestVariablesOfCommands(t *testing.T) {
 	}{
 		"plan":          {[]string{"plan", file, "--env-file", env}, exitOK, []string{"web gets the secret variables FROM_FILE, MODE, PASSWORD, TOKEN"}, []string{"Variables taken: BERTH_TEST_MODE from the environment; BERTH_TEST_PASSWORD from " + env + "\n"}},
 		"plan as JSON":  {[]string{"plan", file, "--env-file", env, "--no-env", "-o", "json"}, exitOK, []string{`"value": "slow"`, `"secret": true`}, []string{"Variables taken: BERTH_TEST_PASSWORD from " + env + "\n"}},
-		"explain":       {[]string{"sdl", "explain", file, "--env-file", env}, exitOK, []string{"It gets the secret variables FROM_FILE, MODE, PASSWORD, TOKEN"}, nil},
-		"explain, JSON": {[]string{"sdl", "explain", file, "--env-file", env, "-o", "json"}, exitOK, []string{`"secrets"`}, nil},
+		"explain":       {[]string{"sdl", "explain", file, "--env-file", env}, exitOK, []string{"It gets the secret variables FROM_FILE, MODE, PASSWORD, TOKEN"}, []string{"Variables taken: BERTH_TEST_MODE from the environment; BERTH_TEST_PASSWORD from " + env + "\n"}},
+		"explain, JSON": {[]string{"sdl", "explain", file, "--env-file", env, "-o", "json"}, exitOK, []string{`"secrets"`}, []string{"Variables taken: "}},
 		"validate":      {[]string{"sdl", "validate", file, "--env-file", env}, exitOK, []string{": valid"}, nil},
 		"not set":       {[]string{"plan", file}, exitUsage, nil, []string{"variable BERTH_TEST_PASSWORD is not set [E-VARIABLE]", "--env-file"}},
 		"bad env-file":  {[]string{"plan", file, "--env-file", filepath.Join(dir, "bad.env")}, exitUsage, nil, []string{"bad.env: line 2: NAME=VALUE"}},
