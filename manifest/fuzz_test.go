@@ -4,27 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"testing"
-	"time"
 
+	"berth.dev/berth/internal/worktime"
 	"berth.dev/berth/manifest"
 	manifesttypes "berth.dev/berth/manifest/types"
 )
-
-// quickly runs what a stranger's bytes are given to, and fails if that takes too long: the best of three tries, as a
-// machine may be busy.
-func quickly(t *testing.T, size int, run func()) {
-	t.Helper()
-	const longest = 100 * time.Millisecond
-	best := time.Duration(1<<63 - 1)
-	for try := 0; try < 3 && best > longest; try++ {
-		began := time.Now()
-		run()
-		best = min(best, time.Since(began))
-	}
-	if best > longest {
-		t.Fatalf("%d bytes take %s", size, best)
-	}
-}
 
 // rich is a group in which everything that a group may have is there.
 func rich(name string) manifesttypes.Group {
@@ -56,7 +40,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(b[:len(b)/2])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		quickly(t, len(b), func() {
+		worktime.Check(t, len(b), func() {
 			g, err := manifest.Decode(b)
 			if err != nil {
 				return
@@ -85,7 +69,7 @@ func FuzzOpen(f *testing.F) {
 		f.Add(wire)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		quickly(t, len(b), func() {
+		worktime.Check(t, len(b), func() {
 			var e manifesttypes.Envelope
 			if e.Unmarshal(b) != nil {
 				return
@@ -115,7 +99,7 @@ func FuzzDecodeSealed(f *testing.F) {
 	f.Add([]byte(`{"owner":"a","dseq":1,"envelopes":[{}]}`))
 	f.Add([]byte(`{"owner":"a","dseq":1,"envelopes":[{}]} {}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		quickly(t, len(b), func() {
+		worktime.Check(t, len(b), func() {
 			s, err := manifest.DecodeSealed(b)
 			if err != nil {
 				return

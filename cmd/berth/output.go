@@ -26,7 +26,11 @@ const (
 	formatJSON  = "json"
 	formatJSONL = "jsonl"
 	formatYAML  = "yaml"
+	formatSARIF = "sarif"
 )
+
+// alsoFormat is the annotation of a command with one more output format.
+const alsoFormat = "output"
 
 // outputFormat is the value of -o, checked.
 func outputFormat(cmd *cobra.Command) (string, error) {
@@ -35,6 +39,9 @@ func outputFormat(cmd *cobra.Command) (string, error) {
 		return "", err
 	}
 	all := []string{formatText, formatJSON, formatJSONL, formatYAML}
+	if also := cmd.Annotations[alsoFormat]; also != "" {
+		all = append(all, also)
+	}
 	if !slices.Contains(all, f) {
 		return "", usageErrorf("--output: %q is not one of %s", f, strings.Join(all, ", "))
 	}

@@ -40,7 +40,7 @@ func reportError(cmd *cobra.Command, e *codeError) {
 	w := cmd.ErrOrStderr()
 	writeError(w, style(colours(cmd, w)), e)
 	f, err := outputFormat(cmd)
-	if err != nil || f == formatText {
+	if err != nil || f == formatText || f == formatSARIF {
 		return
 	}
 	_ = writeResult(cmd.OutOrStdout(), f, failureJSON(e), nil) // a broken pipe cannot be reported anywhere

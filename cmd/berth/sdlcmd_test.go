@@ -94,6 +94,78 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// TestValidateJSON holds the whole output for two documents, of which one includes a file with a mistake.
+func TestValidateJSON(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for name, text := range map[string]string{
+		"good.yaml": strings.Replace(one, "include: part.yaml\n", "", 1) + "  compute: {small: {cpu: 1, memory: 1Gi, storage: 1Gi}}\n",
+		"bad.yaml":  one,
+		"part.yaml": "profiles:\n  compute: {small: {cpu: 1, memory: 512mi, storage: 1Gi}}\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const want = `{
+  "valid": false,
+  "diagnostics": [
+    {
+      "severity": "error",
+      "code": "E-BYTES",
+      "file": "part.yaml",
+      "line": 2,
+      "column": 37,
+      "path": "profiles.compute.small.memory",
+      "message": "\"512mi\" is not a number of bytes: suffix \"mi\" is not known",
+      "found": "512mi",
+      "allowed": "bytes, with an optional suffix k, Ki, M, Mi, G, Gi, T, Ti, P, Pi, E, Ei",
+      "suggestion": "512Mi"
+    }
+  ]
+}
+`
+	stdout, stderr, code := runDocuments(t, "", "sdl", "validate", "-o", "json", "good.yaml", "bad.yaml")
+	if code != exitUsage || stdout != want || stderr != "" {
+		t.Errorf("exit code %d, stderr %q, stdout:\n%s", code, stderr, stdout)
+	}
+	if stdout, _, code := runDocuments(t, "", "sdl", "validate", "-o", "json", "good.yaml"); code != exitOK || stdout != "{\n  \"valid\": true,\n  \"diagnostics\": []\n}\n" {
+		t.Errorf("exit code %d, stdout:\n%s", code, stdout)
+	}
+
+	stdout, stderr, code = runDocuments(t, "", "sdl", "validate", "-o", "sarif", "good.yaml", filepath.Join(dir, "bad.yaml"))
+	var out struct {
+		Runs []struct {
+			Results []struct {
+				RuleID    string
+				Locations []struct {
+					PhysicalLocation struct{ ArtifactLocation struct{ URI string } }
+				}
+				Fixes []json.RawMessage
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(stdout), &out); err != nil || code != exitUsage || stderr != "" {
+		t.Fatalf("exit code %d, stderr %q: %v", code, stderr, err)
+	}
+	results := out.Runs[0].Results
+	if len(results) != 1 || results[0].RuleID != "E-BYTES" || len(results[0].Fixes) != 1 ||
+		results[0].Locations[0].PhysicalLocation.ArtifactLocation.URI != "part.yaml" {
+		t.Errorf("results %+v", results)
+	}
+	if _, stderr, code := runDocuments(t, "", "plan", "-o", "sarif", "good.yaml"); code != exitUsage || !strings.Contains(stderr, "sarif") {
+		t.Errorf("plan -o sarif: exit code %d, stderr %q", code, stderr)
+	}
+}
+
+const one = `version: "1.0"
+include: part.yaml
+services: {web: {image: nginx}}
+deployment: {web: {east: {profile: small, count: 1}}}
+profiles:
+  placement: {east: {pricing: {small: 20u}}}
+`
+
 func TestPlanJSON(t *testing.T) {
 	stdout, stderr, code := runDocuments(t, "", "plan", guestbook, "-o", "json")
 	if code != exitOK || stderr != "" {

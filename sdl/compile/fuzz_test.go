@@ -10,12 +10,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
+	"berth.dev/berth/internal/worktime"
 	"berth.dev/berth/manifest"
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/chainspec"
@@ -23,22 +23,11 @@ import (
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 )
 
-// longest is the most time that an input may take.
-const longest = 100 * time.Millisecond
-
-// timed compiles a document and fails if that takes too long: the best of three tries, as a machine may be busy.
+// timed compiles a document and fails if that takes too long.
 func timed(t testing.TB, in compile.Input) compile.Result {
 	t.Helper()
 	var out compile.Result
-	best := time.Duration(1<<63 - 1)
-	for try := 0; try < 3 && best > longest; try++ {
-		began := time.Now()
-		out = compile.Document(in)
-		best = min(best, time.Since(began))
-	}
-	if best > longest {
-		t.Fatalf("%d bytes take %s", len(in.Data), best)
-	}
+	worktime.Check(t, len(in.Data), func() { out = compile.Document(in) })
 	return out
 }
 
@@ -88,27 +77,35 @@ func wellFormed(t testing.TB, out compile.Result, codes map[string]bool) {
 		if edit, ok := d.Edit(out.Sources[d.File]); ok && (edit.Start > edit.End || edit.End > len(out.Sources[d.File])) {
 			t.Fatalf("%v: edit %v", d, edit)
 		}
-		carets(t, d, out.Sources)
 	}
+	carets(t, out)
 	if _, err := json.Marshal(out.Found); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// carets checks that the caret stands below the place of a diagnostic.
-func carets(t testing.TB, d sdl.Diagnostic, sources sdl.Sources) {
+// carets checks that each caret stands below the place of its diagnostic.
+func carets(t testing.TB, out compile.Result) {
 	t.Helper()
 	var text bytes.Buffer
-	if err := (sdl.Diagnostics{d}).WriteText(&text, sources); err != nil {
+	if err := out.Found.WriteText(&text, out.Sources); err != nil {
 		t.Fatal(err)
 	}
+	next := 0
 	for _, l := range strings.Split(text.String(), "\n") {
-		if before, ok := strings.CutSuffix(l, "^"); ok && strings.Contains(before, " | ") {
-			_, blank, _ := strings.Cut(before, " | ")
-			if n := utf8.RuneCountInString(blank); n != d.Column-1 || strings.Trim(blank, " \t") != "" {
-				t.Fatalf("%v: the caret stands in column %d:\n%s", d, n+1, text.String())
+		if next < len(out.Found) && l == out.Found[next].String() {
+			next++
+			continue
+		}
+		before, ok := strings.CutSuffix(l, "^")
+		if _, blank, found := strings.Cut(before, " | "); ok && found && next > 0 && strings.Trim(before, " |\t") == "" {
+			if d := out.Found[next-1]; utf8.RuneCountInString(blank) != d.Column-1 {
+				t.Fatalf("%v: the caret stands elsewhere:\n%s", d, l)
 			}
 		}
+	}
+	if next != len(out.Found) {
+		t.Fatalf("%d of %d diagnostics are written:\n%s", next, len(out.Found), text.String())
 	}
 }
 

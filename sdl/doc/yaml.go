@@ -144,6 +144,7 @@ func (b *builder) checkBytes(data []byte) bool {
 			return false
 		}
 	}
+	b.lines = line
 	if b.marks > maxMarks {
 		b.say(sdl.Diagnostic{Code: "E-YAML-NODES", Message: fmt.Sprintf(b.holds("may hold more than %d values", "may hold more than %d values"), MaxNodes)})
 		return false
@@ -300,6 +301,7 @@ func columnOf(data []byte, line int, chars string) int {
 
 // builder reads one file: it copies the tree of the YAML parser, following aliases, within the limits.
 type builder struct {
+	lines int // of the file
 	*Parser
 	file *File
 	open []*yaml.Node // the anchors that are being copied
@@ -317,6 +319,9 @@ func (b *builder) fill(n *Node, y *yaml.Node, depth int) bool {
 		return false
 	}
 	n.file, n.line, n.column, n.flow = b.file, int32(y.Line), int32(y.Column), y.Style&yaml.FlowStyle != 0
+	if y.Line > b.lines { // nothing at all, after a comment that ends the file
+		n.line, n.column = int32(b.lines), 1
+	}
 	switch y.Kind {
 	case yaml.AliasNode:
 		return b.alias(n, y, depth)

@@ -66,7 +66,7 @@ func (v *resolver) client(s *Service, t To) {
 		return
 	}
 	if v.services[t.Service.Name] == nil {
-		v.unknown("E-UNKNOWN-SERVICE", "service", t.Service.At, t.Service.Name, v.serviceNames)
+		v.unknown("E-UNKNOWN-SERVICE", "service", t.Service.At, t.Service.Name, v.serviceNames, s.Name)
 		return
 	}
 	here, there := v.where[s.Name], v.where[t.Service.Name]
@@ -119,7 +119,7 @@ func (v *resolver) dependencies() {
 		for _, d := range s.DependsOn {
 			switch target := v.services[d.Name]; {
 			case target == nil:
-				v.unknown("E-UNKNOWN-SERVICE", "service", d.At, d.Name, v.serviceNames)
+				v.unknown("E-UNKNOWN-SERVICE", "service", d.At, d.Name, v.serviceNames, s.Name)
 			case len(v.where[d.Name]) == 0 && v.Incomplete():
 				edges[s.Name] = append(edges[s.Name], d.Name)
 			case len(v.where[d.Name]) == 0 && len(v.where[s.Name]) > 0:

@@ -81,13 +81,14 @@ func newResolver(r *sdl.Reporter, s *Stack) *resolver {
 
 // unknown reports a reference to something that does not exist. Where there is none at all, that was reported, and is
 // not said again for every reference. In a document that lacks a file it may well exist.
-func (v *resolver) unknown(code, what string, at *doc.Node, name string, have []string) {
+func (v *resolver) unknown(code, what string, at *doc.Node, name string, have []string, but string) {
 	if v.Incomplete() || len(have) == 0 && v.Failed() {
 		return
 	}
 	d := at.Problem(code, "there is no %s %s", what, at.Show())
 	if !v.Full() {
-		d = d.WithAllowed(list(have)).WithSuggestion(near(name, have))
+		others := slices.DeleteFunc(slices.Clone(have), func(n string) bool { return n == but })
+		d = d.WithAllowed(list(have)).WithSuggestion(near(name, others))
 	}
 	v.Report(d)
 }
@@ -121,11 +122,11 @@ func (v *resolver) deployments() {
 	for i, d := range v.Deployments {
 		service := d.Service.Name
 		if (i == 0 || service != v.Deployments[i-1].Service.Name) && v.services[service] == nil {
-			v.unknown("E-UNKNOWN-SERVICE", "service", d.Service.At.Key(), service, v.serviceNames)
+			v.unknown("E-UNKNOWN-SERVICE", "service", d.Service.At.Key(), service, v.serviceNames, "")
 		}
 		place := v.placements[d.Placement.Name]
 		if place == nil {
-			v.unknown("E-UNKNOWN-PLACEMENT", "placement", d.Placement.At.Key(), d.Placement.Name, v.placementNames)
+			v.unknown("E-UNKNOWN-PLACEMENT", "placement", d.Placement.At.Key(), d.Placement.Name, v.placementNames, "")
 		}
 		v.profile(d, place)
 		perGroup[d.Placement.Name]++
@@ -145,7 +146,7 @@ func (v *resolver) profile(d Deployment, place *Placement) {
 		return
 	}
 	if v.compute[d.Profile.Name] == nil {
-		v.unknown("E-UNKNOWN-PROFILE", "compute profile", d.Profile.At, d.Profile.Name, v.computeNames)
+		v.unknown("E-UNKNOWN-PROFILE", "compute profile", d.Profile.At, d.Profile.Name, v.computeNames, "")
 		return
 	}
 	if place == nil || place.price(d.Profile.Name) != nil {
@@ -171,7 +172,7 @@ func (v *resolver) pricing() {
 				continue
 			}
 			if v.services[price.Name] == nil {
-				v.unknown("E-UNKNOWN-PROFILE", "compute profile", price.At.Key(), price.Name, v.computeNames)
+				v.unknown("E-UNKNOWN-PROFILE", "compute profile", price.At.Key(), price.Name, v.computeNames, "")
 				continue
 			}
 			v.Report(price.At.Key().Problem("E-UNKNOWN-PROFILE", "there is no compute profile %s", price.At.Key().Show()).
