@@ -7,7 +7,7 @@ type rule struct{ code, section, meaning string }
 var rules = []rule{
 	{"E-SIZE", "The file", "more than 1 MiB, included files counted in"},
 	{"E-UTF8", "The file", "not UTF-8"},
-	{"E-CHARACTER", "The file", "a control character"},
+	{"E-CHARACTER", "The file", "a control character, or a line break other than those of Unix and Windows"},
 	{"E-TAB", "The file", "a line is indented with a tab"},
 	{"E-YAML", "The file", "not YAML: indentation, a quote or bracket that is not closed, a missing space after a colon"},
 	{"E-YAML-EMPTY", "The file", "no document"},

@@ -105,10 +105,9 @@ func readTo(r *sdl.Reporter, n *doc.Node) (stack.To, bool) {
 	if !ok {
 		return t, false
 	}
+	understood := true
 	if global := o.Get("global"); global != nil {
-		if t.Global, ok = global.Bool(r, "global"); !ok {
-			return t, false
-		}
+		t.Global, understood = global.Bool(r, "global")
 	}
 	if service := o.Get("service"); service != nil {
 		name, ok := service.Scalar(r, "service")
@@ -116,6 +115,9 @@ func readTo(r *sdl.Reporter, n *doc.Node) (stack.To, bool) {
 			return t, false
 		}
 		t.Service = stack.Ref{Name: name, At: service}
+	}
+	if !understood && t.Service.At == nil {
+		return t, false
 	}
 	if !t.Global && t.Service.At == nil {
 		r.Report(n.Problem("E-TO", "if global is false, a service must be given").

@@ -121,10 +121,9 @@ func readTo(r *sdl.Reporter, n *doc.Node, e *stack.Expose) (stack.To, bool) {
 	if !ok {
 		return t, false
 	}
+	understood := true
 	if global := o.Get("global"); global != nil {
-		if t.Global, ok = global.Bool(r, "global"); !ok {
-			return t, false
-		}
+		t.Global, understood = global.Bool(r, "global")
 	}
 	if service := o.Get("service"); service != nil {
 		name, ok := service.Scalar(r, "service")
@@ -142,10 +141,13 @@ func readTo(r *sdl.Reporter, n *doc.Node, e *stack.Expose) (stack.To, bool) {
 			return t, false
 		}
 		t.IP = stack.Ref{Name: name, At: ip}
-		if !t.Global {
+		if !t.Global && understood {
 			r.Report(ip.Problem("E-TO", "an ip needs global: true").WithHint("add global: true"))
 			return t, false
 		}
+	}
+	if !understood && t.Service.At == nil {
+		return t, false
 	}
 	if !t.Global && t.Service.At == nil {
 		r.Report(n.Problem("E-TO", "if global is false, a service must be given").

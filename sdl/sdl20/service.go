@@ -83,6 +83,7 @@ func readMounts(r *sdl.Reporter, n *doc.Node) []stack.Mount {
 		}
 		if at := o.Get("mount"); at != nil {
 			m.Path = readMountPath(r, at)
+			m.Unread = m.Path == ""
 		}
 		if ro := o.Get("readOnly"); ro != nil {
 			m.ReadOnly, _ = ro.Bool(r, "readOnly")

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"berth.dev/berth/sdl/doc"
+	"berth.dev/berth/sdl/suggest"
 )
 
 // leased checks that exposed ports name leased addresses that are declared, each once for a port, and that none is
@@ -33,6 +34,7 @@ func (v *resolver) leased() {
 				}
 				used[t.IP.Name] = true
 				if !slices.Contains(names, t.IP.Name) {
+					used[suggest.Nearest(t.IP.Name, names)] = true // it is meant
 					v.Report(t.IP.At.Problem("E-ENDPOINT", "there is no endpoint %s", t.IP.At.Show()).
 						WithAllowed(list(names)).WithSuggestion(near(t.IP.Name, names)).
 						WithHint("declare it: endpoints: {" + t.IP.Name + ": {kind: ip}}"))

@@ -57,7 +57,9 @@ type Service struct {
 // Mount is a volume in the file system of a service.
 type Mount struct {
 	Ref
+	// Path is empty if there is none; Unread tells that there is one that could not be read, which was reported.
 	Path     string
+	Unread   bool
 	ReadOnly bool
 }
 

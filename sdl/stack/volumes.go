@@ -76,7 +76,7 @@ func (v *resolver) mounts(s *Service, c *Compute) {
 // unmounted reports volumes that a service could not reach.
 func (v *resolver) unmounted(s *Service, c *Compute) {
 	for _, x := range c.Volumes {
-		if len(x.Attributes) == 0 || slices.ContainsFunc(s.Mounts, func(m Mount) bool { return m.Name == x.Name && m.Path != "" }) {
+		if len(x.Attributes) == 0 || slices.ContainsFunc(s.Mounts, func(m Mount) bool { return m.Name == x.Name && (m.Path != "" || m.Unread) }) {
 			continue
 		}
 		d := s.At.Key().Problem("E-UNMOUNTED", "service %q does not say where volume %q of compute profile %q is mounted", s.Name, x.Name, c.Name).
