@@ -97,7 +97,7 @@ func (w *bidWatch) await(ctx context.Context) error {
 			}
 		}
 		if !w.m.Clock.Now().Before(deadline) {
-			return w.timedOut(wait)
+			return w.timedOut(ctx, wait)
 		}
 		if err := w.m.Clock.Sleep(ctx, w.m.Timing.Poll); err != nil {
 			return err
@@ -198,12 +198,23 @@ func (w *bidWatch) offer(ctx context.Context, b markettypes.Bid) (Offer, error) 
 	return o, nil
 }
 
+// why says why nobody bids on a group: what the providers themselves say, or what their records tell.
+func (w *bidWatch) why(ctx context.Context, spec deploymenttypes.GroupSpec) string {
+	if eligible(w.providers, spec) > 0 {
+		answers, err := w.m.screen(ctx, []deploymenttypes.GroupSpec{spec}, w.s.Reclaim)
+		if err == nil && answers[0].WouldBid() == 0 {
+			return explainRefusals(answers[0])
+		}
+	}
+	return explainNoBids(w.providers, spec)
+}
+
 // timedOut says which groups got no bid and, as far as it is known, why.
-func (w *bidWatch) timedOut(wait time.Duration) error {
+func (w *bidWatch) timedOut(ctx context.Context, wait time.Duration) error {
 	var lines []string
 	for _, g := range w.groups {
 		if len(g.Offers) == 0 {
-			lines = append(lines, fmt.Sprintf("group %q got no bid within %s: %s", g.Name, wait.Round(time.Second), explainNoBids(w.providers, w.specs[g.Gseq-1])))
+			lines = append(lines, fmt.Sprintf("group %q got no bid within %s: %s", g.Name, wait.Round(time.Second), w.why(ctx, w.specs[g.Gseq-1])))
 		}
 	}
 	if len(lines) == 0 {

@@ -21,6 +21,8 @@ var ErrNotHere = errors.New("the provider does not have it")
 
 // Gateway is one provider, as a tenant speaks to it.
 type Gateway interface {
+	// WouldBid asks whether the provider would bid on orders for groups; the answers are in the order of the groups.
+	WouldBid(ctx context.Context, req *gatewaytypes.WouldBidRequest) (gatewaytypes.WouldBidResponse, error)
 	PutManifest(ctx context.Context, id markettypes.LeaseID, e manifesttypes.Envelope) error
 	Manifest(ctx context.Context, id markettypes.LeaseID) (manifesttypes.Envelope, error)
 	LeaseStatus(ctx context.Context, id markettypes.LeaseID) (gatewaytypes.LeaseStatusResponse, error)

@@ -107,6 +107,15 @@ func explainNoBids(providers []providertypes.Provider, spec deploymenttypes.Grou
 	}
 }
 
+// explainRefusals says, for people, what providers have against a group.
+func explainRefusals(g GroupScreening) string {
+	var parts []string
+	for _, r := range g.RefusalGroups() {
+		parts = append(parts, count(r.Providers, "provider")+": "+r.Example)
+	}
+	return strings.Join(parts, "; ")
+}
+
 // missing lists the attributes that no provider has; when each has some provider, all of them, as it is then the
 // combination that is missing.
 func missing(providers []providertypes.Provider, spec deploymenttypes.GroupSpec) []string {

@@ -40,6 +40,15 @@ func answered(err error) error {
 	}
 }
 
+// WouldBid implements Gateway.
+func (g gateway) WouldBid(ctx context.Context, req *gatewaytypes.WouldBidRequest) (gatewaytypes.WouldBidResponse, error) {
+	res, err := g.c.WouldBid(ctx, req)
+	if err != nil {
+		return gatewaytypes.WouldBidResponse{}, answered(err)
+	}
+	return *res, nil
+}
+
 // PutManifest implements Gateway.
 func (g gateway) PutManifest(ctx context.Context, id markettypes.LeaseID, e manifesttypes.Envelope) error {
 	_, err := g.c.PutManifest(ctx, id, e)

@@ -7,6 +7,10 @@ import (
 	"io"
 	"time"
 
+	"cosmossdk.io/math"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
 	"berth.dev/berth/manifest"
 	manifesttypes "berth.dev/berth/manifest/types"
 	gatewaytypes "berth.dev/berth/provider/gateway/types"
@@ -27,6 +31,8 @@ type Gateway struct {
 	Failing map[string]string
 	// Puts counts the manifests that were taken.
 	Puts int
+	// Screen says what the provider thinks of a group; nil is that it would bid one micro token.
+	Screen func(deploymenttypes.GroupSpec) gatewaytypes.Screening
 
 	held map[string]*held
 }
@@ -63,6 +69,22 @@ func (g *Gateway) lease(id markettypes.LeaseID) (*deploymenttypes.QueryDeploymen
 		}
 	}
 	return nil, fmt.Errorf("no such lease: %w", tenant.ErrNotHere)
+}
+
+// WouldBid implements tenant.Gateway.
+func (g *Gateway) WouldBid(_ context.Context, req *gatewaytypes.WouldBidRequest) (gatewaytypes.WouldBidResponse, error) {
+	if g.Down {
+		return gatewaytypes.WouldBidResponse{}, errors.New("connection refused")
+	}
+	var out gatewaytypes.WouldBidResponse
+	for _, spec := range req.Groups {
+		s := gatewaytypes.Screening{WouldBid: true, Price: &sdk.DecCoin{Denom: spec.Denom(), Amount: math.LegacyOneDec()}}
+		if g.Screen != nil {
+			s = g.Screen(spec)
+		}
+		out.Groups = append(out.Groups, s)
+	}
+	return out, nil
 }
 
 // PutManifest implements tenant.Gateway.
