@@ -10,18 +10,22 @@ import (
 )
 
 // newPlanCommand shows what a document asks for. It stands at the root and among the tools for documents.
-func newPlanCommand() *cobra.Command {
+func newPlanCommand(connect connector) *cobra.Command {
 	var blockTime time.Duration
+	var checkBids bool
 	cmd := &cobra.Command{
 		Use:   "plan FILE",
 		Short: "Show what a document asks for, runs and may cost, without sending anything",
 		Long: "Compile a document and show its plan: what providers are asked for, what runs there, who can connect to what,\n" +
 			"and what it may cost at most per block, hour and month. It needs neither a chain nor a network, so that costs\n" +
 			"rest on the time per block that is given. FILE may be - for standard input.\n\n" +
+			"With --check-bids, all providers that are registered on the network are asked, too, whether they would bid now, at\n" +
+			"which price, or why not. It signs and sends nothing, and exits with 4 if there is a group on which nobody would bid.\n\n" +
 			"The values of environment variables are not shown, except with -o json, which prints the whole plan but secrets.\n" +
 			"A document's ${NAME} are taken from --env-file and from the environment; which ones is written to stderr.",
 		Example: "  berth plan deploy.yaml\n" +
 			"  berth plan deploy.yaml --block-time 500ms\n" +
+			"  berth plan deploy.yaml --check-bids    # who would take it, at which price\n" +
 			"  berth plan deploy.yaml --env-file .env --no-env\n" +
 			"  berth plan deploy.yaml -o json | jq .groups\n" +
 			"  berth sdl explain deploy.yaml          # the same in plain words, or drawn",
@@ -30,11 +34,15 @@ func newPlanCommand() *cobra.Command {
 			if err := checkBlockTime(blockTime); err != nil {
 				return err
 			}
+			if checkBids {
+				return checkPlan(cmd, connect, args[0], blockTime)
+			}
 			return planDocument(cmd, args[0], blockTime)
 		},
 	}
 	document.AddFlags(cmd.Flags())
 	blockTimeFlag(cmd, &blockTime)
+	cmd.Flags().BoolVar(&checkBids, "check-bids", false, "ask the registered providers whether they would bid")
 	return cmd
 }
 

@@ -15,7 +15,7 @@ import (
 func runDocuments(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	root := newRootCommand()
-	for _, cmd := range []*cobra.Command{newSDLCommand(), newPlanCommand()} {
+	for _, cmd := range []*cobra.Command{newSDLCommand(connectNetwork), newPlanCommand(connectNetwork)} {
 		if found, _, err := root.Find([]string{cmd.Name()}); err != nil || found == root {
 			root.AddCommand(cmd)
 		}
