@@ -114,6 +114,34 @@ func TestMemory(t *testing.T) {
 	t.Logf("the most that a document took is %d KiB", most>>10)
 }
 
+// TestAllocations holds how much work documents are, counted in allocations, which do not depend on the machine: those
+// of four services, of as many as there can be, of more than that, and of more bytes than that.
+func TestAllocations(t *testing.T) {
+	for name, tc := range map[string]struct {
+		data []byte
+		ok   bool
+		most float64
+	}{
+		"4 services":          {large(1, 4), true, 3_000},
+		"4 services of 2.1":   {large20(1, 4), true, 3_000},
+		"400 services":        {large(20, 20), true, 250_000},
+		"400 services of 2.1": {large20(20, 20), true, 250_000},
+		"420 services":        {large(20, 21), false, 250_000},
+		"2000 services":       {large(50, 40), false, 600_000},
+		"2 MiB":               {bytes.Repeat([]byte("a: b\n"), 1<<19), false, 50},
+	} {
+		ok := false
+		n := testing.AllocsPerRun(3, func() {
+			plan, _ := compile.Compile("deploy.yaml", tc.data)
+			ok = plan != nil
+		})
+		if n > tc.most || ok != tc.ok {
+			t.Errorf("%s: %.0f allocations, at most %.0f are wanted; accepted %v", name, n, tc.most, ok)
+		}
+		t.Logf("%s: %.0f allocations", name, n)
+	}
+}
+
 // BenchmarkHostile compiles the documents that cost most.
 func BenchmarkHostile(b *testing.B) {
 	all := expensive()
