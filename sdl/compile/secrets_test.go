@@ -158,7 +158,11 @@ func told(t *testing.T, result compile.Result) string {
 		}
 	}
 	if result.Plan != nil {
-		fmt.Fprintf(&b, "%+v", explain.Doors(result.Plan))
+		e := explain.Explain(result.Plan, explain.Options{BlockNanos: 6e9})
+		fmt.Fprintf(&b, "%+v %s %s %s %s", explain.Doors(result.Plan), e.Text(), e.Markdown(), e.Mermaid(), e.SVG())
+		if err := json.NewEncoder(&b).Encode(e); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return b.String()
 }
@@ -198,6 +202,19 @@ func TestSecretsAreNotShown(t *testing.T) {
 				t.Errorf("only %d secrets in %v", secrets, service.Env)
 			}
 		})
+	}
+}
+
+// TestReferencesInBraces holds that the mistake that YAML itself makes of a reference is explained.
+func TestReferencesInBraces(t *testing.T) {
+	for _, env := range []string{"{A: ${B}}", "{A: 1, B: ${B}, C: x}", "[A=${B}, C]"} {
+		doc := strings.Replace(string(document()), "{image: nginx}", "\n    image: nginx\n    env: "+env, 1)
+		in := secretInput(doc)
+		in.Lookup = func(string) (string, bool) { return "b", true }
+		found := compile.Document(in).Found
+		if len(found) != 1 || found[0].Code != "E-YAML" || !strings.Contains(found[0].Hint, "needs quotes") {
+			t.Errorf("%s: %v %q", env, found, found[0].Hint)
+		}
 	}
 }
 

@@ -197,6 +197,9 @@ func (b *builder) syntax(data []byte, err error) {
 			break
 		}
 	}
+	if d.Hint == "" && bytes.Contains(lineAt(data, line), []byte("${")) {
+		d.Hint = "within braces and brackets a value that holds ${ needs quotes"
+	}
 	if b.files > 1 && strings.Contains(message, "unknown anchor") {
 		d.Hint = "anchors of other files are not known here"
 	}
@@ -287,12 +290,18 @@ func readUntil(data []byte) []byte {
 	}
 }
 
-// columnOf is the column of the first of some characters in a line, or of the first character that is no space.
-func columnOf(data []byte, line int, chars string) int {
+// lineAt is the text of a line, which counts from 1.
+func lineAt(data []byte, line int) []byte {
 	for range line - 1 {
 		_, data, _ = bytes.Cut(data, []byte("\n"))
 	}
 	text, _, _ := bytes.Cut(data, []byte("\n"))
+	return text
+}
+
+// columnOf is the column of the first of some characters in a line, or of the first character that is no space.
+func columnOf(data []byte, line int, chars string) int {
+	text := lineAt(data, line)
 	if i := bytes.IndexAny(text, chars); i >= 0 {
 		return column(text[:i])
 	}

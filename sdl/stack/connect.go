@@ -102,7 +102,7 @@ func (v *resolver) hosts() {
 	for _, c := range claims {
 		d := door{c.Name, c.proto}
 		if other, twice := first[d]; twice {
-			v.Report(c.At.Problem("E-HOST-DUPLICATE", "host %q is accepted in %s already", c.Name, other.Place(c.At)).
+			v.Report(c.At.Problem("E-HOST-DUPLICATE", "host %s is accepted in %s already", c.At.Show(), other.Place(c.At)).
 				WithHint("a host name leads to one port of one service"))
 			continue
 		}
