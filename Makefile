@@ -85,6 +85,11 @@ bench-chain: ## The chain's throughput and block times in one process (WORKLOAD=
 	go build -tags libsecp256k1_sdk -o $(BIN)/ ./testutil/chainbench/cmd/chainbench
 	$(BIN)/chainbench -workload '$(WORKLOAD)' -scale $(or $(SCALE),1)
 
+.PHONY: bench-bid
+bench-bid: ## What the bid engine decides in a second on one core, its memory and allocations (SECONDS_EACH=0.2 for a quick look)
+	go build -o $(BIN)/ ./testutil/bidbench/cmd/bidbench
+	$(BIN)/bidbench -seconds $(or $(SECONDS_EACH),1)
+
 SOAK_TIME ?= 5m
 .PHONY: soak
 soak: ## A node built with the race detector under a mixed load for SOAK_TIME (default 5m)
@@ -97,6 +102,12 @@ fuzz: ## Every fuzz target for FUZZTIME (default 30s) each
 .PHONY: settle
 settle: ## 10^6 random settlement histories: every block, seldom and the closed form agree
 	SETTLE_HISTORIES=$(SETTLE_HISTORIES) SETTLE_SEED=$(SETTLE_SEED) go test -count=1 -timeout 2h -v -run '^TestHistories$$' ./x/escrow/keeper
+
+BID_HISTORIES ?= 100000
+BID_SEED ?= 1
+.PHONY: histories
+histories: ## 10^5 random histories of reservations and of bids: nothing is sold twice, no order is bid on twice (PINV-1, PINV-6)
+	BID_HISTORIES=$(BID_HISTORIES) BID_SEED=$(BID_SEED) go test -count=1 -timeout 2h -v -run '^TestHistories$$' ./provider/inventory ./provider/bid
 
 .PHONY: sim
 sim: ## Random markets: 104,000 transactions on four seeds, invariants after every block; docs/simulation.md

@@ -202,16 +202,54 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestDecideAllocatesNothing: neither an accepted order nor a refused one takes memory, whatever it asks for.
 func TestDecideAllocatesNothing(t *testing.T) {
-	o := order(1, 1000, 3)
-	o.Spec.Requirements.Attributes = []providertypes.Attribute{{Key: "region", Value: "east"}}
-	compiled, err := Compile(&o)
-	if err != nil {
-		t.Fatal(err)
+	full := func(t *testing.T, edit func(*markettypes.Order)) Order {
+		o := order(1, 1000, 3)
+		o.Spec.Units = append(o.Spec.Units, o.Spec.Units[0])
+		o.Spec.Requirements.Attributes = []providertypes.Attribute{{Key: "region", Value: "east"}, {Key: "ability/arch/amd64", Value: "true"}, {Key: "gpu/*/a100", Value: "true"}}
+		o.Spec.Requirements.SignedBy.AllOf = []string{"auditor"}
+		u := &o.Spec.Units[1]
+		u.CpuMilli, u.Gpu = 100, deploymenttypes.GPU{Count: 1, Attributes: []providertypes.Attribute{{Key: "vendor/nvidia/model/a100", Value: "true"}}}
+		u.Storage = []deploymenttypes.Volume{{Name: "d", Bytes: 1 << 20, Attributes: []providertypes.Attribute{{Key: "persistent", Value: "true"}}}}
+		u.Endpoints = []deploymenttypes.Endpoint{{Kind: deploymenttypes.ENDPOINT_KIND_IP, Sequence: 1}, {Kind: deploymenttypes.ENDPOINT_KIND_PORT}}
+		if edit != nil {
+			edit(&o)
+		}
+		compiled, err := Compile(&o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return compiled
 	}
-	p, free, st := testPolicy(), oneNode(4000), nothing()
-	if n := testing.AllocsPerRun(100, func() { Decide(&compiled, free, &p, st, 10) }); n != 0 {
-		t.Errorf("%v allocations, want 0", n)
+	for name, tc := range map[string]struct {
+		edit func(*markettypes.Order)
+		want Code
+	}{
+		"accepted":   {nil, Accepted},
+		"attribute":  {func(o *markettypes.Order) { o.Spec.Requirements.Attributes[0].Value = "west" }, Attribute},
+		"signature":  {func(o *markettypes.Order) { o.Spec.Requirements.SignedBy.AllOf[0] = "x" }, Signature},
+		"cpu":        {func(o *markettypes.Order) { o.Spec.Units[0].CpuMilli = 1300 }, Capacity},
+		"gpu":        {func(o *markettypes.Order) { o.Spec.Units[1].Gpu.Count = 5 }, Capacity},
+		"persistent": {func(o *markettypes.Order) { o.Spec.Units[1].Storage[0].Bytes = 1 << 40 }, Capacity},
+		"price": {func(o *markettypes.Order) {
+			o.Spec.Units[0].Price.Amount = math.LegacyOneDec()
+			o.Spec.Units[1].Price.Amount = math.LegacyOneDec()
+		}, Price},
+	} {
+		t.Run(name, func(t *testing.T) {
+			compiled, p, free, st := full(t, tc.edit), testPolicy(), oneNode(4000), nothing()
+			p.Auditors = map[string]struct{}{"auditor": {}}
+			var w Words
+			w.Number(&compiled)
+			p.Learn(&w)
+			if d := Decide(&compiled, free, &p, st, 10); d.Reason.Code != tc.want {
+				t.Fatalf("%s, want %q", d.Reason, tc.want)
+			}
+			if n := testing.AllocsPerRun(100, func() { Decide(&compiled, free, &p, st, 10) }); n != 0 {
+				t.Errorf("%v allocations, want 0", n)
+			}
+		})
 	}
 }
 

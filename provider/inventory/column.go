@@ -1,6 +1,9 @@
 package inventory
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // blockSize is how many nodes share a word of the index.
 const blockSize = 64
@@ -41,6 +44,65 @@ func (c *column) top() (most int64) {
 		most = max(most, x)
 	}
 	return most
+}
+
+// largest is the most that any of a set of nodes has, or 0; free must be as the index shows it. Rows are nested: the
+// highest level with a node of the set is found by halving, and of that level only blocks that promise more than was
+// found are looked into. The last nodes come first, as large ones stand there.
+func (c *column) largest(set []uint64) (most int64) {
+	low, high := -1, c.scale.level(c.top())+1 // a node of the set is at low, none is at high
+	for try := high - 1; high-low > 1; try = (low + high) / 2 {
+		if c.reaches(try, set) {
+			low = try
+		} else {
+			high = try
+		}
+	}
+	if low < 0 {
+		return 0
+	}
+	row := c.rows[low]
+	for w := len(row) - 1; w >= 0; w-- {
+		if c.block[w] <= most {
+			continue
+		}
+		for m := row[w] & set[w]; m != 0; m &= m - 1 {
+			most = max(most, c.free[w*blockSize+bits.TrailingZeros64(m)])
+		}
+	}
+	return most
+}
+
+// reaches tells whether a node of a set has a level.
+func (c *column) reaches(level int, set []uint64) bool {
+	row := c.rows[level]
+	for w := len(row) - 1; w >= 0; w-- {
+		if w%blockSize == blockSize-1 && c.scale.level(c.super[w/blockSize]) < level {
+			w -= blockSize - 1
+			continue
+		}
+		if row[w]&set[w] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// able is how many nodes of a set have at least x, as the index has it: hardly ever more than there are. It stops when
+// there are more than limit.
+func (c *column) able(x int64, set []uint64, limit int) (n int) {
+	row := c.row(x)
+	block, set := c.block[:len(row)], set[:len(row)]
+	for w := len(row) - 1; w >= 0 && n <= limit; w-- {
+		if w%blockSize == blockSize-1 && c.super[w/blockSize] < x {
+			w -= blockSize - 1
+			continue
+		}
+		if m := row[w] & set[w]; m != 0 && block[w] >= x {
+			n += bits.OnesCount64(m)
+		}
+	}
+	return n
 }
 
 // settle brings the index in line with what is free on node n.

@@ -75,6 +75,9 @@ type Inventory struct {
 
 	held map[Key]*holding
 	log  []slot // what place has taken since its start: the undo log
+	// scratch and taken are room for sets of nodes.
+	scratch [2][]uint64
+	taken   []int32
 }
 
 // archRow is where nodes of an architecture are found.

@@ -166,7 +166,7 @@ func (h *history) explains(d *Demand, s Shortfall) bool {
 		h.t.Errorf("%+v: the unit needs %d", s, d.Units[u].Need[s.Resource])
 		return false
 	}
-	if s.Placed > 0 || u > 0 {
+	if s.Placed > 0 || u > 0 && !h.hopeless(s) {
 		return true // largest is of the moment when instances were placed
 	}
 	largest := int64(0)
@@ -184,7 +184,7 @@ func (h *history) explains(d *Demand, s Shortfall) bool {
 		switch {
 		case s.Resource == GPU:
 			largest = max(largest, devices)
-		case has:
+		case has || h.hopeless(s):
 			largest = max(largest, h.v.cols[s.Resource].free[n])
 		}
 	}
@@ -193,6 +193,11 @@ func (h *history) explains(d *Demand, s Shortfall) bool {
 		return false
 	}
 	return true
+}
+
+// hopeless tells whether no node at all has what is short.
+func (h *history) hopeless(s Shortfall) bool {
+	return s.Resource != GPU && s.Need > slices.Max(append(slices.Clone(h.v.cols[s.Resource].free), 0))
 }
 
 // scan places a demand by looking at every node, and changes nothing.
@@ -220,6 +225,13 @@ func (h *history) scan(d *Demand) (slots []slot, short Shortfall, ok bool) {
 	}
 	for c := range v.gpus {
 		free = append(free, slices.Clone(v.gpus[c].free))
+	}
+	for u := range d.Units { // what can't fit at all is named before what does not fit together
+		for i, r := range plain {
+			if d.Units[u].Need[r] > slices.Max(append(free[i], 0)) {
+				return nil, Shortfall{Unit: d.Units[u].ID}, false
+			}
+		}
 	}
 	for u := range d.Units {
 		unit := &d.Units[u]

@@ -132,6 +132,9 @@ func (v *Inventory) lay(nodes []Node) {
 	slices.SortFunc(classes, compareClasses)
 	v.names, v.arch = make([]string, len(nodes)), make([]string, len(nodes))
 	v.given, v.all, v.archs = make([]int32, len(nodes)), make([]uint64, words(len(nodes))), nil
+	for i := range v.scratch {
+		v.scratch[i] = make([]uint64, len(v.all))
+	}
 	for _, r := range plain {
 		v.cols[r].reset(scales[r], len(nodes))
 	}
@@ -290,4 +293,29 @@ func (v *Inventory) grewSince(old *Inventory) bool {
 		}
 	}
 	return false
+}
+
+// Snapshot lists the nodes in the order in which they are filled: with what they can give, and with what is free.
+func (v *Inventory) Snapshot() (capacity, free []Node) {
+	of := func(amounts func(*column) []int64) []Node {
+		out := make([]Node, len(v.names))
+		for n := range out {
+			out[n] = Node{Name: v.names[n], Arch: v.arch[n]}
+			for _, r := range plain {
+				out[n].Capacity[r] = amounts(&v.cols[r])[n]
+			}
+			for c := range v.gpus {
+				g := &v.gpus[c]
+				switch x := amounts(&g.column)[n]; {
+				case g.capacity[n] <= 0:
+				case g.class == GPUClass{}:
+					out[n].Capacity[GPU] = x
+				default:
+					out[n].GPUs = append(out[n].GPUs, GPUs{g.class, x})
+				}
+			}
+		}
+		return out
+	}
+	return of(func(c *column) []int64 { return c.capacity }), of(func(c *column) []int64 { return c.free })
 }

@@ -1,6 +1,9 @@
 package inventory
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // Placing is first fit over nodes in an order that does not depend on what is free: those without devices before those
 // with some, then the smaller before the larger. So instances fill up the nodes that nothing else needs: an order
@@ -18,13 +21,34 @@ func (v *Inventory) place(d *Demand) (Shortfall, bool) {
 	if short, ok := v.fitsPools(d); !ok {
 		return short, false
 	}
+	if short, hopeless := v.hopeless(d, arch); hopeless {
+		return short, false
+	}
 	for u := range d.Units {
 		unit := &d.Units[u]
 		if left := v.placeUnit(u, unit, arch); left > 0 {
-			return v.shortfall(u, unit, arch, left), false
+			return v.shortfall(unit, arch, left), false
 		}
 	}
 	return Shortfall{}, true
+}
+
+// hopeless finds a unit that needs more of something than any node has free, before anything is placed. Most refusals
+// end here.
+func (v *Inventory) hopeless(d *Demand, arch []uint64) (Shortfall, bool) {
+	for u := range d.Units {
+		unit := &d.Units[u]
+		for _, r := range plain {
+			if need := unit.Need[r]; need > 0 && need > v.cols[r].top() {
+				s := Shortfall{Unit: unit.ID, Wanted: unit.Count, Resource: r, Need: need, None: len(v.names) == 0}
+				if !s.None {
+					s.Largest = v.largest(&v.cols[r], apart{still: arch})
+				}
+				return s, true
+			}
+		}
+	}
+	return Shortfall{}, false
 }
 
 // archOf gives the nodes of an architecture, all of them for any; false when there are none.
@@ -54,50 +78,76 @@ func (v *Inventory) placeUnit(u int, unit *Unit, arch []uint64) (left int32) {
 	return left
 }
 
-// rows are those of the index whose conjunction holds all nodes on which an instance may fit.
-type rows [len(plain) + 2][]uint64
-
-// rowsOf gives the rows of a unit with devices of a class, -1 for none; false when no node can have room.
-func (v *Inventory) rowsOf(unit *Unit, arch []uint64, class int16) (rows, bool) {
-	out := rows{len(plain): arch, len(plain) + 1: v.all}
-	for i, r := range plain {
-		out[i] = v.all
-		if need := unit.Need[r]; need > 0 {
-			out[i] = v.cols[r].row(need)
-		}
-	}
-	if class >= 0 {
-		out[len(plain)+1] = v.gpus[class].row(unit.Need[GPU])
-	}
-	for _, row := range out {
-		if len(row) == 0 {
-			return out, false
-		}
-	}
-	return out, true
+// search is what to look for in one column.
+type search struct {
+	need               int64 // below all amounts where nothing is needed
+	row                []uint64
+	super, block, free []int64
 }
 
-// placeOn puts at most left instances on nodes with devices of a class, -1 for any node; it returns what is left over.
+// searchFor fills in what to look for in a column; false when no node can have room.
+func (v *Inventory) searchFor(s *search, c *column, need int64) bool {
+	s.need, s.row, s.super, s.block, s.free = math.MinInt64, v.all, c.super, c.block, c.free
+	if need > 0 {
+		s.need, s.row = need, c.row(need)
+	}
+	return len(s.row) > 0
+}
+
+// searches are what to look for in all columns of a unit.
+type searches struct{ cpu, memory, disk, pods, gpu search }
+
+// searchesFor fills in what to look for; false when no node can have room.
+func (v *Inventory) searchesFor(s *searches, unit *Unit, class int16) bool {
+	ok := v.searchFor(&s.cpu, &v.cols[CPU], unit.Need[CPU]) && v.searchFor(&s.memory, &v.cols[Memory], unit.Need[Memory]) &&
+		v.searchFor(&s.disk, &v.cols[Storage], unit.Need[Storage]) && v.searchFor(&s.pods, &v.cols[Pods], unit.Need[Pods])
+	if class < 0 {
+		return ok && v.searchFor(&s.gpu, &v.cols[Pods], 0)
+	}
+	return ok && v.searchFor(&s.gpu, &v.gpus[class].column, unit.Need[GPU])
+}
+
+// superMay, blockMay and has tell whether there is enough in a block of blocks, a block, and on a node.
+func (s *searches) superMay(i int) bool {
+	return s.cpu.super[i] >= s.cpu.need && s.memory.super[i] >= s.memory.need && s.gpu.super[i] >= s.gpu.need &&
+		s.disk.super[i] >= s.disk.need && s.pods.super[i] >= s.pods.need
+}
+
+func (s *searches) blockMay(i int) bool {
+	return s.cpu.block[i] >= s.cpu.need && s.memory.block[i] >= s.memory.need && s.gpu.block[i] >= s.gpu.need &&
+		s.disk.block[i] >= s.disk.need && s.pods.block[i] >= s.pods.need
+}
+
+func (s *searches) has(i int) bool {
+	return s.cpu.free[i] >= s.cpu.need && s.memory.free[i] >= s.memory.need && s.gpu.free[i] >= s.gpu.need &&
+		s.disk.free[i] >= s.disk.need && s.pods.free[i] >= s.pods.need
+}
+
+// placeOn puts at most left instances on nodes of arch, with devices of a class if it is not -1; it returns what is left
+// over.
 func (v *Inventory) placeOn(u int, unit *Unit, arch []uint64, class int16, left int32) int32 {
-	r, ok := v.rowsOf(unit, arch, class)
-	if !ok {
+	var s searches
+	if !v.searchesFor(&s, unit, class) || len(arch) == 0 {
 		return left
 	}
-	n := len(v.all)
-	r0, r1, r2, r3, r4, r5 := r[0][:n], r[1][:n], r[2][:n], r[3][:n], r[4][:n], r[5][:n]
-	for w := range r0 {
-		maybe := r0[w] & r1[w]
-		if maybe == 0 {
+	for first := 0; first < len(v.all) && left > 0; first += blockSize {
+		if !s.superMay(first / blockSize) {
 			continue
 		}
-		for maybe &= r2[w] & r3[w] & r4[w] & r5[w]; maybe != 0; maybe &= maybe - 1 {
-			node := w*blockSize + bits.TrailingZeros64(maybe)
-			k := v.room(node, unit, class, left)
-			if k <= 0 {
+		last := min(first+blockSize, len(v.all))
+		memory, cpu, gpu := s.memory.row[first:last], s.cpu.row[first:last], s.gpu.row[first:last]
+		disk, pods, meant := s.disk.row[first:last], s.pods.row[first:last], arch[first:last]
+		n := len(memory)
+		cpu, gpu, disk, pods, meant = cpu[:n], gpu[:n], disk[:n], pods[:n], meant[:n]
+		for w, maybe := range memory {
+			if maybe &= cpu[w]; maybe == 0 {
 				continue
 			}
-			v.take(slot{node: int32(node), count: k, unit: int16(u), class: class}, unit)
-			if left -= k; left == 0 {
+			// Rows are coarse; the block's largest are not.
+			if maybe &= meant[w] & gpu[w] & disk[w] & pods[w]; maybe == 0 || !s.blockMay(first+w) {
+				continue
+			}
+			if left = v.placeIn(&s, slot{unit: int16(u), class: class}, unit, (first+w)*blockSize, maybe, left); left == 0 {
 				return 0
 			}
 		}
@@ -105,7 +155,23 @@ func (v *Inventory) placeOn(u int, unit *Unit, arch []uint64, class int16, left 
 	return left
 }
 
-// room is how many instances of the unit fit on a node, at most limit.
+// placeIn is placeOn for the nodes of one block that may have room.
+func (v *Inventory) placeIn(s *searches, at slot, unit *Unit, first int, maybe uint64, left int32) int32 {
+	for ; maybe != 0; maybe &= maybe - 1 {
+		i := first + bits.TrailingZeros64(maybe)
+		if !s.has(i) {
+			continue
+		}
+		at.node, at.count = int32(i), v.room(i, unit, at.class, left)
+		v.take(at, unit)
+		if left -= at.count; left == 0 {
+			break
+		}
+	}
+	return left
+}
+
+// room is how many instances of the unit fit on a node that has room for one, at most limit.
 func (v *Inventory) room(node int, unit *Unit, class int16, limit int32) int32 {
 	k := int64(limit)
 	for _, r := range plain {
@@ -119,14 +185,10 @@ func (v *Inventory) room(node int, unit *Unit, class int16, limit int32) int32 {
 
 // fit is how many times need is in free, at most k. Needs are below 2^50 and k is below 2^9: products fit.
 func fit(free, need, k int64) int64 {
-	switch {
-	case need <= 0 || free >= need*k:
+	if need <= 0 || free >= need*k {
 		return k
-	case free < need:
-		return 0
-	default:
-		return free / need
 	}
+	return free / need
 }
 
 // roomiest is the node with the most free memory, then cpu, and its class of devices for a unit that has some; -1

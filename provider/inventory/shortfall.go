@@ -1,9 +1,6 @@
 package inventory
 
-import (
-	"fmt"
-	"math/bits"
-)
+import "fmt"
 
 // Shortfall says why a demand does not fit: how many instances of which unit found a place, and what the best node
 // lacks; or what the cluster as a whole lacks.
@@ -43,8 +40,12 @@ func (s Shortfall) String() string {
 		what += " " + s.What
 	}
 	need, largest := s.amounts()
-	return fmt.Sprintf("%s: %d of %d instances fit; an instance needs %s, the roomiest node has %s left",
-		what, s.Placed, s.Wanted, need, largest)
+	but := ""
+	if s.Largest >= s.Need {
+		but = ", but not of all else that it needs"
+	}
+	return fmt.Sprintf("%s: %d of %d instances fit; an instance needs %s, the roomiest node has %s left%s",
+		what, s.Placed, s.Wanted, need, largest, but)
 }
 
 // amounts gives what is needed and what there is, to the last byte where they would read alike.
@@ -73,118 +74,112 @@ func (s Shortfall) ofCluster() string {
 }
 
 // shortfall explains why left instances of a unit have no place on nodes of arch, from the present free capacity.
-func (v *Inventory) shortfall(u int, unit *Unit, arch []uint64, left int32) Shortfall {
+func (v *Inventory) shortfall(unit *Unit, arch []uint64, left int32) Shortfall {
 	s := Shortfall{Unit: unit.ID, Placed: unit.Count - left, Wanted: unit.Count}
 	if len(v.names) == 0 {
 		s.None = true
 		return s
 	}
-	if unit.Need[GPU] > 0 && !v.explainGPU(&s, unit, arch) {
-		return s
+	eligible := arch
+	if unit.Need[GPU] > 0 {
+		if eligible = v.explainGPU(&s, unit, arch); eligible == nil {
+			return s
+		}
 	}
-	// A resource that no node has enough of explains the refusal alone. If each resource is free somewhere, only not
-	// together, the one that the fewest nodes have enough of is named, as the index counts them.
+	set := v.setApart(eligible)
+	// The resource is named that the fewest eligible nodes have enough of: if none has, it explains the refusal alone;
+	// else each is free somewhere, only not together.
 	fewest := -1
 	for _, r := range plain {
-		need := unit.Need[r]
-		if need <= 0 {
-			continue
-		}
-		largest, able := v.outlook(unit, arch, r)
-		if fewest < 0 || able < fewest {
-			fewest = able
-			s.Resource, s.Need, s.Largest = r, need, largest
+		if need := unit.Need[r]; need > 0 {
+			if able := v.able(r, need, set, fewest); fewest < 0 || able < fewest {
+				fewest = able
+				s.Resource, s.Need = r, need
+			}
 		}
 	}
+	s.Largest = v.largest(&v.cols[s.Resource], set)
 	return s
 }
 
-// explainGPU names devices as what is short if no node of arch has enough of them; else it reports true, and the
-// other resources of the nodes that have are to be looked at.
-func (v *Inventory) explainGPU(s *Shortfall, unit *Unit, arch []uint64) (enough bool) {
-	s.Resource, s.Need, s.None = GPU, unit.Need[GPU], true
-	if len(unit.GPUs) > 0 {
-		s.What = unit.GPUs[0].Key
-	} else {
-		s.What = "a device"
-	}
-	for c := range v.gpus {
-		if !unit.takes(&v.gpus[c]) {
-			continue
-		}
-		s.None = false
-		s.Largest = max(s.Largest, v.gpus[c].most(arch))
-	}
-	if len(unit.GPUs) == 0 && !s.None {
-		s.What = ""
-	}
-	if s.Largest < s.Need {
-		return false
-	}
-	s.What = ""
-	return true
+// apart is a set of nodes, of which those that place has taken from stand apart: the index is not true of them.
+type apart struct {
+	still []uint64
+	taken []int32
 }
 
-// most is the largest that a node of arch has free, at least 0. The blocks' largest may promise too much, never too
-// little, so that only blocks which promise more than was found are looked into.
-func (c *column) most(arch []uint64) (most int64) {
-	for w, promise := range c.block {
-		if promise <= most {
-			continue
+// setApart divides a set of nodes.
+func (v *Inventory) setApart(set []uint64) apart {
+	if len(v.log) == 0 {
+		return apart{still: set}
+	}
+	still := v.scratch[0]
+	copy(still, set)
+	v.taken = v.taken[:0]
+	for _, s := range v.log {
+		if w, bit := s.node/blockSize, uint64(1)<<(s.node%blockSize); s.node >= 0 && still[w]&bit != 0 {
+			still[w] &^= bit
+			v.taken = append(v.taken, s.node)
 		}
-		for m := arch[w]; m != 0; m &= m - 1 {
-			most = max(most, c.free[w*blockSize+bits.TrailingZeros64(m)])
+	}
+	return apart{still, v.taken}
+}
+
+// able is how many nodes of a set have enough of a resource; where there are more than limit, some number above it. A
+// limit below 0 is none.
+func (v *Inventory) able(r Resource, need int64, set apart, limit int) int {
+	if limit < 0 {
+		limit = len(v.names)
+	}
+	c := &v.cols[r]
+	n := c.able(need, set.still, limit)
+	for _, i := range set.taken {
+		if c.free[i] >= need {
+			n++
 		}
+	}
+	return n
+}
+
+// largest is the most that a node of a set has free.
+func (v *Inventory) largest(c *column, set apart) (most int64) {
+	if len(v.log) == 0 && &set.still[0] == &v.all[0] {
+		return c.top()
+	}
+	most = c.largest(set.still)
+	for _, i := range set.taken {
+		most = max(most, c.free[i])
 	}
 	return most
 }
 
-// outlook is the largest free amount of r on the nodes that a unit may be placed on, and on how many of them there is
-// enough for an instance, as the index counts them.
-func (v *Inventory) outlook(unit *Unit, arch []uint64, r Resource) (largest int64, able int) {
-	c := &v.cols[r]
-	row := c.row(unit.Need[r])
-	if unit.Need[GPU] <= 0 {
-		largest = c.largest(arch, len(v.log) == 0 && &arch[0] == &v.all[0])
-		if largest < unit.Need[r] {
-			return largest, 0
-		}
-		for w := range row {
-			able += bits.OnesCount64(row[w] & arch[w])
-		}
-		return largest, able
+// explainGPU names devices as what is short if no node of arch has enough of them. Else it gives the nodes that have:
+// then it is another resource of those nodes.
+func (v *Inventory) explainGPU(s *Shortfall, unit *Unit, arch []uint64) []uint64 {
+	s.Resource, s.Need, s.None, s.What = GPU, unit.Need[GPU], true, "a device"
+	if len(unit.GPUs) > 0 {
+		s.What = unit.GPUs[0].Key
 	}
-	for w := range arch {
-		var has uint64
-		for g := range v.gpus {
-			if unit.takes(&v.gpus[g]) {
-				if gr := v.gpus[g].row(unit.Need[GPU]); gr != nil {
-					has |= gr[w]
-				}
-			}
+	set, eligible := v.setApart(arch), v.scratch[1]
+	clear(eligible)
+	for c := range v.gpus {
+		g := &v.gpus[c]
+		if !unit.takes(g) {
+			continue
 		}
-		has &= arch[w]
-		if row != nil {
-			able += bits.OnesCount64(row[w] & has)
-		}
-		if c.block[w] > largest {
-			for ; has != 0; has &= has - 1 {
-				largest = max(largest, c.free[w*blockSize+bits.TrailingZeros64(has)])
-			}
+		s.None = false
+		s.Largest = max(s.Largest, v.largest(&g.column, set))
+		for w, has := range g.row(unit.Need[GPU]) {
+			eligible[w] |= has & arch[w]
 		}
 	}
-	if largest < unit.Need[r] {
-		able = 0
+	if !s.None && len(unit.GPUs) == 0 || s.Largest >= s.Need {
+		s.What = ""
 	}
-	return largest, able
-}
-
-// largest is the most that a node of arch has free; settled says that all nodes are meant and the index is exact.
-func (c *column) largest(arch []uint64, settled bool) int64 {
-	if settled {
-		return c.top()
+	if s.Largest < s.Need {
+		return nil
 	}
-	return c.most(arch)
+	return eligible
 }
 
 // format prints an amount in the unit that people use for the resource; bytes are cut to a tenth, never rounded up.
