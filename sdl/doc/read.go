@@ -23,14 +23,24 @@ type Shape struct {
 	Elsewhere map[string]string
 	// Advice maps keys to what to say of them.
 	Advice map[string]string
+	// Short is the key that is meant by a single value in place of the mapping, and Rest what the mapping is suggested to
+	// have besides, such as ", count: 1".
+	Short, Rest string
 	// Lenient makes unknown keys warnings, for formats whose documents are known to carry keys that mean nothing.
 	Lenient bool
+}
+
+// ShortFor returns the shape with a key that a single value may stand for.
+func (s Shape) ShortFor(key, rest string) Shape {
+	s.Short, s.Rest = key, rest
+	return s
 }
 
 // Object is a mapping with known keys.
 type Object struct {
 	node   *Node
 	values map[string]*Node
+	short  bool // it is a single value in place of a mapping
 }
 
 // Node returns the mapping.
@@ -50,7 +60,7 @@ func (o Object) Has(key string) bool { return o.values[key] != nil }
 
 // Require returns the value of a key, or reports that it is missing and returns nil.
 func (o Object) Require(r *sdl.Reporter, key, example string) *Node {
-	if n := o.Get(key); n != nil {
+	if n := o.Get(key); n != nil || o.short {
 		return n
 	}
 	d := o.node.Key().Problem("E-MISSING", "%s is missing", key)
@@ -63,12 +73,20 @@ func (o Object) Require(r *sdl.Reporter, key, example string) *Node {
 }
 
 // Object reads a mapping with known keys and reports the others. A key that is near a known one counts as that one
-// from there on, so that one mistake is reported once. It reports false when the node is no mapping.
+// from there on, so that one mistake is reported once. A single value counts as the key that it is short for. It reports
+// false when the node is nothing of that.
 func (n *Node) Object(r *sdl.Reporter, shape Shape) (Object, bool) {
 	o := Object{node: n}
 	if n.kind != Map {
-		r.Report(n.wrongKind(shape.What, "a mapping with the keys "+strings.Join(shape.Keys, ", ")))
-		return o, false
+		d := n.wrongKind(shape.What, "a mapping with the keys "+strings.Join(shape.Keys, ", "))
+		if o.short = n.kind == Scalar && shape.Short != ""; o.short {
+			o.values = map[string]*Node{shape.Short: n}
+			if n.text != "" && len(n.text) <= maxShown {
+				d = d.WithSuggestion("{" + shape.Short + ": " + Plain(n.text) + shape.Rest + "}")
+			}
+		}
+		r.Report(d)
+		return o, o.short
 	}
 	o.values = make(map[string]*Node, len(n.kids))
 	var unknown []*Node

@@ -37,7 +37,7 @@ func defaultProto(port uint32) manifesttypes.Proto {
 
 func readExpose(r *sdl.Reporter, n *doc.Node) stack.Expose {
 	e, before := stack.Expose{At: n}, r.Errors()
-	o, ok := n.Object(r, exposeShape)
+	o, ok := n.Object(r, exposeShape.ShortFor("port", ", to: [{global: true}]"))
 	if !ok {
 		return e
 	}
@@ -54,8 +54,7 @@ func readExpose(r *sdl.Reporter, n *doc.Node) stack.Expose {
 		e.Proto = readProto(r, proto, e.Proto)
 	}
 	if to := o.Get("to"); to != nil {
-		entries, _ := to.Entries(r, "to")
-		for _, t := range entries {
+		for _, t := range stack.Mappings(r, to, "to") {
 			if client, ok := readTo(r, t); ok {
 				e.To = append(e.To, client)
 			}
@@ -101,7 +100,7 @@ func readProto(r *sdl.Reporter, n *doc.Node, otherwise manifesttypes.Proto) mani
 // readTo reads a client of a port. Without a service, it is anyone, but only if global says so.
 func readTo(r *sdl.Reporter, n *doc.Node) (stack.To, bool) {
 	var t stack.To
-	o, ok := n.Object(r, toShape)
+	o, ok := n.Object(r, toShape.ShortFor("service", ""))
 	if !ok {
 		return t, false
 	}

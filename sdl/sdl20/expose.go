@@ -17,7 +17,8 @@ const httpPort = 80
 
 func readExpose(r *sdl.Reporter, n *doc.Node) stack.Expose {
 	e := stack.Expose{At: n, Proto: manifesttypes.PROTO_TCP}
-	o, ok := n.Object(r, exposeShape)
+	e.Unsure = n.Kind() != doc.Map
+	o, ok := n.Object(r, exposeShape.ShortFor("port", ", to: [{global: true}]"))
 	if !ok {
 		return e
 	}
@@ -54,8 +55,8 @@ func readExpose(r *sdl.Reporter, n *doc.Node) stack.Expose {
 
 func readClients(r *sdl.Reporter, o doc.Object, e *stack.Expose) {
 	if to := o.Get("to"); to != nil {
-		entries, _ := to.Entries(r, "to")
-		for _, t := range entries {
+		e.Unsure = e.Unsure || to.Kind() != doc.List
+		for _, t := range stack.Mappings(r, to, "to") {
 			if client, ok := readTo(r, t, e); ok {
 				e.To = append(e.To, client)
 			}
@@ -117,7 +118,7 @@ func readProto(r *sdl.Reporter, n *doc.Node) manifesttypes.Proto {
 // readTo reads a client of a port. Without a service, it is anyone, but only if global says so.
 func readTo(r *sdl.Reporter, n *doc.Node, e *stack.Expose) (stack.To, bool) {
 	var t stack.To
-	o, ok := n.Object(r, toShape)
+	o, ok := n.Object(r, toShape.ShortFor("service", ""))
 	if !ok {
 		return t, false
 	}
@@ -125,6 +126,7 @@ func readTo(r *sdl.Reporter, n *doc.Node, e *stack.Expose) (stack.To, bool) {
 	if global := o.Get("global"); global != nil {
 		t.Global, understood = global.Bool(r, "global")
 	}
+	e.Unsure = e.Unsure || !understood || n.Kind() != doc.Map
 	if service := o.Get("service"); service != nil {
 		name, ok := service.Scalar(r, "service")
 		if !ok {

@@ -75,7 +75,7 @@ func readAuditors(r *sdl.Reporter, n *doc.Node, what string) []string {
 
 func readPrice(r *sdl.Reporter, n *doc.Node) stack.Price {
 	p := stack.Price{Ref: stack.Ref{Name: n.Name(), At: n}}
-	o, ok := n.Object(r, priceShape)
+	o, ok := n.Object(r, priceShape.ShortFor("amount", ", denom: "+sdl.Denom))
 	if !ok {
 		return p
 	}

@@ -33,6 +33,7 @@ func readProfiles(r *sdl.Reporter, n *doc.Node, s *stack.Stack) {
 
 func readCompute(r *sdl.Reporter, n *doc.Node) stack.Compute {
 	c := stack.Compute{Ref: stack.Ref{Name: n.Name(), At: n}}
+	gather(r, n)
 	o, ok := n.Object(r, computeShape)
 	if !ok {
 		return c
@@ -48,7 +49,7 @@ func readCompute(r *sdl.Reporter, n *doc.Node) stack.Compute {
 		readCPU(r, cpu, &c)
 	}
 	if memory := o.Require(r, "memory", "memory: {size: 512Mi}"); memory != nil {
-		if size, ok := sizeOf(r, memory, memoryShape); ok {
+		if size, ok := sizeOf(r, memory, memoryShape.ShortFor("size", "")); ok {
 			c.MemoryBytes = stack.ReadMemory(r, size)
 		}
 	}
@@ -59,6 +60,25 @@ func readCompute(r *sdl.Reporter, n *doc.Node) stack.Compute {
 		readGPU(r, gpu, &c)
 	}
 	return c
+}
+
+// gather reports a profile that has its resources right under its name, as in version 1.0, and puts them where they
+// belong.
+func gather(r *sdl.Reporter, n *doc.Node) {
+	if n.Kind() != doc.Map || n.Child("resources") != nil {
+		return
+	}
+	flat := slices.DeleteFunc(n.Items(), func(v *doc.Node) bool { return !slices.Contains(resourcesShape.Keys, v.Name()) })
+	if len(flat) == 0 {
+		return
+	}
+	first := flat[0].Key()
+	r.Report(first.Problem("E-INDENT", "from version 2.0 on, what a profile has stands under its resources").WithFound("").
+		WithHint("write resources: {cpu: {units: 1}, memory: {size: 512Mi}, storage: {size: 1Gi}}"))
+	resources := n.Insert("resources", first)
+	for _, v := range flat {
+		resources.Adopt(v)
+	}
 }
 
 // sizeOf finds the size of a mapping that has little else.
@@ -72,7 +92,7 @@ func sizeOf(r *sdl.Reporter, n *doc.Node, shape doc.Shape) (*doc.Node, bool) {
 }
 
 func readCPU(r *sdl.Reporter, n *doc.Node, c *stack.Compute) {
-	o, ok := n.Object(r, cpuShape)
+	o, ok := n.Object(r, cpuShape.ShortFor("units", ""))
 	if !ok {
 		return
 	}
@@ -138,7 +158,7 @@ func readVolumes(r *sdl.Reporter, n *doc.Node) []manifesttypes.Volume {
 // readVolume reads a volume, and where its name stands; nil if it is no mapping.
 func readVolume(r *sdl.Reporter, n *doc.Node) (manifesttypes.Volume, *doc.Node) {
 	v := manifesttypes.Volume{Name: defaultVolume}
-	o, ok := n.Object(r, volumeShape)
+	o, ok := n.Object(r, volumeShape.ShortFor("size", ""))
 	if !ok {
 		return v, nil
 	}

@@ -33,8 +33,7 @@ func readService(r *sdl.Reporter, n *doc.Node) stack.Service {
 		s.DependsOn = stack.ReadDependsOn(r, deps, "dependencies", dependencyShape)
 	}
 	if expose := o.Get("expose"); expose != nil {
-		entries, _ := expose.Entries(r, "expose")
-		for _, e := range entries {
+		for _, e := range stack.Mappings(r, expose, "expose") {
 			s.Expose = append(s.Expose, readExpose(r, e))
 		}
 	}

@@ -64,6 +64,9 @@ func (v *resolver) global() {
 	}
 	for _, s := range v.Services {
 		for _, e := range s.Expose {
+			if e.Unsure {
+				return
+			}
 			for _, t := range e.To {
 				if t.Global {
 					return

@@ -22,3 +22,12 @@ func Named(r *sdl.Reporter, n *doc.Node, what, example string) []*doc.Node {
 	}
 	return nodes
 }
+
+// Mappings reads a list of mappings. One that stands without its dash is reported, and read as the list of it.
+func Mappings(r *sdl.Reporter, n *doc.Node, what string) []*doc.Node {
+	entries, ok := n.Entries(r, what)
+	if !ok && n.Kind() == doc.Map {
+		return []*doc.Node{n}
+	}
+	return entries
+}

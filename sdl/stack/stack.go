@@ -65,7 +65,9 @@ type Mount struct {
 
 // Expose is a port of a service.
 type Expose struct {
-	At     *doc.Node
+	At *doc.Node
+	// Unsure tells that its clients could not all be read, which was reported.
+	Unsure bool
 	Port   uint32
 	As     uint32
 	Proto  manifesttypes.Proto
