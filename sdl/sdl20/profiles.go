@@ -65,17 +65,22 @@ func readCompute(r *sdl.Reporter, n *doc.Node) stack.Compute {
 // gather reports a profile that has its resources right under its name, as in version 1.0, and puts them where they
 // belong.
 func gather(r *sdl.Reporter, n *doc.Node) {
-	if n.Kind() != doc.Map || n.Child("resources") != nil {
+	if n.Kind() != doc.Map {
 		return
 	}
-	flat := slices.DeleteFunc(n.Items(), func(v *doc.Node) bool { return !slices.Contains(resourcesShape.Keys, v.Name()) })
-	if len(flat) == 0 {
+	resources := n.Child("resources")
+	flat := slices.DeleteFunc(n.Items(), func(v *doc.Node) bool {
+		return !slices.Contains(resourcesShape.Keys, v.Name()) || resources != nil && resources.Child(v.Name()) != nil
+	})
+	if len(flat) == 0 || resources != nil && resources.Kind() != doc.Map {
 		return
 	}
 	first := flat[0].Key()
 	r.Report(first.Problem("E-INDENT", "from version 2.0 on, what a profile has stands under its resources").WithFound("").
 		WithHint("write resources: {cpu: {units: 1}, memory: {size: 512Mi}, storage: {size: 1Gi}}"))
-	resources := n.Insert("resources", first)
+	if resources == nil {
+		resources = n.Insert("resources", first)
+	}
 	for _, v := range flat {
 		resources.Adopt(v)
 	}
