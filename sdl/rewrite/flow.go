@@ -136,8 +136,7 @@ func (r flowReader) inner(n *yaml.Node, at int, e *entry) (end int, ok bool) {
 	default:
 		end = r.plainFlowEnd(at)
 	}
-	e.value.setText(r.text[start:end])
-	e.value.props = ""
+	e.value.setText(r.text[at:end])
 	return end, true
 }
 

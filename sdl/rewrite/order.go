@@ -110,12 +110,12 @@ func (v *value) order(known []string, anchored bool) {
 	for i, e := range v.entries {
 		rank[i] = slices.Index(known, e.name) + 1
 		switch {
-		case e.node.Tag == "!!merge":
+		case e.merges():
 			rank[i] = 0
 		case rank[i] == 0:
 			rank[i], strange = len(known)+1, true
 		default:
-			empty = empty || bare(e.value.node)
+			empty = empty || e.value.empty()
 		}
 		sorted = sorted && (i == 0 || rank[i-1] <= rank[i])
 	}
@@ -178,11 +178,8 @@ func (v *value) dependencies() (after [][]int, wait []int) {
 			wait[j]++
 		}
 	}
-	var visit func(n *yaml.Node, j int)
-	visit = func(n *yaml.Node, j int) {
-		if n == nil {
-			return
-		}
+	var visit func(n *yaml.Node, j int, below bool)
+	visit = func(n *yaml.Node, j int, below bool) {
 		if n.Kind == yaml.AliasNode {
 			if i, ok := defined[n.Value]; ok {
 				edge(i, j)
@@ -198,13 +195,24 @@ func (v *value) dependencies() (after [][]int, wait []int) {
 			}
 			defined[n.Anchor], users[n.Anchor] = j, nil
 		}
-		for _, c := range n.Content {
-			visit(c, j)
+		for i := 0; below && i < len(n.Content); i++ {
+			visit(n.Content[i], j, true)
+		}
+	}
+	var within func(e *entry, j int)
+	within = func(e *entry, j int) {
+		if e.key != "" && e.node != nil {
+			visit(e.node, j, true)
+		}
+		if n := e.value.node; n != nil {
+			visit(n, j, e.value.shape == leaf)
+		}
+		for _, kid := range e.value.entries {
+			within(kid, j)
 		}
 	}
 	for j, e := range v.entries {
-		visit(e.node, j)
-		visit(e.value.node, j)
+		within(e, j)
 	}
 	return after, wait
 }

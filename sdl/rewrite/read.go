@@ -319,8 +319,7 @@ func (r *reader) content(n *yaml.Node, at, column int, e *entry, before *between
 		end := r.afterProps(at)
 		v.props = strings.TrimRight(r.text[at:end], " \t")
 		if bare(n) {
-			v.text, v.props = v.props, ""
-			return at + len(v.text)
+			return at + len(v.props)
 		}
 		more := r.between(at + len(v.props))
 		e.above = append(e.above, more.comments(e.after != nil)...)
@@ -336,11 +335,7 @@ func (r *reader) content(n *yaml.Node, at, column int, e *entry, before *between
 	case n.Kind == yaml.SequenceNode && !flow:
 		return r.list(n, at, e)
 	}
-	end := r.leaf(n, at, column, v)
-	if v.props != "" && v.shape == leaf {
-		v.text, v.props = v.props+" "+v.text, ""
-	}
-	return end
+	return r.leaf(n, at, column, v)
 }
 
 // open starts a mapping or list that is not in brackets. The comments before it belong to its first entry.

@@ -79,3 +79,9 @@ func (e *entry) level() bool {
 	v := e.value
 	return v.shape == list && !v.flow && len(v.entries) > 0 && v.entries[0].column == e.column
 }
+
+// merges tells whether an entry's key is <<.
+func (e *entry) merges() bool { return e.node != nil && e.node.Tag == "!!merge" }
+
+// empty tells whether nothing stands for a value.
+func (v *value) empty() bool { return v.shape == leaf && v.text == "" && !v.block }

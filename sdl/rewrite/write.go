@@ -135,7 +135,7 @@ func (w *writer) entries(e *entry, of shape, indent int) {
 
 // leaf writes what stands beside a key or dash, or below it if a comment stands there.
 func (w *writer) leaf(e *entry, indent int) {
-	text, root := e.value.shown(), e.node == nil
+	text, root := e.value.shown(), e.node == nil && e.key == ""
 	switch {
 	case e.after != nil || len(e.above) > 0:
 		w.beside(e.after)
@@ -163,8 +163,8 @@ func (v *value) shown() string {
 	case len(v.rest) > 0 && !v.block:
 		text = trimEnd(text)
 	}
-	if v.flow && v.props != "" {
-		text = v.props + " " + text
+	if v.props != "" {
+		text = strings.TrimSuffix(v.props+" "+text, " ")
 	}
 	return text
 }
@@ -201,7 +201,7 @@ func (w *writer) continued(e *entry, line string, indent int) {
 			return
 		}
 		least := indent + step
-		if v.flow || strings.IndexByte("[{", v.text[0]) >= 0 {
+		if v.node.Kind != yaml.ScalarNode {
 			least = indent
 		}
 		w.indent(max(least, len(line)-len(strings.TrimLeft(line, " \t"))+indent-max(0, e.column)))
