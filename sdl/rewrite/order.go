@@ -103,10 +103,10 @@ func (v *value) sort(f *form, anchored bool) {
 	}
 }
 
-// order sorts the entries of a mapping: merges, known keys, others.
-func (v *value) order(known []string, anchored bool) {
-	rank := make([]int, len(v.entries))
-	sorted, empty, strange := true, false, false
+// ranks tell where the entries of a mapping belong: merges, known keys, others. It reports false if they may stay.
+func (v *value) ranks(known []string) (rank []int, move bool) {
+	rank = make([]int, len(v.entries))
+	empty, strange := false, false
 	for i, e := range v.entries {
 		rank[i] = slices.Index(known, e.name) + 1
 		switch {
@@ -117,12 +117,28 @@ func (v *value) order(known []string, anchored bool) {
 		default:
 			empty = empty || e.value.empty()
 		}
-		sorted = sorted && (i == 0 || rank[i-1] <= rank[i])
 	}
 	// What stands beside an empty key was probably meant to stand below it. Moved away, nobody could tell.
-	if sorted || empty && strange {
+	return rank, !slices.IsSorted(rank) && !(empty && strange)
+}
+
+// order sorts the entries of a mapping.
+func (v *value) order(known []string, anchored bool) {
+	rank, move := v.ranks(known)
+	if !move {
 		return
 	}
+	old, moved := v.entries, v.ordered(rank, anchored)
+	// The empty line before what comes first now goes to what was first.
+	if moved[0] != old[0] && !old[0].apart() && moved[0].apart() {
+		moved[0].setApart(false)
+		old[0].setApart(true)
+	}
+	v.entries = moved
+}
+
+// ordered are the entries by their ranks, as far as their anchors allow.
+func (v *value) ordered(rank []int, anchored bool) []*entry {
 	q := &queue{rank: rank}
 	after, wait := make([][]int, len(rank)), make([]int, len(rank))
 	if anchored {
@@ -133,22 +149,17 @@ func (v *value) order(known []string, anchored bool) {
 			heap.Push(q, i)
 		}
 	}
-	old, moved := v.entries, make([]*entry, 0, len(v.entries))
+	out := make([]*entry, 0, len(rank))
 	for q.Len() > 0 {
 		i := heap.Pop(q).(int)
-		moved = append(moved, old[i])
+		out = append(out, v.entries[i])
 		for _, j := range after[i] {
 			if wait[j]--; wait[j] == 0 {
 				heap.Push(q, j)
 			}
 		}
 	}
-	// The empty line before what comes first now goes to what was first.
-	if moved[0] != old[0] && !old[0].apart() && moved[0].apart() {
-		moved[0].setApart(false)
-		old[0].setApart(true)
-	}
-	v.entries = moved
+	return out
 }
 
 // apart tells whether an empty line stands before an entry and what is said of it.

@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,36 +21,40 @@ const (
 // clients is routed by host name.
 func (u *upgrade) port(at *place) {
 	v := at.value
-	port, as, proto := v.textOf("port"), v.textOf("as"), v.textOf("proto")
-	if as == "" {
-		as = port
-	}
+	port := v.textOf("port")
+	as, proto := cmp.Or(v.textOf("as"), port), v.textOf("proto")
 	if proto == "" {
 		proto = map[string]string{httpPort: "http", httpsPort: "https"}[port]
 	}
-	public := v.public()
+	byHost := proto == "http" || proto == "https"
 	switch {
-	case proto == "http" && public && as != httpPort:
+	case v.public():
+		u.publicPort(at, as, proto)
+	case byHost:
+		u.lost[u.source(at)] = true
+		u.warn(u.pick(at, "proto", "the port is "+proto+" in version 1.0 and tcp in version "+u.to+"; for services that connect to it that is the same"))
+	}
+	if e := v.find("proto"); byHost && e != nil && !e.value.empty() {
+		v.set("proto", "tcp")
+	}
+}
+
+// publicPort converts a port that anyone may connect to.
+func (u *upgrade) publicPort(at *place, as, proto string) {
+	switch {
+	case proto == "http" && as != httpPort:
 		u.loses(at, "as", "http is at port 80 for all clients in version "+u.to+": services that use port "+as+" would find nothing there",
 			"say as: 80 if no service uses port "+as)
-		v.set("as", httpPort)
-	case proto == "https" && public:
+		at.value.set("as", httpPort)
+	case proto == "https":
 		u.loses(at, "proto", "version "+u.to+" passes no https through by its host name: clients would find the port at another one, that the provider chooses",
 			"serve http at port 80, or stay with version 1.0")
 		if as == httpPort {
 			u.loses(at, "as", "version "+u.to+" routes what clients see as port 80 by host name: it would be http", "choose another as")
 		}
-	case (proto == "" || proto == "tcp") && public && as == httpPort:
+	case proto != "http" && as == httpPort:
 		u.loses(at, "as", "version "+u.to+" routes what clients see as port 80 by host name: the port would be http, and have none of its own",
 			"say proto: http if it is, or choose another as")
-	case (proto == "http" || proto == "https") && !public:
-		u.lost[u.source(at)] = true
-		u.warn(u.pick(at, "proto", "the port is "+proto+" in version 1.0 and tcp in version "+u.to+"; for services that connect to it that is the same"))
-	}
-	if proto == "http" || proto == "https" {
-		if e := v.find("proto"); e != nil && !e.value.empty() {
-			v.set("proto", "tcp")
-		}
 	}
 }
 
