@@ -37,8 +37,8 @@ type initFlags struct {
 }
 
 // defaultPrices are per month and per core, GiB and so on, in ubrt: a small virtual machine costs about 5 BRT.
-func defaultPrices() *daemon.RatesConfig {
-	return &daemon.RatesConfig{
+func defaultPrices() daemon.RatesConfig {
+	return daemon.RatesConfig{
 		CPU: "2000000", Memory: "1000000", Storage: "50000", GPU: "200000000", Endpoint: "50000", Minimum: "100000",
 	}
 }
@@ -105,6 +105,9 @@ func (a *app) init(ctx context.Context, given *pflag.FlagSet, f *initFlags) erro
 	if err := saveConfig(home, cfg, before); err != nil {
 		return err
 	}
+	if err := savePricing(home, cfg); err != nil {
+		return err
+	}
 	kr, err := home.Keyring(cfg.Chain.KeyringBackend, a.in)
 	if err != nil {
 		return err
@@ -145,7 +148,7 @@ func (a *app) init(ctx context.Context, given *pflag.FlagSet, f *initFlags) erro
 func (f *initFlags) configuration(home daemon.Home, given *pflag.FlagSet) (cfg daemon.Config, before string, err error) {
 	cfg = daemon.DefaultConfig()
 	cfg.Gateway.Listen = "0.0.0.0:8443"
-	cfg.Pricing.PerMonth = defaultPrices()
+	cfg.Pricing.File = "pricing.yaml"
 	text, err := os.ReadFile(home.ConfigFile())
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -214,6 +217,25 @@ func saveConfig(home daemon.Home, cfg daemon.Config, before string) error {
 	}
 	if err := chain.WriteFile(home.ConfigFile(), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
+	}
+	return nil
+}
+
+// savePricing writes a pricing file with default prices, unless there is one.
+func savePricing(home daemon.Home, cfg daemon.Config) error {
+	if cfg.Pricing.File == "" {
+		return nil
+	}
+	path := home.PricingFile(cfg.Pricing)
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	text, err := daemon.WritePricing(cfg.Pricing.Denom, defaultPrices())
+	if err != nil {
+		return err
+	}
+	if err := chain.WriteFile(path, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("write the pricing file: %w", err)
 	}
 	return nil
 }

@@ -111,8 +111,11 @@ type NodeConfig struct {
 	Arch     string `yaml:"arch"`
 }
 
-// PricingConfig is a price table, in the base denom (1 BRT is 1,000,000 ubrt). Exactly one of PerBlock and PerMonth is given.
+// PricingConfig names the file of prices and policy, or is a plain price table itself, in the base denom (1 BRT is
+// 1,000,000 ubrt). Exactly one of File, PerBlock and PerMonth is given.
 type PricingConfig struct {
+	// File is relative to the home; see package terms.
+	File     string       `yaml:"file"`
 	Denom    string       `yaml:"denom"`
 	PerBlock *RatesConfig `yaml:"per_block"`
 	PerMonth *RatesConfig `yaml:"per_month"`
@@ -235,7 +238,7 @@ func (c Config) Validate() error {
 	if _, err := c.capacity(); err != nil {
 		errs = append(errs, err)
 	}
-	if _, err := c.Pricing.table(); err != nil {
+	if err := c.validatePricing(); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -355,7 +358,21 @@ func set(items []string) map[string]struct{} {
 	return out
 }
 
-// terms are what is asked of whom.
+// validatePricing checks all but the pricing file itself.
+func (c Config) validatePricing() error {
+	switch p := c.Pricing; {
+	case p.File == "":
+		_, err := p.table()
+		return err
+	case p.PerBlock != nil || p.PerMonth != nil:
+		return errors.New("pricing: the rates stand in pricing.file; move those of per_block or per_month there, under prices." + p.Denom + ", and remove them here")
+	case len(c.Bids.AllowOwners) > 0 || len(c.Bids.DenyOwners) > 0:
+		return errors.New("bids.allow_owners, bids.deny_owners: with pricing.file they stand there, as policy.owners.allow and policy.owners.deny")
+	}
+	return nil
+}
+
+// terms are what is asked of whom where there is no pricing file.
 func (c Config) terms() (*terms.Terms, error) {
 	table, err := c.Pricing.table()
 	if err != nil {
@@ -373,7 +390,7 @@ func (c PricingConfig) table() (t terms.Table, err error) {
 		rates, path, t.Per = c.PerMonth, "pricing.per_month", terms.Month
 	}
 	if (c.PerBlock == nil) == (c.PerMonth == nil) {
-		return terms.Table{}, errors.New("pricing: give either per_block or per_month")
+		return terms.Table{}, errors.New("pricing: give either per_block or per_month, or the file that holds prices and policy")
 	}
 	t.Denom = c.Denom
 	var gpu pricing.Amount

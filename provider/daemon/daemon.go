@@ -22,6 +22,8 @@ import (
 	"berth.dev/berth/provider/gateway"
 	"berth.dev/berth/provider/inventory"
 	"berth.dev/berth/provider/lease"
+	"berth.dev/berth/provider/pricing"
+	"berth.dev/berth/provider/terms"
 )
 
 // Options are what a daemon gets from its caller besides the configuration.
@@ -60,6 +62,8 @@ type Daemon struct {
 	backend  *backend
 	gateway  *gateway.Server
 	unlock   func()
+	prices   *terms.Watcher   // nil where the configuration itself has the prices
+	program  *pricing.Program // the pricing program, if there is one
 }
 
 // shared says that other providers sell the rest of the same cluster.
@@ -86,6 +90,7 @@ func New(cfg Config, o Options) (_ *Daemon, err error) {
 	}
 	defer func() {
 		if err != nil {
+			d.closeTerms()
 			d.unlock()
 		}
 	}()
@@ -136,14 +141,12 @@ func (d *Daemon) openClient(o Options) (*client.Client, error) {
 
 // openLoops sets up bidding, leases and the gateway.
 func (d *Daemon) openLoops(o Options) error {
-	asked, err := d.cfg.terms()
-	if err != nil {
+	d.bids = bid.NewLoop(d.cfg.policy(d.provider), d.sender, bid.LoopConfig{
+		Provider: d.provider, ValidFor: time.Duration(d.cfg.Bids.ValidFor), Observer: d.metrics, Log: d.log,
+	})
+	if err := d.openTerms(o.Home); err != nil {
 		return err
 	}
-	d.bids = bid.NewLoop(d.cfg.policy(d.provider), d.sender, bid.LoopConfig{
-		Provider: d.provider, Terms: asked, ValidFor: time.Duration(d.cfg.Bids.ValidFor),
-		Observer: d.metrics, Log: d.log,
-	})
 	memory, err := lease.OpenMemory(o.Home.acceptedFile())
 	if err != nil {
 		return err
@@ -180,6 +183,7 @@ const stopWithin = 9 * time.Second
 // the others, and its error is returned. It may be called once.
 func (d *Daemon) Run(ctx context.Context) error {
 	defer d.unlock()
+	defer d.closeTerms()
 	g, ctx := errgroup.WithContext(ctx)
 	parts := map[string]func(context.Context) error{
 		"block hints":    d.hints.Run,
@@ -192,6 +196,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		"block time":     d.keepBlockTime,
 		"capacity":       d.keepNodes,
 		"earnings":       d.keepWithdrawing,
+		"prices":         d.keepTerms,
 	}
 	// A cluster that has to watch and repair what it runs, for depends_on and drift, does so as one more part.
 	if c, ok := d.cluster.(interface{ Run(context.Context) error }); ok {

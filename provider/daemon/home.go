@@ -27,6 +27,14 @@ type Home string
 // ConfigFile is the configuration.
 func (h Home) ConfigFile() string { return filepath.Join(string(h), "provider.yaml") }
 
+// PricingFile is where a configuration's pricing file lies.
+func (h Home) PricingFile(c PricingConfig) string {
+	if filepath.IsAbs(c.File) {
+		return c.File
+	}
+	return filepath.Join(string(h), c.File)
+}
+
 // TLSKeyFile is the gateway's private key; its pin stands in the provider's record.
 func (h Home) TLSKeyFile() string { return filepath.Join(string(h), "tls.key") }
 

@@ -19,6 +19,7 @@ import (
 	"berth.dev/berth/provider/bid"
 	"berth.dev/berth/provider/chain"
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/terms"
 )
 
 // metrics holds every number the daemon shows. It implements the observers of the loops.
@@ -158,6 +159,22 @@ func (m *metrics) watch(counts func() (bid.Counts, time.Time), leases func() (ac
 		_, s := leases()
 		return float64(s)
 	})
+}
+
+// watchTerms shows how the pricing file stands.
+func (m *metrics) watchTerms(status func() terms.Status) {
+	f := promauto.With(m.registry)
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "berth_provider_pricing_current", Help: "1 while the pricing file as it is now is in force; 0 when it can't be used and the former one stays.",
+	}, func() float64 {
+		if status().Err != nil {
+			return 0
+		}
+		return 1
+	})
+	f.NewCounterFunc(prometheus.CounterOpts{
+		Name: "berth_provider_pricing_loads_total", Help: "Times that prices and policy of the pricing file came into force.",
+	}, func() float64 { return float64(status().Loads) })
 }
 
 // sender counts the outcomes of another sender.

@@ -90,10 +90,18 @@ cluster:
 # The share of the cluster that this provider may sell, in (0, 1]. Providers on one cluster must sum to at most 1.
 capacity_factor: {{q .CapacityFactor}}
 
+{{if .Pricing.File -}}
+# Prices and policy stand in a file of their own, relative to this one; changes of it come into force by themselves.
+pricing:
+  file: {{q .Pricing.File}}
+{{- else -}}
 # What is asked for a group: per_block or per_month (of 30 days), as decimals.
 # cpu is for one core, memory and storage for one GiB, gpu for one device, endpoint for one way in from outside.
+# To price classes of storage and models of gpus, and to reload without a restart, move this to a file of its own and
+# name it here (file: pricing.yaml); docs/ops/provider.md describes it.
 pricing:
   denom: {{q .Pricing.Denom}}
+{{- end}}
 {{- with .Pricing.PerBlock}}
   per_block: {cpu: {{q .CPU}}, memory: {{q .Memory}}, storage: {{q .Storage}}, gpu: {{q .GPU}}, endpoint: {{q .Endpoint}}, minimum: {{q .Minimum}}}
 {{- end}}
@@ -104,9 +112,11 @@ pricing:
 bids:
   # How long a bid may become a lease; then its capacity and its deposit come back.
   valid_for: {{q .Bids.ValidFor}}
+{{- if not .Pricing.File}}
   # If allow_owners lists any, only these are served; deny_owners never are.
   allow_owners: {{q .Bids.AllowOwners}}
   deny_owners: {{q .Bids.DenyOwners}}
+{{- end}}
   # What the graphics processors are where the cluster does not say, for example {vendor: nvidia, model: a100, ram: 80Gi, interface: sxm}.
   gpu_attributes: {{q .Bids.GPUs}}
 
@@ -128,4 +138,79 @@ log:
   # debug, info, warn or error; text or json.
   level: {{q .Log.Level}}
   format: {{q .Log.Format}}
+`))
+
+// WritePricing gives the text of a pricing file with rates per month, with a comment on everything that it may hold.
+// Package terms reads it.
+func WritePricing(denom string, r RatesConfig) (string, error) {
+	var out strings.Builder
+	err := pricingTemplate.Execute(&out, struct {
+		Denom string
+		RatesConfig
+	}{denom, r})
+	if err != nil {
+		return "", fmt.Errorf("write the pricing file: %w", err)
+	}
+	return out.String(), nil
+}
+
+var pricingTemplate = template.Must(template.New("pricing.yaml").Parse(
+	`# pricing.yaml: what this provider asks for, and whom it serves. An unknown key is an error.
+# A change comes into force within seconds, or at once by SIGHUP. A file with a mistake changes nothing: the former one
+# stays in force, the log says what is wrong, and the metric berth_provider_pricing_current is 0.
+# Lines that start with a # and no space are settings that are left out.
+
+# Rates in base denoms (1 BRT is 1,000,000 ubrt), as decimals with at most 12 digits after the point. An order is priced
+# in its own denom; orders in a denom without a table get no bid.
+prices:
+  {{.Denom}}:
+    # month (of 30 days), hour or block. Rates become rates per block by the measured time between blocks.
+    per: month
+    cpu: {{.CPU}} # a core
+    memory: {{.Memory}} # a GiB
+    # A GiB of storage: one rate for all, or {ephemeral: RATE, ram: RATE, CLASS: RATE, "*": RATE}. ram costs what memory
+    # does unless it is given; a class without a rate is not sold.
+    storage: {{.Storage}}
+    # A device: one rate for all, or one for each vendor/model/ram/interface, of which the most specific counts:
+    # {nvidia/a100/80Gi: RATE, nvidia/*: RATE, "*": RATE}. What has no rate is not sold.
+    gpu: {{.GPU}}
+    # A way in from outside: one rate for all, or {http: RATE, port: RATE}.
+    endpoint: {{.Endpoint}}
+    # A leased address; without a rate none is leased.
+    #ip: 500000
+    # The least that is asked for any order.
+    minimum: {{.Minimum}}
+
+# An expression in CEL that makes the price from the table's. Amounts are exact; there are no floats.
+#expression: 'free.cpu_milli * 100 < cluster.cpu_milli * 20 ? percent(table, 130) : table'
+
+# Or a program that is kept running and answers a line of JSON for each order with another.
+#program:
+  #command: [/usr/local/bin/price-orders]
+  #env: {MODEL: small}
+  #timeout: 1s
+  #start_timeout: 10s
+  #batch_timeout: 3s
+
+# Which orders get a bid at all. Everything here is checked before capacity and price.
+policy:
+  # If allow lists any, only these are served; deny never are.
+  owners: {allow: [], deny: []}
+  # An order must be ready to pay so much, so that a bid is worth its gas.
+  #min_order_price: {{"{"}}{{.Denom}}: 50000}
+  # What the amounts of min_order_price and max_owner_exposure are for: month, hour or block.
+  #per: month
+  # The denoms to accept; all that have prices unless given.
+  #denoms: [{{.Denom}}]
+  # Attributes (key=value, or a key alone for any value) that orders must ask for, and may not ask for.
+  #attributes: {require: [region=eu-west], refuse: [tier]}
+  # How many bids may be open at once, in all and for one owner.
+  #max_open_bids: 2000
+  #max_owner_open_bids: 100
+  # How much of the provider's money the chain may hold as deposits of its bids and leases.
+  #max_deposit: {{"{"}}{{.Denom}}: 500000000}
+  # How much one owner's bids and leases may come to, by their prices.
+  #max_owner_exposure: {{"{"}}{{.Denom}}: 1000000000}
+  # An expression in CEL that must be true.
+  #rule: 'order.gpus == 0 || owner.leases > 0'
 `))

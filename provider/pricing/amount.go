@@ -17,8 +17,8 @@ const decimals = 12
 // Amount is an exact, unsigned sum of money per block: 128 bits counting 10^-12 of the denom. It never allocates.
 type Amount struct{ hi, lo uint64 }
 
-// errOverflow is returned where a sum or product does not fit.
-var errOverflow = errors.New("the amount is too large")
+// ErrOverflow is returned where a sum or product does not fit.
+var ErrOverflow = errors.New("the amount is too large")
 
 // ParseAmount reads a decimal with at most twelve digits after the point. It refuses signs, exponents and spaces.
 func ParseAmount(s string) (Amount, error) {
@@ -30,7 +30,7 @@ func ParseAmount(s string) (Amount, error) {
 	case len(frac) > decimals:
 		return Amount{}, fmt.Errorf("%q has more than %d digits after the point", s, decimals)
 	case len(whole) > 24:
-		return Amount{}, fmt.Errorf("%q: %w", s, errOverflow)
+		return Amount{}, fmt.Errorf("%q: %w", s, ErrOverflow)
 	}
 	n, _ := new(big.Int).SetString(digits+strings.Repeat("0", decimals-len(frac)), 10)
 	return amountOf(n)
@@ -44,7 +44,7 @@ func Whole(n uint64) Amount {
 
 func amountOf(n *big.Int) (Amount, error) {
 	if n.Sign() < 0 || n.BitLen() > 128 {
-		return Amount{}, errOverflow
+		return Amount{}, ErrOverflow
 	}
 	var b [16]byte
 	n.FillBytes(b[:])

@@ -17,7 +17,7 @@ var celAmount = types.NewObjectType("amount", traits.AdderType|traits.Subtractor
 // amountVal is an Amount in an expression.
 type amountVal struct{ Amount }
 
-func overflow() ref.Val { return types.NewErr("%s", errOverflow) }
+func overflow() ref.Val { return types.NewErr("%s", ErrOverflow) }
 
 // ConvertToNative is for callers that want a Go value.
 func (a amountVal) ConvertToNative(t reflect.Type) (any, error) {

@@ -70,11 +70,19 @@ func NewProgram(cfg ProgramConfig, log *slog.Logger) *Program {
 	return &Program{cfg: cfg, log: log, now: time.Now}
 }
 
-// Config is what the program was made with.
-func (p *Program) Config() ProgramConfig { return p.cfg }
+// Config is what the program was made with; nil for no program.
+func (p *Program) Config() *ProgramConfig {
+	if p == nil {
+		return nil
+	}
+	return &p.cfg
+}
 
-// Close ends the process, and all that it started, and waits for that.
+// Close ends the process, and all that it started, and waits for that. No program is closed already.
 func (p *Program) Close() {
+	if p == nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true

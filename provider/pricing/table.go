@@ -47,14 +47,14 @@ type Table struct {
 	// Classes are those of persistent storage; AnyClass is for the others.
 	Classes  []ClassRate
 	AnyClass Rate
-	// GPU lists kinds as sortGPUs leaves them.
+	// GPU lists kinds as SortGPUs leaves them.
 	GPU []GPURate
 	// Minimum is the least that is asked for any group.
 	Minimum Amount
 }
 
-// sortGPUs puts the most specific kinds first: those that name more parts, and of these those that name an earlier one.
-func sortGPUs(rates []GPURate) {
+// SortGPUs puts the most specific kinds first: those that name more parts, and of these those that name an earlier one.
+func SortGPUs(rates []GPURate) {
 	weight := func(k GPUKind) (w uint) {
 		for _, p := range k.parts() {
 			w <<= 1

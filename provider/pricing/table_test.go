@@ -82,7 +82,7 @@ func TestPrice(t *testing.T) {
 		GPU:     []GPURate{{GPUKind{}, amount(t, "900")}, {GPUKind{Vendor: "nvidia"}, amount(t, "1000")}, {GPUKind{Vendor: "nvidia", Model: "a100"}, amount(t, "5000")}, {GPUKind{Vendor: "nvidia", Model: "a100", RAM: "40Gi"}, amount(t, "4000")}},
 		Minimum: amount(t, "2"),
 	}
-	sortGPUs(table.GPU)
+	SortGPUs(table.GPU)
 	gpus := func(n uint64, kinds ...string) []GPUs {
 		g := GPUs{Count: n}
 		for _, k := range kinds {

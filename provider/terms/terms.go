@@ -7,6 +7,7 @@ import (
 
 	"berth.dev/berth/provider/policy"
 	"berth.dev/berth/provider/pricing"
+	"berth.dev/berth/sdl"
 )
 
 // Period is what a rate is for.
@@ -42,6 +43,8 @@ type Terms struct {
 	// Rules say which orders are wanted; their amounts of money are for RulesPer.
 	Rules    policy.Rules
 	RulesPer Period
+	// programAt is where the file names the program, for a problem with it.
+	programAt sdl.Diagnostic
 }
 
 // Bind makes rates per block of a length.
