@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"strings"
+	"unicode/utf8"
 )
 
 // IsServiceName tells whether s may name a service: a DNS label that starts with a letter, at most MaxNameBytes of
@@ -69,6 +70,10 @@ func IsImage(s string) bool {
 func isRegistry(s string) bool {
 	host, port, ok := strings.Cut(s, ":")
 	if ok && (len(port) == 0 || len(port) > 5 || !onlyBytes(port, isDigit)) {
+		return false
+	}
+	// Some letters beyond ASCII have an ASCII letter as their lower case.
+	if !onlyBytes(host, func(c byte) bool { return c < utf8.RuneSelf }) {
 		return false
 	}
 	for label := range strings.SplitSeq(host, ".") {
