@@ -155,6 +155,19 @@ func find(n *yaml.Node, line, column int) *yaml.Node {
 	return nil
 }
 
+// valueOf is the value of a key.
+func valueOf(n, key *yaml.Node) *yaml.Node {
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode && c == key {
+			return n.Content[i+1]
+		}
+		if found := valueOf(c, key); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
 // canonical is how a number or truth value is usually written.
 func canonical(n *yaml.Node) string {
 	switch v := scalar(n).(type) {
