@@ -54,7 +54,7 @@ var hostileNames = []string{
 var mermaidLine = regexp.MustCompile(`^(flowchart LR|  anyone\(\("anyone"\)\)|  subgraph p1\["placement [^"<>]*"\]|    p1s1\["<b>[^"<>]*</b><br/>2 × [^"<>]*"\]|  end|  (anyone|p1s1) -->\|"[^"<>]*"\| p1s1|)$`)
 
 // mermaidSafe are the characters that text in a drawing is made of, besides what is escaped.
-var mermaidSafe = regexp.MustCompile(`^[-a-zA-Z0-9 .,/:_×#;]*$`)
+var mermaidSafe = regexp.MustCompile(`^[-a-zA-Z0-9 .,/:@_×#;]*$`)
 
 func checkHostile(t testing.TB, s string) {
 	t.Helper()
