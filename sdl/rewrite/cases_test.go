@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"berth.dev/berth/sdl/rewrite"
 )
@@ -64,6 +65,7 @@ func TestFormat(t *testing.T) {
 		"dash alone":           {"services:\n  a:\n    expose:\n      -\n        port: 1\n      - # c\n        port: 2\n", "services:\n  a:\n    expose:\n      - port: 1\n      - # c\n        port: 2\n"},
 		"lists in lists":       {"services:\n  - - # c\n      a: 1\n      # d\n    - b\n", "services:\n  - - # c\n      a: 1\n      # d\n    - b\n"},
 		"brackets":             {"services: { a: [ x,y , {b:  1} ], c: { } }\n", "services: {a: [x, y, {b: 1}], c: {}}\n"},
+		"comma at the end":     {"services: [ a,{b: 1 , }, ]\n", "services: [a, {b: 1,},]\n"},
 		"brackets with order":  {"version: '1.0'\ndeployment: {a: {b: {count: 1, profile: x}}}\n", "version: '1.0'\ndeployment: {a: {b: {profile: x, count: 1}}}\n"},
 		"brackets over lines":  {"services:\n      a: [x,\n         y, # c\n      ]\n", "services:\n  a: [x,\n     y, # c\n  ]\n"},
 		"unusual brackets":     {"services: [a: 1, {b: , c},  ? d ]\n", "services: [a: 1, {b: , c},  ? d ]\n"},
@@ -114,5 +116,32 @@ func TestFormatRefuses(t *testing.T) {
 		if out != nil || len(found) == 0 || found[0].Code != tc.code || found[0].Line == 0 {
 			t.Errorf("%s: Format(%q) = %q, %v, want %s", name, tc.in, out, found, tc.code)
 		}
+	}
+}
+
+// TestFormatIsFast holds that the time it takes grows with the document and not with its square.
+func TestFormatIsFast(t *testing.T) {
+	for name, text := range map[string]string{
+		"comments":      "a: 1\n" + strings.Repeat("# c\n", 90_000),
+		"block scalars": "a:\n" + strings.Repeat("  - |\n    x\n", 20_000),
+		"one block":     "a: |\n" + strings.Repeat("  x\n", 90_000),
+		"brackets":      "a: [" + strings.Repeat("{ä: 1}, ", 12_000) + "]\n",
+		"open brackets": "a: [" + strings.Repeat("{ä: 1}, # c\n", 12_000) + "]\n",
+		"nested":        "a: " + strings.Repeat("[", 60) + strings.Repeat("x, ", 40_000) + strings.Repeat("]", 60) + "\n",
+		"keys":          strings.Repeat("a: 1\n", 10_000) + "version: 1\n",
+		"anchors":       "b: &b 1\n" + strings.Repeat("a: &a 1\nc: *a\n", 5_000) + "version: *b\n",
+		"plain text":    "a: x\n" + strings.Repeat(" y\n", 90_000),
+	} {
+		began := time.Now()
+		out, found := rewrite.Format("deploy.yaml", []byte(text))
+		took := time.Since(began)
+		if out == nil && found[0].Code == "E-FORM" {
+			t.Errorf("%s: %v", name, found)
+		}
+		// Far above what it takes, so that a slow machine passes and what is quadratic does not.
+		if took > 30*time.Second {
+			t.Errorf("%s: Format took %s", name, took)
+		}
+		t.Logf("%s: %s, %d bytes, %d diagnostics", name, took, len(text), len(found))
 	}
 }

@@ -22,7 +22,7 @@ func (r *reader) flowEnd(at int) int {
 				return at + 1
 			}
 		case c == '#' && blank(r.text[at-1]):
-			at += strings.IndexByte(r.text[at:]+"\n", '\n')
+			at = r.lineEnd(at)
 			continue
 		}
 		at++
@@ -68,7 +68,7 @@ func (r flowReader) collection(n *yaml.Node, at int, v *value) (end int, ok bool
 		b = r.between(end)
 		var trail *comment
 		trail, lead = b.same, b.comments(false)
-		if r.peek(b.next) == ',' {
+		if v.comma = r.peek(b.next) == ','; v.comma {
 			b = r.between(b.next + 1)
 			if trail == nil {
 				trail = b.same

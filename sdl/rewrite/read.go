@@ -105,6 +105,14 @@ func (r *reader) peek(at int) byte {
 	return r.text[at]
 }
 
+// lineEnd is where the line of an offset ends.
+func (r *reader) lineEnd(at int) int {
+	if i := strings.IndexByte(r.text[at:], '\n'); i >= 0 {
+		return at + i
+	}
+	return len(r.text)
+}
+
 func blank(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == 0 }
 
 // own is a comment in a line of its own.
@@ -174,7 +182,7 @@ func (r *reader) between(at int) between {
 			fresh = true
 			at++
 		case '#':
-			end := at + strings.IndexByte(r.text[at:]+"\n", '\n')
+			end := r.lineEnd(at)
 			c := comment{text: strings.TrimRight(r.text[at:end], " \t")}
 			if fresh {
 				c.blank, b.blank = b.blank, false
@@ -523,49 +531,49 @@ func (r *reader) blockScalar(at, column int, v *value) int {
 	if end == len(r.text) {
 		return end
 	}
-	lines := strings.Split(r.text[end+1:], "\n")
 	indent := max(0, column) + v.explicit
 	if v.explicit == 0 {
-		indent = contentIndent(lines, column)
+		indent = r.contentIndent(end+1, column)
 	}
-	next, kept := end+1, 0 // kept: how many lines belong to the text
-	for i, line := range lines {
+	var lines []string
+	kept, next := 0, end+1 // kept: how many lines belong to the text
+	for next < len(r.text) {
+		stop := r.lineEnd(next)
+		line := r.text[next:stop]
 		deep := len(line) - len(strings.TrimLeft(line, " "))
-		switch {
-		case len(line) > indent && deep >= indent:
-			kept, end = i+1, next+len(line)
-		case deep < len(line):
-			return r.closeBlock(v, lines[:kept], indent, end)
-		case keep && next <= len(r.text) && i+1 < len(lines):
-			kept, end = i+1, next+len(line)
-		}
-		next += len(line) + 1
-	}
-	return r.closeBlock(v, lines[:kept], indent, end)
-}
-
-// contentIndent is the indentation of a block scalar: that of its first line, unless an empty one before it is longer.
-func contentIndent(lines []string, column int) int {
-	indent := max(1, column+1)
-	for _, line := range lines {
-		deep := len(line) - len(strings.TrimLeft(line, " "))
-		indent = max(indent, deep)
-		if deep < len(line) {
+		if deep < len(line) && deep < indent {
 			break
 		}
+		lines = append(lines, line)
+		if len(line) > indent || keep && stop < len(r.text) {
+			kept, end = len(lines), stop
+		}
+		next = stop + 1
 	}
-	return indent
-}
-
-func (r *reader) closeBlock(v *value, lines []string, indent, end int) int {
-	for _, line := range lines {
+	for _, line := range lines[:kept] {
 		v.rest = append(v.rest, line[min(indent, len(line)):])
 	}
 	// A text that the file ends in without a line end has none either.
-	if end == len(r.text) && len(lines) > 0 && !strings.HasSuffix(r.text, "\n") {
+	if end == len(r.text) && kept > 0 {
 		v.text = stripEnd(v.text)
 	}
 	return end
+}
+
+// contentIndent is the indentation of a block scalar whose first line starts at a place: that of the first line that is
+// not empty, unless an empty one before it is longer.
+func (r *reader) contentIndent(at, column int) int {
+	indent := max(1, column+1)
+	for at < len(r.text) {
+		stop := r.lineEnd(at)
+		deep := len(r.text[at:stop]) - len(strings.TrimLeft(r.text[at:stop], " "))
+		indent = max(indent, deep)
+		if deep < stop-at {
+			break
+		}
+		at = stop + 1
+	}
+	return indent
 }
 
 // stripEnd makes the header of a block scalar say that the text does not end in a line end.

@@ -36,6 +36,7 @@ type value struct {
 	node  *yaml.Node
 	props string // an anchor and a tag, as written
 	flow  bool   // a mapping or list in brackets
+	comma bool   // after the last entry in brackets
 
 	// A leaf is its text. Of several lines, rest are the others, without the indentation of those of a block scalar.
 	text     string

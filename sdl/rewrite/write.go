@@ -178,10 +178,14 @@ func (v *value) brackets() string {
 		}
 		parts[i] += e.value.shown()
 	}
-	if v.shape == mapping {
-		return "{" + strings.Join(parts, ", ") + "}"
+	all := strings.Join(parts, ", ")
+	if v.comma {
+		all += ","
 	}
-	return "[" + strings.Join(parts, ", ") + "]"
+	if v.shape == mapping {
+		return "{" + all + "}"
+	}
+	return "[" + all + "]"
 }
 
 // continued writes a further line of a leaf. Those of a block scalar stand in one column; others keep their distance
