@@ -78,7 +78,7 @@ func expensive() map[string]string {
 		list(40_000, func(i int) string { return fmt.Sprintf("h%d.example.com,", i/2) }) + "]}]}}\n"
 	out["ports"] = "version: \"2.0\"\nservices: {web: {image: a, expose: [" + list(9_000, func(i int) string { return fmt.Sprintf("{port: %d, to: [{global: true}]},", i/2+1) }) + "]}}\n"
 	out["strays"] = "version: \"1.0\"\nservices: {" + list(9_000, func(i int) string { return fmt.Sprintf("s%d: {port: 80, cpu: 1},", i) }) + "}\n"
-	out["wrong in every line"] = "version: \"1.0\"\nservices:\n" + list(9_000, func(i int) string { return fmt.Sprintf("  s%d: {imagge: A:B, exposse: [], ports: 8}\n", i) })
+	out["wrong in every line"] = "version: \"1.0\"\nservices:\n" + list(9_000, func(i int) string { return fmt.Sprintf("  s%d: {imagge: A:B, expoze: [], ports: 8}\n", i) })
 	for name, text := range out {
 		if len(text) > doc.MaxBytes {
 			out[name] = text[:doc.MaxBytes]

@@ -295,6 +295,9 @@ func (n *Node) Adopt(child *Node) {
 	n.shifted().adopted = append(n.shift.adopted, child)
 }
 
+// Rename gives a value of a mapping the key that was meant.
+func (n *Node) Rename(key string) { n.key.text = key }
+
 // Insert adds a mapping to n that the text lacks, as if it stood where at does, and returns it.
 func (n *Node) Insert(name string, at *Node) *Node {
 	key := &Node{kind: Scalar, text: name, file: at.file, line: at.line, column: at.column, parent: n}

@@ -27,7 +27,7 @@ func NewForm(top *Level) *Form {
 // Straighten finds what stands at the wrong depth of a document, which is what wrong indentation does, reports each
 // such mistake once with where to move what, and makes the tree what was meant, so that nothing else is said of it.
 func (f *Form) Straighten(r *sdl.Reporter, root *doc.Node) {
-	s := straightener{Form: f, last: map[*Level]visit{}}
+	s := straightener{Form: f, report: r, last: map[*Level]visit{}}
 	s.walk(root, f.Top)
 	for _, m := range s.moves {
 		m.report(r, root)
@@ -36,6 +36,7 @@ func (f *Form) Straighten(r *sdl.Reporter, root *doc.Node) {
 
 type straightener struct {
 	*Form
+	report *sdl.Reporter
 	// last is the last mapping of each level so far, and open the mappings that hold the one at hand.
 	last  map[*Level]visit
 	open  []visit
@@ -75,6 +76,7 @@ func (s *straightener) walk(n *doc.Node, l *Level) {
 		case n.Kind() == doc.List:
 			s.walk(v, l.Entries)
 		case l.Keys != nil && l.Keys[v.Name()] != nil:
+			s.list(v, l, n)
 			s.walk(v, l.Keys[v.Name()])
 		case s.stray(v, before):
 			continue
@@ -84,6 +86,21 @@ func (s *straightener) walk(n *doc.Node, l *Level) {
 		before = v
 	}
 	s.open = s.open[:len(s.open)-1]
+}
+
+// list gives a list of mappings that stands under the wrong key the key that it lacks.
+func (s *straightener) list(v *doc.Node, l *Level, n *doc.Node) {
+	items := v.Items()
+	if v.Kind() != doc.List || len(items) == 0 || items[0].Kind() != doc.Map || l.Keys[v.Name()].fits(v) {
+		return
+	}
+	for _, key := range slices.Sorted(maps.Keys(l.Keys)) {
+		if n.Child(key) == nil && l.Keys[key].fits(v) {
+			s.report.Report(v.Key().Problem("E-INDENT", "the entries of %s belong under %s", v.Name(), key).WithSuggestion(key))
+			v.Rename(key)
+			return
+		}
+	}
 }
 
 // stray moves a value that does not belong into the mapping at hand to where it does, if that is clear.
@@ -222,10 +239,6 @@ func (s *straightener) move(v *doc.Node, to visit, absent bool) {
 }
 
 func (m *move) report(r *sdl.Reporter, root *doc.Node) {
-	var names []string
-	for _, v := range m.what {
-		names = append(names, v.Key().Show())
-	}
 	first := m.what[0].Key()
 	what, stand, belong, it := listed(m.what), "stands", "belongs", "it"
 	if len(m.what) > 1 {

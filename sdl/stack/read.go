@@ -177,7 +177,11 @@ func portOf(n *doc.Node, what string) (sdl.Diagnostic, bool) {
 	if !isPort(port) || as != "" && !isPort(as) || proto == "" && len(parts) == 1 {
 		return d, false
 	}
-	d = d.WithSuggestion(port)
+	return d.WithSuggestion(port).WithHint(portAdvice(port, as, proto)), true
+}
+
+// portAdvice says what else to write for a port with another one outside and a protocol.
+func portAdvice(port, as, proto string) string {
 	var more []string
 	if as != "" && as != port {
 		more = append(more, "as: "+as)
@@ -185,10 +189,10 @@ func portOf(n *doc.Node, what string) (sdl.Diagnostic, bool) {
 	if proto != "" && !strings.EqualFold(proto, "tcp") {
 		more = append(more, "proto: "+shown(strings.ToLower(proto)))
 	}
-	if len(more) > 0 {
-		d = d.WithHint("write port: " + port + " and " + strings.Join(more, " and "))
+	if len(more) == 0 {
+		return ""
 	}
-	return d, true
+	return "write port: " + port + " and " + strings.Join(more, " and ")
 }
 
 // isPort tells whether a text is a port as documents write it.
