@@ -68,7 +68,8 @@ var rules = []rule{
 	{"E-LIMIT", "Meaning", "too many services, placements, volumes, instances, attributes, auditors, models of gpus, endpoints or connections, or the instances of a placement take more together than the chain allows"},
 	{"E-MANIFEST-SIZE", "Meaning", "what runs in a placement takes more than 512 KiB"},
 	{"E-MANIFEST", "Meaning", "providers would refuse what runs in a placement, for a reason that the message gives"},
-	{"E-FORM", "Rewriting", "`fmt` leaves a document alone that is written in an unusual form of YAML: keys with a question mark, directives, an end marker"},
+	{"E-FORM", "Rewriting", "`fmt` leaves a document alone that is written in an unusual form of YAML: keys with a question mark, directives, an end marker. `convert` uses it likewise"},
+	{"E-CONVERT", "Rewriting", "the version that a document is converted to cannot say this, or does not take it; with `--lossy` it is converted where that is possible"},
 	{"W-DISK", "Warnings", "`disk` is an old name of `storage`"},
 	{"W-ACCEPT-IGNORED", "Warnings", "`accept` has no effect on a port that is not public, or is not http or https"},
 	{"W-AS-INSIDE", "Warnings", "clients from outside find the port at the provider's http or https port, not at `as`"},
@@ -82,5 +83,6 @@ var rules = []rule{
 	{"W-VERSION", "Warnings", "another spelling of a version"},
 	{"W-HTTP-IGNORED", "Warnings", "`http_options` have no effect on a port that is not routed by host"},
 	{"W-AUDITOR", "Warnings", "an auditor's address of another chain, whose signature no provider can have"},
+	{"W-CONVERT", "Warnings", "what is converted changes, either in a way that makes no difference to anybody or as `--lossy` accepts"},
 	{"W-TOO-MANY", "Warnings", "there are more warnings than are shown"},
 }
