@@ -22,7 +22,6 @@ type node struct {
 	DoNotSuggest       bool   `json:"doNotSuggest,omitempty"`
 	Type               types  `json:"type,omitempty"`
 	Enum               []any  `json:"enum,omitempty"`
-	Default            any    `json:"default,omitempty"`
 	Examples           []any  `json:"examples,omitempty"`
 
 	Minimum          json.Number `json:"minimum,omitempty"`

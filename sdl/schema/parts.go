@@ -57,9 +57,9 @@ func word(description string, words ...string) *node {
 	return n
 }
 
-// flag is true or false.
-func flag(description string, otherwise bool) *node {
-	return &node{Description: description, Type: types{boolean}, Default: otherwise}
+// flag is true or false. It has an example rather than a default: editors insert defaults, which say nothing new.
+func flag(description string) *node {
+	return &node{Description: description + " By default false.", Type: types{boolean}, Examples: []any{true}}
 }
 
 // whole is a whole number, which may be in quotes.
@@ -82,8 +82,8 @@ func oneOrMore(description string, one *node) *node {
 }
 
 // named is a mapping from names; names has the title that editors put in their place.
-func named(description string, names, each *node) *node {
-	return &node{Description: description, Type: types{mapping}, PropertyNames: names, AdditionalProperties: each}
+func named(description string, names, each *node, offered ...snippet) *node {
+	return &node{Description: description, Type: types{mapping}, PropertyNames: names, AdditionalProperties: each, DefaultSnippets: offered}
 }
 
 // anyName is a name that the part of the document itself does not limit.

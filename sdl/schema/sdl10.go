@@ -13,7 +13,7 @@ func version10() *node {
 	n := object(g.Document, "What an application consists of, what it needs, and where it runs.",
 		must("version", versions("1.0")),
 		may("include", include()),
-		may("services", named("The container images that run, by name.", serviceNames(), service10(g))),
+		may("services", named("The container images that run, by name.", serviceNames(), service10(g), serviceSnippet())),
 		may("profiles", profiles10(g)),
 		may("deployment", deployment(g.Deployment)))
 	n.DefaultSnippets = []snippet{starter("1.0", fields{
@@ -35,7 +35,7 @@ func service10(g sdl10.Grammar) *node {
 func expose10(g sdl10.Grammar) *node {
 	to := client(object(g.To, "Somebody who may connect: anyone, or a service of this document.",
 		may("service", text(toService, "web")),
-		may("global", flag(toGlobal, false))), g.To)
+		may("global", flag(toGlobal))), g.To)
 	return object(g.Expose, "A port of the container, and who may connect to it.",
 		must("port", port("The port on which the container listens.", 80)),
 		may("as", port("The port that other services use. By default, it is port.", 80)),

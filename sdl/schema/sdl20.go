@@ -22,7 +22,7 @@ func version20(which ...string) *node {
 		may("reclamation", object(g.Reclamation, "How a lease may be taken back.",
 			must("min_window", matching(written("The least notice that a provider must give before it takes a lease back, such as 90m or 1h30m. Up to 720h.", "1h"),
 				notices(g.MaxReclaim)...)))),
-		may("services", named("The container images that run, by name.", serviceNames(), service20(g))),
+		may("services", named("The container images that run, by name.", serviceNames(), service20(g), serviceSnippet())),
 		may("profiles", profiles20(g)),
 		may("deployment", deployment(g.Deployment)))
 	n.Definitions = properties{{"volume", volume(g, "A volume.")}, {"http_options", nullable(httpOptions(g))}}
@@ -64,7 +64,7 @@ func service20(g sdl20.Grammar) *node {
 func expose20(g sdl20.Grammar) *node {
 	to := client(object(g.To, "Somebody who may connect: anyone, or a service of this document.",
 		may("service", text(toService, "web")),
-		may("global", flag(toGlobal, false)),
+		may("global", flag(toGlobal)),
 		may("ip", text("The leased address, one of endpoints, at which anyone reaches the port. It needs global: true.", "public")),
 		field{"http_options", defined("http_options"), false}), g.To)
 	to.ifKnown(g.To, &node{
@@ -72,8 +72,8 @@ func expose20(g sdl20.Grammar) *node {
 		Then: &node{Required: []string{"global"}, Properties: properties{{"global", &node{Enum: []any{true}}}}},
 	})
 	proto := &node{
-		Description: "The protocol. A tcp port that anyone may connect to and that clients see as 80 is routed by host name; all others get a port of the provider.",
-		Type:        types{str}, Default: "tcp", Examples: []any{"udp"}, Pattern: anyCase("tcp", "udp"), PatternErrorMessage: "tcp or udp",
+		Description: "The protocol; by default tcp. A tcp port that anyone may connect to and that clients see as 80 is routed by host name; all others get a port of the provider.",
+		Type:        types{str}, Examples: []any{"tcp", "udp"}, Pattern: anyCase("tcp", "udp"), PatternErrorMessage: "tcp or udp",
 	}
 	return object(g.Expose, "A port of the container, and who may connect to it.",
 		must("port", port("The port on which the container listens.", 80)),
@@ -121,7 +121,7 @@ const off = "off"
 func params(g sdl20.Grammar) *node {
 	mount := object(g.Mount, "Where a volume appears in the file system of the container.",
 		may("mount", matching(written("An absolute path.", "/data"), mounts...)),
-		may("readOnly", flag("Whether the container may only read it.", false)))
+		may("readOnly", flag("Whether the container may only read it.")))
 	return object(g.Params, "What the service needs beyond its resources.",
 		may("storage", named("Where the volumes of the compute profile appear, by their names.", anyName("volume", "The name of a volume of the service's compute profile."), mount)),
 		may("permissions", object(g.Permissions, "What the service may learn of its own deployment.",
@@ -189,7 +189,7 @@ func volume(g sdl20.Grammar, description string) *node {
 	}
 	a := object(g.VolumeAttributes, "What kind of storage. Without any, the volume ends with its instance.",
 		may("persistent", &node{
-			Description: "Whether the volume outlives its instances.", Type: types{boolean, str}, Default: false,
+			Description: "Whether the volume outlives its instances. By default false.", Type: types{boolean, str}, Examples: []any{true},
 			Pattern: anyCase(append(persistent, passing...)...), PatternErrorMessage: "true or false",
 		}),
 		may("class", word("The class of storage: beta1 to beta3 and default are disks of a persistent volume, ram is memory that looks like a disk.", g.Classes...)))

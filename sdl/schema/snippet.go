@@ -6,7 +6,7 @@ func starter(version string, compute fields, price any, port fields) snippet {
 		Label:       "SDL " + version + ": a service that anyone can reach",
 		Description: "A document with one service, its resources, a placement and a price.",
 		Body: fields{
-			{"version", version},
+			{"version", "^\"" + version + "\""}, // the sign keeps the quotes
 			{"services", fields{{"web", fields{{"image", "nginx:1.27"}, {"expose", []any{port}}}}}},
 			{"profiles", fields{
 				{"compute", compute},
@@ -14,5 +14,13 @@ func starter(version string, compute fields, price any, port fields) snippet {
 			}},
 			{"deployment", fields{{"web", fields{{"east", fields{{"profile", "web"}, {"count", 1}}}}}}},
 		},
+	}
+}
+
+// serviceSnippet is a service to begin with; what is numbered is filled in one after the other.
+func serviceSnippet() snippet {
+	return snippet{
+		Label: "a service", Description: "A service with its image.",
+		Body: fields{{"${1:web}", fields{{"image", "${2:nginx:1.27}"}}}},
 	}
 }
