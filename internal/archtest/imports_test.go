@@ -70,6 +70,11 @@ var rules = []rule{
 		why:   "pure core: no clock, I/O or logger",
 	},
 	{
+		in:    []string{"provider/policy"},
+		never: []string{"net", "net/http", "os", "math/rand", "math/rand/v2", "log", "log/slog", "context", "provider/bid", "provider/terms"},
+		why:   "pure: orders and sums in, reasons out",
+	},
+	{
 		in:     []string{"provider/", "tenant", "sdl", "manifest"},
 		except: []string{"provider/chain"},
 		never:  []string{"github.com/cometbft/cometbft/rpc"},

@@ -92,6 +92,9 @@ var variables = map[string]struct {
 	"free.gpus":               {cel.IntType, func(in *input) ref.Val { return types.Int(in.st.Free.GPUs) }},
 }
 
+// Names lists what expressions may read, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(variables)) }
+
 // count makes a number for expressions, which count to 2^63.
 func count(n uint64) ref.Val {
 	if n > math.MaxInt64 {
@@ -307,7 +310,7 @@ func (e *ExpressionError) unknownName(source string) {
 		return
 	}
 	e.Message = fmt.Sprintf("nothing is called %s here", name)
-	if near := suggest.Nearest(name, slices.Sorted(maps.Keys(variables))); near != "" {
+	if near := suggest.Nearest(name, Names()); near != "" {
 		e.Hint = "did you mean " + near + "?"
 	}
 }

@@ -287,6 +287,26 @@ func TestProgramQuestion(t *testing.T) {
 	}
 }
 
+// TestQuestionOfTheDocumentation: the line that the page shows has the fields of a question, all of them.
+func TestQuestionOfTheDocumentation(t *testing.T) {
+	page, err := os.ReadFile("../../docs/ops/provider.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := bytes.Cut(page, []byte("```json\n"))
+	text, _, _ = bytes.Cut(text, []byte("```"))
+	var q wireQuestion
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&q); err != nil {
+		t.Fatal(err)
+	}
+	again, err := json.Marshal(q)
+	if err != nil || string(again) != strings.TrimSpace(string(text)) {
+		t.Errorf("read and written again:\n%s\nwant\n%s", again, text)
+	}
+}
+
 // TestProgramLeavesNothingBehind: what a program has started ends with it.
 func TestProgramLeavesNothingBehind(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
