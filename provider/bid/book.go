@@ -517,6 +517,12 @@ func (b *Book) offer(id markettypes.OrderID, w *candidate, price pricing.Amount,
 	}
 }
 
+// Stands says whether the chain has an open bid of ours on an order, which can still become a lease.
+func (b *Book) Stands(id markettypes.OrderID) bool {
+	bid := b.bids[id]
+	return bid != nil && bid.stage == open
+}
+
 // weight is what the gas of our bid on an order depends on: the order's size in bytes and how many auditors it names.
 func (b *Book) weight(id markettypes.OrderID) (bytes, auditors int) {
 	bid := b.bids[id]
