@@ -79,7 +79,8 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.PersistentFlags().StringVar(&a.home, "home", defaultHome(), "directory of configuration, keys and state ($BERTH_PROVIDER_HOME)")
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "text or json")
-	root.AddCommand(a.initCommand(), a.runCommand(), a.statusCommand(), a.leasesCommand(), a.withdrawCommand(), a.grantsCommand(), a.versionCommand())
+	root.AddCommand(a.initCommand(), a.runCommand(), a.statusCommand(), a.leasesCommand(), a.withdrawCommand(), a.grantsCommand(),
+		a.recordCommand(), a.simulateCommand(), a.versionCommand())
 	return root
 }
 

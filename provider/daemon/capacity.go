@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -110,17 +111,35 @@ func (d *Daemon) keepNodes(ctx context.Context) error {
 	}
 }
 
+// Supply reads what a configured provider may sell of its cluster, without regard to what is held. The problems are what
+// the cluster says that can't be so, and is not sold.
+func Supply(ctx context.Context, cfg Config, home Home, provider string, log *slog.Logger) (s inventory.Supply, problems []string, err error) {
+	terms, err := cfg.capacity()
+	if err != nil {
+		return s, nil, err
+	}
+	c, err := openCluster(cfg, home, provider, log)
+	if err != nil {
+		return s, nil, err
+	}
+	return supplyOf(ctx, c, terms)
+}
+
 // supply reads what may be sold.
 func (d *Daemon) supply(ctx context.Context) (inventory.Supply, []string, error) {
-	nodes, err := d.cluster.Nodes(ctx)
+	return supplyOf(ctx, d.cluster, d.capacity)
+}
+
+func supplyOf(ctx context.Context, c cluster.Cluster, terms inventory.Terms) (inventory.Supply, []string, error) {
+	nodes, err := c.Nodes(ctx)
 	if err != nil {
 		return inventory.Supply{}, nil, err
 	}
-	pools, err := d.cluster.Pools(ctx)
+	pools, err := c.Pools(ctx)
 	if err != nil {
 		return inventory.Supply{}, nil, err
 	}
-	s, problems := inventory.Read(nodes, pools, d.capacity)
+	s, problems := inventory.Read(nodes, pools, terms)
 	told := make([]string, len(problems))
 	for i, p := range problems {
 		told[i] = p.Error()
