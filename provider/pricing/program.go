@@ -55,7 +55,7 @@ type Program struct {
 	log *slog.Logger
 	now func() time.Time
 
-	mu       sync.Mutex
+	turn     chan struct{} // holds one entry while somebody works with what follows
 	child    *child
 	closed   bool
 	fresh    bool // the child has not answered yet
@@ -67,7 +67,7 @@ type Program struct {
 
 // NewProgram makes a Program; it is started when it is first asked. It must be closed.
 func NewProgram(cfg ProgramConfig, log *slog.Logger) *Program {
-	return &Program{cfg: cfg, log: log, now: time.Now}
+	return &Program{cfg: cfg, log: log, now: time.Now, turn: make(chan struct{}, 1)}
 }
 
 // Config is what the program was made with; nil for no program.
@@ -83,8 +83,8 @@ func (p *Program) Close() {
 	if p == nil {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
 	p.closed = true
 	if p.child != nil {
 		p.child.end()
@@ -110,8 +110,12 @@ func (p *Program) Quote(ctx context.Context, questions []Question) []Quote {
 		todo[i] = i
 		quotes[i].Refusal = Refusal{Code: ProgramLate}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return quotes
+	}
 	limit := p.cfg.BatchTimeout
 	if p.child == nil {
 		limit += p.cfg.StartTimeout
