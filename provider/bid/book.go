@@ -76,6 +76,8 @@ type Book struct {
 	toClose    int   // expired bids
 	grew       bool  // capacity came back since the last pass
 	eased      bool  // a bid or lease of ours ended since the last pass
+	stirred    bool  // either of them, since expressions were last asked again
+	nextLook   int64 // they are not asked again below this height
 	tally      policy.Tally
 }
 
@@ -343,10 +345,13 @@ func (b *Book) wake(because func(Code) bool) {
 	b.fresh = append(b.fresh, ids...)
 }
 
-// Decide looks once at every order that is new or worth another look, takes the capacity of those it bids on, and
-// returns the bids. observe, which may be nil, is told of every bid and of every refusal that has a new reason.
-func (b *Book) Decide(observe func(*Order, Decision)) []markettypes.BidItem {
-	b.dueLater()
+// lookAgain is how many blocks pass at least until orders that an expression refused are looked at again.
+const lookAgain = 10
+
+// wakeChanged wakes the orders whose reasons may have gone since the last pass. What expressions make of a change is not
+// known before they are asked, and asking takes time, so that happens now and then only.
+func (b *Book) wakeChanged() {
+	b.stirred = b.stirred || b.grew || b.eased
 	if b.grew {
 		b.grew = false
 		b.wake(func(c Code) bool { return c == Capacity })
@@ -355,6 +360,22 @@ func (b *Book) Decide(observe func(*Order, Decision)) []markettypes.BidItem {
 		b.eased = false
 		b.wake(func(c Code) bool { return policy.Code(c).Passing() })
 	}
+	if b.stirred && b.height >= b.nextLook {
+		b.stirred, b.nextLook = false, b.height+lookAgain
+		rule, price := b.policy.Rules.NeedsStanding(), b.policy.Prices.NeedsStanding() && !b.policy.Prices.Quoted()
+		if rule || price {
+			b.wake(func(c Code) bool {
+				return rule && policy.Code(c).Stated() || price && (c == Price || c == Code(pricing.ExpressionFailed))
+			})
+		}
+	}
+}
+
+// Decide looks once at every order that is new or worth another look, takes the capacity of those it bids on, and
+// returns the bids. observe, which may be nil, is told of every bid and of every refusal that has a new reason.
+func (b *Book) Decide(observe func(*Order, Decision)) []markettypes.BidItem {
+	b.dueLater()
+	b.wakeChanged()
 	st := Standing{Tally: &b.tally, Cluster: b.cluster()}
 	var items []markettypes.BidItem
 	for _, id := range b.fresh {

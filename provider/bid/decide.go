@@ -81,6 +81,9 @@ func (r Reason) String() string {
 	case Capacity:
 		return r.Short.String()
 	case Price:
+		if r.Ask.IsZero() {
+			return "the price is zero, and no bid may be for nothing"
+		}
 		return fmt.Sprintf("price %s is above the order's maximum %s per block", r.Ask, r.Max)
 	default:
 		return string(r.Code)

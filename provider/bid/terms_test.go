@@ -2,16 +2,22 @@ package bid
 
 import (
 	"context"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"cosmossdk.io/math"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/gogoproto/proto"
 
 	"berth.dev/berth/provider/chain"
 	"berth.dev/berth/provider/policy"
 	"berth.dev/berth/provider/pricing"
+	deploymenttypes "berth.dev/berth/x/deployment/types"
 	markettypes "berth.dev/berth/x/market/types"
+	providertypes "berth.dev/berth/x/provider/types"
 )
 
 // quoter answers as it is told, and notes what it was asked.
@@ -132,6 +138,87 @@ func TestBookKeepsToThePolicy(t *testing.T) {
 				t.Errorf("%d bids after one has ended, want 1", len(more))
 			}
 		})
+	}
+}
+
+// TestRulesAreAskedAgain: what an expression refused is looked at again when something changed, not at every change.
+func TestRulesAreAskedAgain(t *testing.T) {
+	m := newModel()
+	rule, err := pricing.CompileRule("cluster.open_bids + cluster.leases == 0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.book.SetTerms(pricesOf(100), &policy.Rules{Rule: rule}, m.book.deposits, 5)
+	m.book.Block(1, []proto.Message{
+		&markettypes.EventOrderCreated{Order: order(1, 100, 1)}, &markettypes.EventOrderCreated{Order: order(2, 100, 1)},
+	})
+	items := m.book.Decide(nil)
+	if len(items) != 1 {
+		t.Fatalf("%d bids, want 1", len(items))
+	}
+	m.book.Confirm(items[0].OrderId, 1)
+	m.book.Block(2, []proto.Message{&markettypes.EventBidClosed{Bid: markettypes.Bid{Id: items[0].OrderId.BidID(us)}}})
+	for h := int64(2); h <= 1+lookAgain; h++ {
+		m.book.Block(h, nil)
+		if items := m.book.Decide(nil); len(items) != 0 && h < 1+lookAgain || len(items) != 1 && h == 1+lookAgain {
+			t.Errorf("%d bids at height %d", len(items), h)
+		}
+	}
+}
+
+// TestPriceOfTwoReplicas is the reference's example: 2 a thousandth of a core, 1 a MiB, 100 an endpoint, which instances
+// share.
+func TestPriceOfTwoReplicas(t *testing.T) {
+	table := pricing.Table{
+		Denom: "ubrt", CPU: pricing.Whole(2000), Memory: pricing.Whole(1024), HTTP: pricing.Whole(100), IP: pricing.Rate{Amount: pricing.Whole(500), Given: true},
+	}
+	p := testPolicy()
+	p.Prices = pricing.NewSet([]pricing.Table{table}, nil, false)
+	for limit, want := range map[string]Code{"2562": Accepted, "2561.5": Price} {
+		o := order(1, 1000, 2)
+		u := &o.Spec.Units[0]
+		u.MemoryBytes, u.Endpoints = 512<<20, []deploymenttypes.Endpoint{{Kind: deploymenttypes.ENDPOINT_KIND_HTTP}}
+		u.Price = sdk.NewDecCoinFromDec("ubrt", math.LegacyMustNewDecFromStr(limit))
+		compiled, err := Compile(&o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := Decide(&compiled, oneNode(4000), &p, nothing(), 1)
+		if d.Reason.Code != want || d.Bid && d.Price != pricing.Whole(5124) {
+			t.Errorf("up to %s an instance: %s, %s", limit, d.Price, d.Reason)
+		}
+	}
+}
+
+// TestAskOf: what an order asks for comes to the price by what it is.
+func TestAskOf(t *testing.T) {
+	attr := func(kv ...string) (out []providertypes.Attribute) {
+		for i := 0; i < len(kv); i += 2 {
+			out = append(out, providertypes.Attribute{Key: kv[i], Value: kv[i+1]})
+		}
+		return out
+	}
+	o := order(1, 100, 3)
+	u := &o.Spec.Units[0]
+	u.Storage = []deploymenttypes.Volume{
+		{Bytes: 1}, {Bytes: 2, Attributes: attr("persistent", "false")}, {Bytes: 10, Attributes: attr("class", "ram", "persistent", "false")},
+		{Bytes: 100, Attributes: attr("class", "beta2", "persistent", "true")}, {Bytes: 1000, Attributes: attr("persistent", "true")},
+		{Bytes: 200, Attributes: attr("class", "beta2", "persistent", "true")},
+	}
+	u.Gpu = deploymenttypes.GPU{Count: 2, Attributes: attr("vendor/nvidia/model/a100/ram/80Gi/interface/sxm", "true", "vendor/amd/model/*", "true")}
+	u.Endpoints = []deploymenttypes.Endpoint{
+		{Kind: deploymenttypes.ENDPOINT_KIND_HTTP}, {Kind: deploymenttypes.ENDPOINT_KIND_PORT},
+		{Kind: deploymenttypes.ENDPOINT_KIND_IP, Sequence: 1}, {Kind: deploymenttypes.ENDPOINT_KIND_IP, Sequence: 1}, {Kind: deploymenttypes.ENDPOINT_KIND_IP, Sequence: 2},
+	}
+	got := askOf("o", "ubrt", pricing.Whole(1), &o.Spec)
+	want := pricing.Ask{
+		Owner: "o", Denom: "ubrt", Max: pricing.Whole(1), Instances: 3, CPUMilli: 300, MemoryBytes: 3 << 20, EphemeralBytes: 9, RAMBytes: 30,
+		Volumes: []pricing.ClassBytes{{Class: "beta2", Bytes: 900}, {Class: "default", Bytes: 3000}},
+		GPUs:    []pricing.GPUs{{Count: 6, Any: []pricing.GPUKind{{Vendor: "nvidia", Model: "a100", RAM: "80Gi", Interface: "sxm"}, {Vendor: "amd"}}}},
+		HTTP:    1, Ports: 1, IPs: 2,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("askOf = %+v, want %+v", got, want)
 	}
 }
 

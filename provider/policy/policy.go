@@ -29,14 +29,17 @@ const (
 	RuleFailed    Code = "rule_failed"
 )
 
-// Passing reports whether a reason may go away when bids and leases of our own end.
+// Passing reports whether a reason is a limit, which may have room when bids and leases of our own end.
 func (c Code) Passing() bool {
 	switch c {
-	case OpenBids, OwnerOpenBids, Deposit, Exposure, RuleSaysNo, RuleFailed:
+	case OpenBids, OwnerOpenBids, Deposit, Exposure:
 		return true
 	}
 	return false
 }
+
+// Stated reports whether a reason comes from a rule that reads the Standing, so that any change may make it go away.
+func (c Code) Stated() bool { return c == RuleSaysNo || c == RuleFailed }
 
 // Refusal is why an order is not wanted, with the numbers that decided it. The zero value says that it is.
 type Refusal struct {
