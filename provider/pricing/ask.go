@@ -99,15 +99,30 @@ func (k GPUKind) covers(o GPUKind) bool {
 	return true
 }
 
-// overlaps reports whether a device can be of both kinds.
-func (k GPUKind) overlaps(o GPUKind) bool {
-	mine, others := k.parts(), o.parts()
-	for i, p := range mine {
-		if p != "" && others[i] != "" && p != others[i] {
-			return false
-		}
+// meet is the kind of the devices that are of both kinds, if there can be any.
+func (k GPUKind) meet(o GPUKind) (both GPUKind, ok bool) {
+	if both.Vendor, ok = agree(k.Vendor, o.Vendor); !ok {
+		return both, false
 	}
-	return true
+	if both.Model, ok = agree(k.Model, o.Model); !ok {
+		return both, false
+	}
+	if both.RAM, ok = agree(k.RAM, o.RAM); !ok {
+		return both, false
+	}
+	both.Interface, ok = agree(k.Interface, o.Interface)
+	return both, ok
+}
+
+// agree gives the one of two names of a part that is given, if they do not differ.
+func agree(a, b string) (string, bool) {
+	switch {
+	case a == "":
+		return b, true
+	case b == "" || a == b:
+		return a, true
+	}
+	return "", false
 }
 
 // String lists the kinds.

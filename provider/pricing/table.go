@@ -218,13 +218,24 @@ func (t *Table) kind(k GPUKind) (Amount, bool) {
 	found := false
 	for i := range t.GPU {
 		r := &t.GPU[i]
-		all := r.Kind.covers(k)
-		if all || k.overlaps(r.Kind) {
-			dearest, found = dearest.max(r.Rate), true
+		both, can := k.meet(r.Kind)
+		if !can || found && r.Rate.Cmp(dearest) <= 0 || t.beaten(i, both) {
+			continue
 		}
-		if all {
-			break
+		dearest, found = r.Rate, true
+		if both == k {
+			break // it is for all of the kind, and what follows is less specific
 		}
 	}
 	return dearest, found
+}
+
+// beaten reports whether a rate more specific than the i-th is for all devices of a kind.
+func (t *Table) beaten(i int, k GPUKind) bool {
+	for j := range i {
+		if t.GPU[j].Kind.covers(k) {
+			return true
+		}
+	}
+	return false
 }
