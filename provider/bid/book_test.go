@@ -1,6 +1,9 @@
 package bid
 
 import (
+	"cmp"
+	"flag"
+	"os"
 	"testing"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -9,7 +12,9 @@ import (
 
 	"berth.dev/berth/provider/inventory"
 	"berth.dev/berth/provider/pricing"
+	deploymenttypes "berth.dev/berth/x/deployment/types"
 	markettypes "berth.dev/berth/x/market/types"
+	providertypes "berth.dev/berth/x/provider/types"
 )
 
 // model is a chain as our provider meets it, and a book that follows it with delays, losses and crashes.
@@ -22,6 +27,8 @@ type model struct {
 	flying []flying
 
 	book    *Book
+	supply  inventory.Supply
+	steady  bool // the supply never changed
 	decides bool // false after a crash, until what was on its way has settled and was followed
 	resume  int64
 }
@@ -38,19 +45,66 @@ type flying struct {
 	orphan bool // sent by a process that has crashed
 }
 
-const modelCPU = 1000
+// sums is one amount of each resource that the model counts.
+type sums struct{ cpu, memory, gpus, persistent, ports int64 }
+
+// parts are the amounts with their names.
+func (s sums) parts() map[string]int64 {
+	return map[string]int64{"cpu": s.cpu, "memory": s.memory, "gpus": s.gpus, "persistent": s.persistent, "ports": s.ports}
+}
+
+var modelGPU = inventory.GPUClass{Vendor: "nvidia", Model: "a100"}
+
+// modelSupply is a cluster of two nodes.
+func modelSupply(cpuA, cpuB, gpus, persistent, ports int64) inventory.Supply {
+	a := inventory.Node{Name: "a", Capacity: room(cpuA, 1<<24), GPUs: []inventory.GPUs{{Class: modelGPU, Count: gpus}}}
+	b := inventory.Node{Name: "b", Capacity: room(cpuB, 1<<23)}
+	s := inventory.Supply{Nodes: []inventory.Node{a, b}}
+	if cpuB == 0 {
+		s.Nodes = s.Nodes[:1] // the node is gone
+	}
+	s.Pools.Persistent = map[string]inventory.Pool{"default": {Known: true, Total: persistent}}
+	s.Pools.Ports = inventory.Pool{Known: true, Total: ports}
+	return s
+}
 
 func newModel() *model {
-	m := &model{orders: map[uint64]*modelOrder{}, decides: true}
+	m := &model{orders: map[uint64]*modelOrder{}, decides: true, steady: true, supply: modelSupply(500, 500, 2, 100, 4)}
 	m.newBook()
 	return m
 }
 
+// there is what the cluster has.
+func (m *model) there() (s sums) {
+	for _, n := range m.supply.Nodes {
+		s.cpu += n.Capacity[inventory.CPU]
+		s.memory += n.Capacity[inventory.Memory]
+		for _, g := range n.GPUs {
+			s.gpus += g.Count
+		}
+	}
+	s.persistent, s.ports = m.supply.Pools.Persistent["default"].Total, m.supply.Pools.Ports.Total
+	return s
+}
+
+// free is what the book has free.
+func (m *model) free() sums {
+	f := m.book.inv.Free()
+	s := sums{cpu: f[inventory.CPU], memory: f[inventory.Memory], gpus: f[inventory.GPU]}
+	for _, p := range m.book.inv.Pools() {
+		switch p.Resource {
+		case inventory.Persistent:
+			s.persistent = p.Total - p.Held
+		case inventory.Ports:
+			s.ports = p.Total - p.Held
+		}
+	}
+	return s
+}
+
 func (m *model) newBook() {
 	m.book = NewBook(testPolicy(), []sdk.Coin{sdk.NewInt64Coin("ubrt", 1)}, 5)
-	m.book.SetSupply(inventory.Supply{Nodes: []inventory.Node{
-		{Name: "a", Capacity: room(modelCPU/2, 1<<40)}, {Name: "b", Capacity: room(modelCPU/2, 1<<40)},
-	}})
+	m.book.SetSupply(m.supply)
 }
 
 func (m *model) emit(ev proto.Message) { m.events = append(m.events, ev) }
@@ -101,15 +155,22 @@ func (m *model) settle(f flying, results []bool, height int64) {
 }
 
 // decide runs one pass, as Loop does after each update.
-func (m *model) decide() {
+func (m *model) decide(t *rapid.T) {
 	if !m.decides && m.book.height >= m.resume && !m.hasOrphans() {
 		m.decides = true
 	}
 	if !m.decides || len(m.blocks) > 0 && m.height-m.book.height > maxLag {
 		return
 	}
+	before := m.promised().parts()
 	if items := m.book.Decide(nil); len(items) > 0 {
 		m.flying = append(m.flying, flying{items: items})
+	}
+	there := m.there().parts()
+	for name, p := range m.promised().parts() {
+		if p > before[name] && p > there[name] {
+			t.Fatalf("PINV-1: %s: %d of %d promised, %d before", name, p, there[name], before[name])
+		}
 	}
 }
 
@@ -140,15 +201,21 @@ func (m *model) snapshot() Chain {
 	return c
 }
 
-// promised is the cpu of everything that we may have to run: leases, bids that can still become leases, and bids on
-// their way.
-func (m *model) promised() (cpu int64) {
+// promised is what all takes that we may have to run: leases, bids that can still become leases, and bids on their way.
+func (m *model) promised() (s sums) {
 	counted := map[uint64]bool{}
 	add := func(n uint64) {
 		if o := m.orders[n]; o != nil && !counted[n] {
 			counted[n] = true
-			u := o.order.Spec.Units[0]
-			cpu += int64(u.CpuMilli) * int64(u.Count)
+			u := &o.order.Spec.Units[0]
+			n := int64(u.Count)
+			s.cpu += int64(u.CpuMilli) * n
+			s.memory += int64(u.MemoryBytes) * n
+			s.gpus += int64(u.Gpu.Count) * n
+			for _, v := range u.Storage {
+				s.persistent += int64(v.Bytes) * n
+			}
+			s.ports += int64(len(u.Endpoints))
 		}
 	}
 	for n, o := range m.orders {
@@ -163,7 +230,7 @@ func (m *model) promised() (cpu int64) {
 			}
 		}
 	}
-	return cpu
+	return s
 }
 
 // checkTally compares the sums that the book keeps with sums over all its bids.
@@ -207,24 +274,45 @@ func (m *model) pick(t *rapid.T, cond func(*modelOrder) bool) *modelOrder {
 	return m.orders[rapid.SampledFrom(fit).Draw(t, "order")]
 }
 
-// TestBookOverRandomHistories: whatever happens in whatever order, no order is bid on twice (PINV-6), and what we have
-// promised never exceeds what there is (PINV-1). When all is quiet, exactly what is promised is held.
-func TestBookOverRandomHistories(t *testing.T) {
+// TestHistories: whatever happens in whatever order, no order is bid on twice (PINV-6), and what we have promised never
+// exceeds what there is (PINV-1). When all is quiet, exactly what is promised is held. BID_HISTORIES says how many, BID_SEED
+// which.
+func TestHistories(t *testing.T) {
+	setFlag(t, "rapid.checks", "BID_HISTORIES", "1000")
+	setFlag(t, "rapid.seed", "BID_SEED", "")
 	rapid.Check(t, func(t *rapid.T) {
 		m := newModel()
 		t.Repeat(map[string]func(*rapid.T){
 			"": func(t *rapid.T) {
-				if p := m.promised(); p > modelCPU {
-					t.Fatalf("PINV-1: %d of %d promised", p, modelCPU)
-				}
 				m.checkTally(t)
-				if f := m.book.inv.Free(); f[inventory.CPU] < 0 {
-					t.Fatalf("PINV-1: %d free", f[inventory.CPU])
+				if !m.steady {
+					return
 				}
+				there := m.there().parts()
+				for name, p := range m.promised().parts() {
+					if p > there[name] {
+						t.Fatalf("PINV-1: %s: %d of %d promised", name, p, there[name])
+					}
+				}
+				for name, f := range m.free().parts() {
+					if f < 0 {
+						t.Fatalf("PINV-1: %s: %d free", name, f)
+					}
+				}
+			},
+			"supply": func(t *rapid.T) {
+				if rapid.IntRange(0, 3).Draw(t, "seldom") > 0 {
+					t.Skip()
+				}
+				draw := func(name string, from, to int64) int64 { return rapid.Int64Range(from, to).Draw(t, name) }
+				m.steady = false
+				m.supply = modelSupply(draw("a", 0, 5)*100, draw("b", 0, 5)*100, draw("gpus", 1, 3), draw("persistent", 0, 100), draw("ports", 0, 4))
+				m.book.SetSupply(m.supply)
 			},
 			"order": func(t *rapid.T) {
 				m.next++
 				o := order(m.next, rapid.Uint64Range(50, 400).Draw(t, "cpu"), rapid.Uint32Range(1, 2).Draw(t, "count"))
+				m.demandMore(t, &o.Spec.Units[0])
 				m.orders[m.next] = &modelOrder{order: o, open: true}
 				m.emit(&markettypes.EventOrderCreated{Order: o})
 			},
@@ -239,7 +327,7 @@ func TestBookOverRandomHistories(t *testing.T) {
 					m.book.Block(h, m.blocks[0])
 				}
 				m.blocks = m.blocks[1:]
-				m.decide()
+				m.decide(t)
 			},
 			"land": func(t *rapid.T) {
 				if len(m.flying) == 0 {
@@ -308,7 +396,7 @@ func TestBookOverRandomHistories(t *testing.T) {
 				m.commit()
 				m.blocks = nil
 				m.book.Reset(m.snapshot())
-				m.decide()
+				m.decide(t)
 			},
 			"crash": func(t *rapid.T) {
 				m.commit()
@@ -319,11 +407,42 @@ func TestBookOverRandomHistories(t *testing.T) {
 				m.newBook()
 				m.decides = false
 				m.book.Reset(m.snapshot())
-				m.decide()
+				m.decide(t)
 			},
 		})
 		m.calm(t)
 	})
+}
+
+// demandMore makes some orders ask for more than cpu and memory.
+func (m *model) demandMore(t *rapid.T, u *deploymenttypes.ResourceUnit) {
+	u.MemoryBytes = rapid.Uint64Range(1<<20, 1<<23).Draw(t, "memory")
+	what := rapid.IntRange(0, 7).Draw(t, "what")
+	if what&1 > 0 {
+		u.Gpu = deploymenttypes.GPU{Count: 1, Attributes: []providertypes.Attribute{{Key: "vendor/nvidia/model/*", Value: "true"}}}
+	}
+	if what&2 > 0 {
+		u.Storage = []deploymenttypes.Volume{{
+			Name: "data", Bytes: rapid.Uint64Range(1, 60).Draw(t, "bytes"), Attributes: []providertypes.Attribute{{Key: "persistent", Value: "true"}},
+		}}
+	}
+	if what&4 > 0 {
+		u.Endpoints = []deploymenttypes.Endpoint{{Kind: deploymenttypes.ENDPOINT_KIND_PORT}}
+	}
+}
+
+// setFlag sets a flag of the test binary from the environment for the length of a test.
+func setFlag(t *testing.T, name, env, otherwise string) {
+	value := cmp.Or(os.Getenv(env), otherwise)
+	if value == "" {
+		return
+	}
+	f := flag.Lookup(name)
+	before := f.Value.String()
+	if err := f.Value.Set(value); err != nil {
+		t.Fatalf("%s: %v", env, err)
+	}
+	t.Cleanup(func() { _ = f.Value.Set(before) })
 }
 
 // calm lets everything settle and compares the book with the chain.
@@ -341,8 +460,11 @@ func (m *model) calm(t *rapid.T) {
 			m.blocks = m.blocks[1:]
 		}
 	}
-	if free, want := m.book.inv.Free()[inventory.CPU], modelCPU-m.promised(); free != want {
-		t.Fatalf("%d free, want %d", free, want)
+	there, promised := m.there().parts(), m.promised().parts()
+	for name, free := range m.free().parts() {
+		if want := there[name] - promised[name]; free != want {
+			t.Fatalf("%s: %d free, want %d", name, free, want)
+		}
 	}
 	c := m.book.Counts()
 	if c.Sending != 0 {
