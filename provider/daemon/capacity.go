@@ -11,13 +11,81 @@ import (
 
 	"berth.dev/berth/provider/cluster"
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/sdl/quantity"
 )
 
-// terms is what the operator decides of the cluster's capacity.
+// OvercommitConfig says how much more is sold than there is, as decimals from 1 to 10; empty is 1.
+type OvercommitConfig struct {
+	CPU     string `yaml:"cpu"`
+	Memory  string `yaml:"memory"`
+	Storage string `yaml:"storage"`
+}
+
+// thousandths gives the factors by resource.
+func (c OvercommitConfig) thousandths() (o inventory.Overcommit, err error) {
+	var errs []error
+	for _, x := range []struct {
+		name, text string
+		resource   inventory.Resource
+	}{{"cpu", c.CPU, inventory.CPU}, {"memory", c.Memory, inventory.Memory}, {"storage", c.Storage, inventory.Storage}} {
+		if x.text == "" {
+			continue
+		}
+		if o[x.resource], err = inventory.ParseOvercommit(x.text); err != nil {
+			errs = append(errs, fmt.Errorf("overcommit.%s: %w", x.name, err))
+		}
+	}
+	return o, errors.Join(errs...)
+}
+
+// ReserveConfig is what is kept free on each node; empty is nothing.
+type ReserveConfig struct {
+	CPU     string `yaml:"cpu"`
+	Memory  string `yaml:"memory"`
+	Storage string `yaml:"storage"`
+	Pods    int64  `yaml:"pods"`
+}
+
+func (c ReserveConfig) amounts() (a inventory.Amounts, err error) {
+	var errs []error
+	if c.CPU != "" {
+		cpu, err := parseMilli(c.CPU)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("reserve.cpu: %w", err))
+		}
+		a[inventory.CPU] = int64(cpu)
+	}
+	for _, x := range []struct {
+		name, text string
+		resource   inventory.Resource
+	}{{"memory", c.Memory, inventory.Memory}, {"storage", c.Storage, inventory.Storage}} {
+		if x.text == "" {
+			continue
+		}
+		n, bad := quantity.Bytes(x.text)
+		if bad != nil || n > 1<<60 {
+			errs = append(errs, fmt.Errorf("reserve.%s: %q is not an amount such as 512Mi or 2Gi", x.name, x.text))
+			continue
+		}
+		a[x.resource] = int64(n)
+	}
+	if a[inventory.Pods] = c.Pods; c.Pods < 0 {
+		errs = append(errs, errors.New("reserve.pods is negative"))
+	}
+	return a, errors.Join(errs...)
+}
+
+// capacity is what the operator decides of the cluster's capacity.
 func (c Config) capacity() (t inventory.Terms, err error) {
 	var errs []error
 	if t.Share, err = inventory.ParseFactor(c.CapacityFactor); err != nil {
 		errs = append(errs, fmt.Errorf("capacity_factor: %w", err))
+	}
+	if t.Overcommit, err = c.Overcommit.thousandths(); err != nil {
+		errs = append(errs, err)
+	}
+	if t.Reserve, err = c.Reserve.amounts(); err != nil {
+		errs = append(errs, err)
 	}
 	if t.Devices, err = gpuClass(c.Bids.GPUs); err != nil {
 		errs = append(errs, fmt.Errorf("bids.gpu_attributes: %w", err))

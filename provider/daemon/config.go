@@ -33,6 +33,8 @@ type Config struct {
 	AutoRegister   bool              `yaml:"auto_register"`
 	Cluster        ClusterConfig     `yaml:"cluster"`
 	CapacityFactor string            `yaml:"capacity_factor"`
+	Overcommit     OvercommitConfig  `yaml:"overcommit"`
+	Reserve        ReserveConfig     `yaml:"reserve"`
 	Pricing        PricingConfig     `yaml:"pricing"`
 	Bids           BidsConfig        `yaml:"bids"`
 	Leases         LeasesConfig      `yaml:"leases"`

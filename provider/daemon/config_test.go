@@ -25,9 +25,13 @@ func TestConfigRoundTrip(t *testing.T) {
 			c.Bids.DenyOwners = []string{"berth1x", "berth1y"}
 			c.Cluster.DenyCIDRs = []string{"203.0.113.0/24", "2001:db8::/32"}
 			c.Cluster.ImageUsers = map[string]int64{"a/b:1": 1000}
-			c.Cluster.Nodes = []NodeConfig{{Name: "n", CPU: "1.5", MemoryGiB: 2, StorageGiB: 3, GPU: 1}}
+			c.Cluster.Nodes = []NodeConfig{{Name: "n", CPU: "1.5", MemoryGiB: 2, StorageGiB: 3, GPU: 1, GPUClass: "vendor/nvidia/model/t4", Arch: "arm64"}}
 		},
 		"factor": func(c *Config) { c.CapacityFactor = "0.5" },
+		"overcommit": func(c *Config) {
+			c.Overcommit = OvercommitConfig{CPU: "2", Memory: "1.125"}
+			c.Reserve = ReserveConfig{CPU: "500m", Memory: "1Gi", Pods: 5}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := validConfig()
@@ -44,7 +48,8 @@ func TestConfigRoundTrip(t *testing.T) {
 			if again != text {
 				t.Errorf("written again:\n%s\nwant\n%s", again, text)
 			}
-			if !reflect.DeepEqual(got.Pricing, want.Pricing) || !reflect.DeepEqual(got.Attributes, want.Attributes) || got.CapacityFactor != want.CapacityFactor {
+			if !reflect.DeepEqual(got.Pricing, want.Pricing) || !reflect.DeepEqual(got.Attributes, want.Attributes) || got.CapacityFactor != want.CapacityFactor ||
+				got.Overcommit != want.Overcommit || got.Reserve != want.Reserve {
 				t.Errorf("got %+v\nwant %+v", got, want)
 			}
 		})
@@ -64,6 +69,14 @@ func TestConfigRefuses(t *testing.T) {
 		"driver":           {func(c *Config) { c.Cluster.Driver = "docker" }, "cluster.driver"},
 		"domain":           {func(c *Config) { c.Cluster.Domain = "" }, "cluster.domain"},
 		"factor":           {func(c *Config) { c.CapacityFactor = "1.5" }, "capacity_factor"},
+		"overcommit":       {func(c *Config) { c.Overcommit.CPU = "0.5" }, "overcommit.cpu"},
+		"overcommit more":  {func(c *Config) { c.Overcommit.Memory = "10.001" }, "overcommit.memory"},
+		"overcommit exact": {func(c *Config) { c.Overcommit.Storage = "1.0001" }, "overcommit.storage"},
+		"reserve":          {func(c *Config) { c.Reserve.Memory = "a lot" }, "reserve.memory"},
+		"reserve cpu":      {func(c *Config) { c.Reserve.CPU = "-1" }, "reserve.cpu"},
+		"reserve pods":     {func(c *Config) { c.Reserve.Pods = -1 }, "reserve.pods"},
+		"gpu attributes":   {func(c *Config) { c.Bids.GPUs = map[string]string{"color": "red"} }, "gpu_attributes"},
+		"gpu class":        {func(c *Config) { c.Cluster.Nodes = []NodeConfig{{Name: "a", CPU: "1", GPUClass: "a100"}} }, "cluster.nodes[0].gpu_class"},
 		"no prices":        {func(c *Config) { c.Pricing.PerMonth = nil }, "either per_block or per_month"},
 		"both prices":      {func(c *Config) { c.Pricing.PerBlock = &RatesConfig{CPU: "1"} }, "either per_block or per_month"},
 		"negative price":   {func(c *Config) { c.Pricing.PerMonth.CPU = "-1" }, "pricing.per_month.cpu"},

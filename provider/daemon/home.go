@@ -19,6 +19,7 @@ import (
 	"berth.dev/berth/provider/cluster/fake"
 	"berth.dev/berth/provider/cluster/kube"
 	"berth.dev/berth/provider/gateway"
+	"berth.dev/berth/provider/inventory"
 )
 
 // Home is a provider's directory: its configuration, its keys and what it has to remember across restarts.
@@ -126,7 +127,12 @@ func openCluster(cfg Config, home Home, provider string, log *slog.Logger) (clus
 		}
 		return out, nil
 	}
+	over, err := cfg.Overcommit.thousandths()
+	if err != nil {
+		return nil, err
+	}
 	out, err := kube.New(kube.Config{
+		Overcommit: kube.Overcommit{CPU: over[inventory.CPU], Memory: over[inventory.Memory], Storage: over[inventory.Storage]},
 		Kubeconfig: c.Kubeconfig, Provider: provider, Domain: c.Domain, IngressPort: c.IngressPort, NodeHost: c.NodeHost,
 		RouteMode: kube.RouteMode(c.RouteMode), IngressClass: c.IngressClass, IngressNamespaces: c.IngressNamespaces,
 		IngressCIDRs: c.IngressCIDRs, DenyCIDRs: c.DenyCIDRs, UserNamespaces: kube.UserNamespaces(c.UserNamespaces),

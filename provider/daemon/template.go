@@ -90,6 +90,13 @@ cluster:
 # The share of the cluster that this provider may sell, in (0, 1]. Providers on one cluster must sum to at most 1.
 capacity_factor: {{q .CapacityFactor}}
 
+# How much more is sold than there is, from 1 to 10 with at most three digits after the point; empty is 1. Instances may use
+# what was sold, and ask Kubernetes for that much less: they compete where all of them do.
+overcommit: {cpu: {{q .Overcommit.CPU}}, memory: {{q .Overcommit.Memory}}, storage: {{q .Overcommit.Storage}}}
+
+# What is kept free on each node, for example {cpu: 500m, memory: 1Gi, storage: 10Gi, pods: 5}.
+reserve: {cpu: {{q .Reserve.CPU}}, memory: {{q .Reserve.Memory}}, storage: {{q .Reserve.Storage}}, pods: {{.Reserve.Pods}}}
+
 {{if .Pricing.File -}}
 # Prices and policy stand in a file of their own, relative to this one; changes of it come into force by themselves.
 pricing:

@@ -31,6 +31,9 @@ const (
 	UserNamespacesOff  UserNamespaces = "off"
 )
 
+// Overcommit holds factors in thousandths; 0 is 1000, no more than there is.
+type Overcommit struct{ CPU, Memory, Storage uint32 }
+
 // Config says which cluster to use and how. Only Provider and Domain have no default.
 type Config struct {
 	// Kubeconfig is the path of a kubeconfig file; empty means the service account of the pod that we run in.
@@ -71,6 +74,8 @@ type Config struct {
 	RuntimeClass string
 	// GPUResource is the extended resource of a GPU; nvidia.com/gpu if empty.
 	GPUResource string
+	// Overcommit says how much more is sold than there is: pods ask the scheduler for that much less than they may use.
+	Overcommit Overcommit
 	// NodePorts is how many ports the cluster gives to Services; 2768, as Kubernetes does by default, if 0.
 	NodePorts int64
 	// StorageClasses gives names in documents to the cluster's classes of persistent storage.

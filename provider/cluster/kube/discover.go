@@ -59,6 +59,7 @@ func (c *Cluster) discover(ctx context.Context) (settings, error) {
 		Domain: cfg.Domain, IngressClass: cfg.IngressClass, IngressNamespaces: cfg.IngressNamespaces, IngressCIDRs: cfg.IngressCIDRs,
 		DNSNamespace: cfg.DNSNamespace, DNSLabels: cfg.DNSLabels, ImageUsers: cfg.ImageUsers,
 		RuntimeClass: cfg.RuntimeClass, GPUResource: cfg.GPUResource, DrainSeconds: cfg.DrainSeconds,
+		Overcommit: cfg.Overcommit,
 	}
 	r, err := c.routing(ctx)
 	if err != nil {

@@ -35,6 +35,7 @@ type settings struct {
 	RuntimeClass   string
 	GPUResource    string
 	DrainSeconds   int64
+	Overcommit     Overcommit
 	// LeaseKey hides what hashes would tell of secrets; see leaseKey. Without it the salt of the workload is the key.
 	LeaseKey []byte
 }

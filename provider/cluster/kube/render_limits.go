@@ -11,12 +11,12 @@ import (
 // quota caps what the namespace may hold at all. It is a second line: the driver renders exactly what was leased. A
 // rollout holds one instance more and those that are ending, so every service may have twice its instances and one.
 func (r *rendering) quota() *corev1.ResourceQuota {
-	var pods, cpu, memory, disk, gpu int64
+	var pods, cpu, mem, disk, gpu int64
 	for _, sv := range r.workload.Group.Services {
 		n := 2*int64(sv.Count) + 1
 		pods += n
 		cpu = addTimes(cpu, n, int64(sv.CpuMilli))
-		memory = addTimes(memory, n, int64(sv.MemoryBytes))
+		mem = addTimes(mem, n, memory(sv))
 		disk = addTimes(disk, n, storage(sv))
 		gpu = addTimes(gpu, n, int64(sv.Gpu))
 	}
@@ -28,8 +28,8 @@ func (r *rendering) quota() *corev1.ResourceQuota {
 			corev1.ResourcePods:                                 count(pods),
 			corev1.ResourceRequestsCPU:                          *resource.NewMilliQuantity(cpu, resource.DecimalSI),
 			corev1.ResourceLimitsCPU:                            *resource.NewMilliQuantity(cpu, resource.DecimalSI),
-			corev1.ResourceRequestsMemory:                       *bytesQuantity(memory),
-			corev1.ResourceLimitsMemory:                         *bytesQuantity(memory),
+			corev1.ResourceRequestsMemory:                       *bytesQuantity(mem),
+			corev1.ResourceLimitsMemory:                         *bytesQuantity(mem),
 			corev1.ResourceRequestsEphemeralStorage:             *bytesQuantity(disk),
 			corev1.ResourceLimitsEphemeralStorage:               *bytesQuantity(disk),
 			corev1.ResourceName("requests." + r.GPUResource):    count(gpu),
@@ -55,14 +55,14 @@ func addTimes(total, n, each int64) int64 {
 // limitRange gives limits to containers that ask for none and refuses those that ask for more than the largest
 // service.
 func (r *rendering) limitRange() *corev1.LimitRange {
-	var cpu, memory, disk int64
+	var cpu, mem, disk int64
 	for _, sv := range r.workload.Group.Services {
-		cpu, memory, disk = max(cpu, int64(sv.CpuMilli)), max(memory, int64(sv.MemoryBytes)), max(disk, storage(sv))
+		cpu, mem, disk = max(cpu, int64(sv.CpuMilli)), max(mem, memory(sv)), max(disk, storage(sv))
 	}
 	list := func() corev1.ResourceList {
 		return corev1.ResourceList{
 			corev1.ResourceCPU:              *resource.NewMilliQuantity(cpu, resource.DecimalSI),
-			corev1.ResourceMemory:           *bytesQuantity(memory),
+			corev1.ResourceMemory:           *bytesQuantity(mem),
 			corev1.ResourceEphemeralStorage: *bytesQuantity(disk),
 		}
 	}

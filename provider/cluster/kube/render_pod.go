@@ -3,6 +3,7 @@ package kube
 import (
 	"encoding/json"
 	"fmt"
+	"math/bits"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -203,6 +204,17 @@ func (r *rendering) envVars(sv manifesttypes.Service) []corev1.EnvVar {
 // ram tells whether a volume is kept in memory; it counts as memory of the instance then.
 func ram(v manifesttypes.Volume) bool { return attribute(v.Attributes, "class") == "ram" }
 
+// memory is what an instance may use of a node's memory: its own, and its volumes in memory.
+func memory(sv manifesttypes.Service) int64 {
+	total := int64(sv.MemoryBytes)
+	for _, v := range sv.Volumes {
+		if ram(v) {
+			total = addTimes(total, 1, int64(v.Bytes))
+		}
+	}
+	return total
+}
+
 // storage is what an instance may write, in bytes.
 func storage(sv manifesttypes.Service) int64 {
 	total := int64(0)
@@ -243,18 +255,30 @@ func mounts(sv manifesttypes.Service) []corev1.VolumeMount {
 
 func bytesQuantity(n int64) *resource.Quantity { return resource.NewQuantity(n, resource.BinarySI) }
 
-// resources are requested and limited alike: a tenant gets what it pays for, whatever its neighbours do.
+// resources are what an instance may use, and what the scheduler keeps for it: the same, so that a tenant gets what it
+// pays for, whatever its neighbours do; or less where the operator sells more than there is, rounded down so that what
+// fits the inventory fits the nodes.
 func (r *rendering) resources(sv manifesttypes.Service) corev1.ResourceRequirements {
-	list := func() corev1.ResourceList {
+	list := func(o Overcommit) corev1.ResourceList {
 		l := corev1.ResourceList{
-			corev1.ResourceCPU:              *resource.NewMilliQuantity(int64(sv.CpuMilli), resource.DecimalSI),
-			corev1.ResourceMemory:           *bytesQuantity(int64(sv.MemoryBytes)),
-			corev1.ResourceEphemeralStorage: *bytesQuantity(storage(sv)),
+			corev1.ResourceCPU:              *resource.NewMilliQuantity(part(int64(sv.CpuMilli), o.CPU), resource.DecimalSI),
+			corev1.ResourceMemory:           *bytesQuantity(part(memory(sv), o.Memory)),
+			corev1.ResourceEphemeralStorage: *bytesQuantity(part(storage(sv), o.Storage)),
 		}
 		if sv.Gpu > 0 {
 			l[corev1.ResourceName(r.GPUResource)] = *resource.NewQuantity(int64(sv.Gpu), resource.DecimalSI)
 		}
 		return l
 	}
-	return corev1.ResourceRequirements{Requests: list(), Limits: list()}
+	return corev1.ResourceRequirements{Requests: list(r.Overcommit), Limits: list(Overcommit{})}
+}
+
+// part is what is asked for of x when so many thousandths of what there is are sold; at least 1.
+func part(x int64, thousandths uint32) int64 {
+	if thousandths <= 1000 {
+		return x
+	}
+	hi, lo := bits.Mul64(uint64(x), 1000)
+	q, _ := bits.Div64(hi, lo, uint64(thousandths)) // x has 63 bits: hi is below 1000
+	return max(1, int64(q))
 }

@@ -456,3 +456,19 @@ func BenchmarkRender(b *testing.B) {
 		}
 	}
 }
+
+// TestOvercommit: what is sold more than there is is asked of the scheduler for less, and limited as sold.
+func TestOvercommit(t *testing.T) {
+	r := rendering{settings: settings{GPUResource: "nvidia.com/gpu", Overcommit: Overcommit{CPU: 1500, Memory: 2000}}}
+	got := r.resources(manifesttypes.Service{CpuMilli: 1000, MemoryBytes: 1 << 30, Gpu: 1, Volumes: []manifesttypes.Volume{
+		{Name: "shm", Bytes: 1 << 20, Attributes: []manifesttypes.Attribute{{Key: "class", Value: "ram"}}}, {Name: "tmp", Bytes: 1 << 26},
+	}})
+	amounts := func(l corev1.ResourceList) usage { return accounting{gpu: "nvidia.com/gpu"}.amounts(l) }
+	want, limit := usage{cpu: 666, memory: (1<<30 + 1<<20) / 2, storage: 1 << 26, gpu: 1}, usage{cpu: 1000, memory: 1<<30 + 1<<20, storage: 1 << 26, gpu: 1}
+	if amounts(got.Requests) != want || amounts(got.Limits) != limit {
+		t.Errorf("requests %+v, limits %+v, want %+v, %+v", amounts(got.Requests), amounts(got.Limits), want, limit)
+	}
+	if p := part(1, 10_000); p != 1 {
+		t.Errorf("the least amount becomes %d", p)
+	}
+}
