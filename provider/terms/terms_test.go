@@ -1,6 +1,7 @@
 package terms
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,7 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -369,6 +372,45 @@ func FuzzPricingFile(f *testing.F) {
 			if price, refused := prices.Price(&a, &pricing.Standing{}); refused.Code == pricing.Priced && price.Cmp(prices.Table(denom).Minimum) < 0 {
 				t.Fatalf("priced at %s, below the minimum", price)
 			}
+		}
+	})
+}
+
+// TestRunLooksAtTheFile: a change comes into force when the interval has passed, or at once when told.
+func TestRunLooksAtTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pricing.yaml")
+	write(t, path, head)
+	synctest.Test(t, func(t *testing.T) {
+		loaded := make(chan struct{}, 1)
+		w, err := Watch(path, slog.New(slog.DiscardHandler), func(*Terms) error {
+			loaded <- struct{}{}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-loaded
+		if err := w.Run(t.Context(), 0, nil); err == nil {
+			t.Error("an interval of zero was taken")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		now, done := make(chan os.Signal), make(chan error, 1)
+		go func() { done <- w.Run(ctx, 2*time.Second, now) }()
+		start := time.Now()
+		write(t, path, "prices: {ubrt: {cpu: 2}}\n")
+		<-loaded
+		if after := time.Since(start); after != 2*time.Second {
+			t.Errorf("in force after %s", after)
+		}
+		now <- syscall.SIGHUP
+		<-loaded
+		synctest.Wait()
+		if n := w.Status().Loads; n != 3 {
+			t.Errorf("%d loads after the signal", n)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run = %v", err)
 		}
 	})
 }
