@@ -27,6 +27,8 @@ const (
 	batchSize = 100
 	// inFlight is the most transactions on their way at once.
 	inFlight = 64
+	// toldEach is how many decisions of a pass are logged one by one: thousands of lines would keep the bids waiting.
+	toldEach = 50
 	// closeBatches is the most transactions of one pass that take deposits back.
 	closeBatches = 4
 	// maxLag is how many blocks behind the head orders are only noted: most of them will be decided by the time the
@@ -100,6 +102,8 @@ type Loop struct {
 	asked   time.Time // when the block of the newest question was seen
 	crowded bool      // orders were found to have all the bids they take
 	lastBid time.Time
+	// told and bids count what the present pass has decided.
+	told, bids int
 }
 
 // NewLoop makes a loop for a policy; the policy's prices and rules are replaced by the configuration's terms.
@@ -193,7 +197,12 @@ func (l *Loop) decide(seen time.Time) {
 	if !l.bidding() {
 		return
 	}
-	for items := range slices.Chunk(l.book.Decide(l.observe), batchSize) {
+	l.told, l.bids = 0, 0
+	all := l.book.Decide(l.observe)
+	if l.told > toldEach {
+		l.cfg.Log.Info("decided many orders at once; the rest of them is told at level debug", "orders", l.told, "bids", l.bids)
+	}
+	for items := range slices.Chunk(all, batchSize) {
 		l.pending = append(l.pending, batch{
 			msg: &markettypes.MsgCreateBids{Provider: l.cfg.Provider, Bids: slices.Clip(items)}, load: l.loadOf(items), seen: seen,
 		})
@@ -263,11 +272,21 @@ func (l *Loop) loadOf(items []markettypes.BidItem) Load {
 
 func (l *Loop) observe(o *Order, d Decision) {
 	l.cfg.Observer.Decided(d.Reason.Code)
-	if d.Bid {
-		l.cfg.Log.Info("bidding", "order", o.ID.String(), "price", d.Price.String())
-		return
+	level := slog.LevelInfo
+	if l.told++; l.told > toldEach {
+		level = slog.LevelDebug
 	}
-	l.cfg.Log.Info("not bidding", "order", o.ID.String(), "reason", string(d.Reason.Code), "why", d.Reason.String())
+	if d.Bid {
+		l.bids++
+	}
+	switch {
+	case !l.cfg.Log.Enabled(context.Background(), level):
+	case d.Bid:
+		l.cfg.Log.Log(context.Background(), level, "bidding", "order", o.ID.String(), "price", d.Price.String())
+	default:
+		l.cfg.Log.Log(context.Background(), level, "not bidding",
+			"order", o.ID.String(), "reason", string(d.Reason.Code), "why", d.Reason.String())
+	}
 }
 
 // Counts tells the size of the book and when a bid was last taken by the chain; the zero time if never.

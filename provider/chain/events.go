@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	abci "github.com/cometbft/cometbft/abci/types"
+	"golang.org/x/sync/errgroup"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/gogoproto/proto"
@@ -46,21 +47,35 @@ func newDecoder(provider string) decoder { return decoder{quoted: `"` + provider
 // decode gives the wanted events, in their order. An event that should be readable and is not is an error: skipping it
 // could lose a lease.
 func (d decoder) decode(events []abci.Event) ([]proto.Message, error) {
-	var out []proto.Message
+	var wanted []*abci.Event
 	for i := range events {
 		ev := &events[i]
-		want := interests[ev.Type]
-		if want == 0 || want == ours && !d.isOurs(ev) {
-			continue
+		if want := interests[ev.Type]; want == everyone || want == ours && d.isOurs(ev) {
+			wanted = append(wanted, ev)
 		}
-		msg, err := parse(ev)
-		if err != nil {
-			return nil, fmt.Errorf("decode event %s: %w", ev.Type, err)
-		}
-		out = append(out, msg)
+	}
+	out := make([]proto.Message, len(wanted))
+	var g errgroup.Group
+	for at := 0; at < len(wanted); at += parseTogether {
+		g.Go(func() error {
+			for i := at; i < min(at+parseTogether, len(wanted)); i++ {
+				msg, err := parse(wanted[i])
+				if err != nil {
+					return fmt.Errorf("decode event %s: %w", wanted[i].Type, err)
+				}
+				out[i] = msg
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
 	}
 	return out, nil
 }
+
+// parseTogether is how many events one goroutine parses: a block with thousands of orders is worth all cores.
+const parseTogether = 128
 
 // parse reads an event. New orders, of which there are many, are read in a tenth of the time if they look as they do
 // today; what looks in any way different is read as all others are.

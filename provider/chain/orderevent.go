@@ -3,6 +3,7 @@ package chain
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 
 	abci "github.com/cometbft/cometbft/abci/types"
@@ -84,7 +85,7 @@ func parseOrderCreated(ev *abci.Event) (*markettypes.EventOrderCreated, bool) {
 	if err := dec.Decode(&in); err != nil {
 		return nil, false
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // a decoder returns it unwrapped
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, false
 	}
 	ok := in.order(&e.Order)
