@@ -58,7 +58,7 @@ func TestInit(t *testing.T) {
 	if cfg.CapacityFactor != "0.5" || cfg.Attributes["tier"] != "one" || cfg.Cluster.IngressPort != 8080 || cfg.Chain.Key != "provider" {
 		t.Errorf("configuration %+v", cfg)
 	}
-	for _, name := range []string{"provider.yaml", "tls.key"} {
+	for _, name := range []string{"provider.yaml", "pricing.yaml", "tls.key"} {
 		if info, err := os.Stat(filepath.Join(home, name)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v, want mode 0600", name, info, err)
 		}
@@ -113,11 +113,16 @@ func TestUsageErrors(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(broken, "provider.yaml"), []byte("chain: {nod: x}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	dear, _ := makeHome(t)
+	if err := os.WriteFile(filepath.Join(dear, "pricing.yaml"), []byte("prices: {ubrt: {cpu: -1}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, tc := range map[string]struct {
 		args []string
 		code int
 		want string
 	}{
+		"bad prices":       {[]string{"run", "--home", dear}, exitUsage, "pricing.yaml:1:22: error: prices.ubrt.cpu: \"-1\" is negative"},
 		"unknown flag":     {[]string{"run", "--hom", "x"}, exitUsage, "hom"},
 		"argument":         {[]string{"status", "now", "--home", home}, exitUsage, "takes no argument"},
 		"output":           {[]string{"version", "-o", "yaml"}, exitUsage, "not text or json"},

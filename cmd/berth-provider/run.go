@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	"berth.dev/berth/provider/daemon"
+	"berth.dev/berth/provider/terms"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -16,7 +18,10 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Run the provider until it is told to stop (SIGTERM or SIGINT), which takes at most ten seconds.
 
 Logs go to standard error. What runs in the cluster keeps running meanwhile: the next
-start finds it, the chain's leases and this provider's open bids again.`,
+start finds it, the chain's leases and this provider's open bids again.
+
+The pricing file is read again when it changes, and at once on SIGHUP. A mistake in it
+is logged, and the former prices stay in force.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			home, cfg, err := a.config()
@@ -24,6 +29,10 @@ start finds it, the chain's leases and this provider's open bids again.`,
 				return err
 			}
 			d, err := daemon.New(cfg, daemon.Options{Home: home, Version: version(), Log: a.logger(cfg.Log), Input: a.in})
+			var prices *terms.FileError
+			if errors.As(err, &prices) {
+				return &usageError{err}
+			}
 			if err != nil {
 				return err
 			}
