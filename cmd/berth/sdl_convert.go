@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"berth.dev/berth/internal/document"
-	"berth.dev/berth/internal/textdiff"
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/compile"
 	"berth.dev/berth/sdl/rewrite"
@@ -17,8 +16,9 @@ import (
 
 // converting is what the command that converts documents is told.
 type converting struct {
-	to                 string
-	write, diff, lossy bool
+	rewriting
+	to    string
+	lossy bool
 }
 
 func newSDLConvertCommand() *cobra.Command {
@@ -93,17 +93,20 @@ func convertDocument(cmd *cobra.Command, file string, how converting) error {
 	}
 	result := converted{To: how.to, Files: []rewritten{}, Diagnostics: append(sdl.Diagnostics{}, out.Found...)}
 	for _, f := range out.Files {
-		r, err := how.finish(f)
+		r, err := how.finish(f, nil)
 		if err != nil {
 			return err
 		}
 		result.Files = append(result.Files, r)
 	}
-	if format == formatText {
-		err = how.show(cmd.OutOrStdout(), result.Files)
-	} else {
-		err = writeResult(cmd.OutOrStdout(), format, result, nil)
-	}
+	err = writeResult(cmd.OutOrStdout(), format, result, func(w io.Writer) error {
+		for _, r := range result.Files {
+			if err := how.show(w, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err == nil && out.Files == nil {
 		err = exitSilently(exitUsage)
 	}
@@ -118,38 +121,6 @@ func (how converting) explain(w io.Writer, file string, out rewrite.Conversion) 
 	if out.Lossy {
 		_, err := fmt.Fprintf(w, "nothing was converted; with --lossy, these parts would change as said\n")
 		return err
-	}
-	return nil
-}
-
-// finish writes the new text of a file where that was asked for.
-func (how converting) finish(f rewrite.File) (rewritten, error) {
-	r := rewritten{File: f.Name, Changed: string(f.Before) != string(f.After), Diagnostics: sdl.Diagnostics{}}
-	switch {
-	case how.diff:
-		r.Diff = textdiff.Unified(f.Name, f.Name, string(f.Before), string(f.After))
-	case !how.write:
-		r.Text = string(f.After)
-	}
-	if how.write && r.Changed {
-		if err := document.Save(f.Name, f.After); err != nil {
-			return r, err
-		}
-		r.Written = true
-	}
-	return r, nil
-}
-
-func (how converting) show(w io.Writer, files []rewritten) error {
-	for _, r := range files {
-		if how.write && r.Changed {
-			if _, err := fmt.Fprintln(w, r.File); err != nil {
-				return err
-			}
-		}
-		if _, err := io.WriteString(w, r.Diff+r.Text); err != nil {
-			return err
-		}
 	}
 	return nil
 }

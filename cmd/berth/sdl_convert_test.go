@@ -27,14 +27,7 @@ var (
 
 func TestConvert(t *testing.T) {
 	lost := strings.Replace(new21, "port: 80", "port: 443", 1)
-	for name, tc := range map[string]struct {
-		text   string
-		flags  []string
-		code   int
-		stdout string // FILE stands for the file's name
-		stderr string
-		after  string
-	}{
+	for name, tc := range map[string]rewriteCase{
 		"prints":         {old, []string{"--to", "2.1"}, exitOK, new21, "", old},
 		"to 2.0":         {old, []string{"--to", "2.0"}, exitOK, new20, "", old},
 		"from 2.0":       {new20, []string{"--to", "2.1"}, exitOK, new21, "", new20},
@@ -53,20 +46,7 @@ func TestConvert(t *testing.T) {
 		"to 3.0":     {new20, []string{"--to", "3.0", "-w"}, exitUsage, "", "there is no version \"3.0\"", new20},
 		"to nothing": {new20, []string{"-w"}, exitUsage, "", "--to is missing", new20},
 	} {
-		t.Run(name, func(t *testing.T) {
-			file := saved(t, tc.text)
-			stdout, stderr, code := runDocuments(t, "", append([]string{"sdl", "convert", file}, tc.flags...)...)
-			if code != tc.code {
-				t.Errorf("exit code %d, want %d", code, tc.code)
-			}
-			if want := strings.ReplaceAll(tc.stdout, "FILE", file); !strings.HasPrefix(stdout, want) || want == "" && stdout != "" {
-				t.Errorf("stdout = %q, want %q", stdout, want)
-			}
-			if want := strings.ReplaceAll(tc.stderr, "FILE", file); !strings.Contains(stderr, want) || want == "" && stderr != "" {
-				t.Errorf("stderr = %q, want %q", stderr, want)
-			}
-			holds(t, file, tc.after)
-		})
+		t.Run(name, func(t *testing.T) { tc.run(t, "convert") })
 	}
 }
 

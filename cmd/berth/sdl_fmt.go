@@ -38,12 +38,12 @@ func newSDLFmtCommand() *cobra.Command {
 }
 
 // usage refuses flags that do not go together.
-func (how rewriting) usage(files []string) error {
+func (how rewriting) usage(files []string, format string) error {
 	if how.write && how.check {
 		return usageErrorf("--check changes nothing; leave it or --write out")
 	}
-	if !how.write && !how.check && !how.diff && len(files) > 1 {
-		return usageErrorf("several documents cannot be printed as one; use --write, --check or --diff")
+	if format == formatText && !how.write && !how.check && !how.diff && len(files) > 1 {
+		return usageErrorf("several documents cannot be printed as one; use --write, --check, --diff or -o json")
 	}
 	for _, file := range files {
 		if how.write && file == document.Stdin {
@@ -65,11 +65,11 @@ type rewritten struct {
 }
 
 func formatDocuments(cmd *cobra.Command, files []string, how rewriting) error {
-	if err := how.usage(files); err != nil {
-		return err
-	}
 	format, err := outputFormat(cmd)
 	if err != nil {
+		return err
+	}
+	if err := how.usage(files, format); err != nil {
 		return err
 	}
 	results, code := make([]rewritten, 0, len(files)), exitOK
@@ -79,7 +79,7 @@ func formatDocuments(cmd *cobra.Command, files []string, how rewriting) error {
 			return err
 		}
 		out, found := rewrite.Format(file, in.Data)
-		result, err := how.finish(in, out, found)
+		result, err := how.finish(rewrite.File{Name: file, Before: in.Data, After: out}, found)
 		if err != nil {
 			return err
 		}
@@ -111,21 +111,22 @@ func formatDocuments(cmd *cobra.Command, files []string, how rewriting) error {
 	return nil
 }
 
-// finish writes a new text where that was asked for, and says what became of it. Without a text nothing is written.
-func (how rewriting) finish(in compile.Input, out []byte, found sdl.Diagnostics) (rewritten, error) {
-	r := rewritten{File: in.File, Diagnostics: append(sdl.Diagnostics{}, found...)}
-	if out == nil {
+// finish writes the new text of a file where that was asked for, and says what became of it. Without a text nothing is
+// written.
+func (how rewriting) finish(f rewrite.File, found sdl.Diagnostics) (rewritten, error) {
+	r := rewritten{File: f.Name, Diagnostics: append(sdl.Diagnostics{}, found...)}
+	if f.After == nil {
 		return r, nil
 	}
-	r.Changed = string(out) != string(in.Data)
+	r.Changed = string(f.After) != string(f.Before)
 	if how.diff {
-		r.Diff = textdiff.Unified(in.File, in.File, string(in.Data), string(out))
+		r.Diff = textdiff.Unified(f.Name, f.Name, string(f.Before), string(f.After))
 	}
 	if !how.write && !how.check && !how.diff {
-		r.Text = string(out)
+		r.Text = string(f.After)
 	}
 	if how.write && r.Changed {
-		if err := document.Save(in.File, out); err != nil {
+		if err := document.Save(f.Name, f.After); err != nil {
 			return r, err
 		}
 		r.Written = true
@@ -133,7 +134,7 @@ func (how rewriting) finish(in compile.Input, out []byte, found sdl.Diagnostics)
 	return r, nil
 }
 
-// show prints the result for one document: its text, how it differs, or its name if it does.
+// show prints the result for one file: its text, how it differs, or its name if it does.
 func (how rewriting) show(w io.Writer, r rewritten) error {
 	var err error
 	if r.Changed && (how.write || how.check) {

@@ -27,20 +27,38 @@ func holds(t *testing.T, file, want string) {
 	}
 }
 
+// rewriteCase is what a tool that rewrites documents does with one.
+type rewriteCase struct {
+	text   string
+	flags  []string
+	code   int
+	stdout string // what it starts with; FILE stands for the file's name
+	stderr string // what it has in it
+	after  string // what the file holds then
+}
+
+func (tc rewriteCase) run(t *testing.T, tool string) {
+	file := saved(t, tc.text)
+	stdout, stderr, code := runDocuments(t, "", append([]string{"sdl", tool, file}, tc.flags...)...)
+	if code != tc.code {
+		t.Errorf("exit code %d, want %d", code, tc.code)
+	}
+	if want := strings.ReplaceAll(tc.stdout, "FILE", file); !strings.HasPrefix(stdout, want) || want == "" && stdout != "" {
+		t.Errorf("stdout = %q, want %q", stdout, want)
+	}
+	if want := strings.ReplaceAll(tc.stderr, "FILE", file); !strings.Contains(stderr, want) || want == "" && stderr != "" {
+		t.Errorf("stderr = %q, want %q", stderr, want)
+	}
+	holds(t, file, tc.after)
+}
+
 const (
 	untidy = "services: # here\n    web: {image: nginx}\nversion: \"1.0\"\n"
 	tidy   = "version: \"1.0\"\nservices: # here\n  web: {image: nginx}\n"
 )
 
 func TestFmt(t *testing.T) {
-	for name, tc := range map[string]struct {
-		text   string
-		flags  []string
-		code   int
-		stdout string // FILE stands for the file's name
-		stderr string
-		after  string
-	}{
+	for name, tc := range map[string]rewriteCase{
 		"prints":            {untidy, nil, exitOK, tidy, "", untidy},
 		"tidy already":      {tidy, nil, exitOK, tidy, "", tidy},
 		"write":             {untidy, []string{"-w"}, exitOK, "FILE\n", "", tidy},
@@ -55,20 +73,7 @@ func TestFmt(t *testing.T) {
 		"check and write":   {untidy, []string{"--check", "-w"}, exitUsage, "", "--check changes nothing", untidy},
 		"an unknown format": {untidy, []string{"-o", "xml"}, exitUsage, "", "xml", untidy},
 	} {
-		t.Run(name, func(t *testing.T) {
-			file := saved(t, tc.text)
-			stdout, stderr, code := runDocuments(t, "", append([]string{"sdl", "fmt", file}, tc.flags...)...)
-			if code != tc.code {
-				t.Errorf("exit code %d, want %d", code, tc.code)
-			}
-			if want := strings.ReplaceAll(tc.stdout, "FILE", file); !strings.HasPrefix(stdout, want) || want == "" && stdout != "" {
-				t.Errorf("stdout = %q, want %q", stdout, want)
-			}
-			if want := strings.ReplaceAll(tc.stderr, "FILE", file); !strings.Contains(stderr, want) || want == "" && stderr != "" {
-				t.Errorf("stderr = %q, want %q", stderr, want)
-			}
-			holds(t, file, tc.after)
-		})
+		t.Run(name, func(t *testing.T) { tc.run(t, "fmt") })
 	}
 }
 
@@ -111,6 +116,9 @@ func TestFmtJSON(t *testing.T) {
 		t.Errorf("exit code %d, %+v", code, got)
 	}
 	if got, code = run(good); code != exitOK || got.Files[0].Text != tidy || got.Files[0].Diagnostics == nil {
+		t.Errorf("exit code %d, %+v", code, got)
+	}
+	if got, code = run(bad, good); code != exitUsage || len(got.Files) != 2 || got.Files[0].Text != "" || got.Files[1].Text != tidy {
 		t.Errorf("exit code %d, %+v", code, got)
 	}
 	if got, code = run("-w", good); code != exitOK || !got.Files[0].Written || got.Files[0].Text != "" {

@@ -36,20 +36,29 @@ func read(file string, stdin io.Reader) ([]byte, error) {
 	in := stdin
 	if file != Stdin {
 		f, err := os.Open(file)
-		if errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("there is no file %s", file)
-		}
 		if err != nil {
-			return nil, err
+			return nil, unreadable(file, err)
 		}
 		defer f.Close()
 		in = f
 	}
 	data, err := io.ReadAll(io.LimitReader(in, doc.MaxBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", file, err)
+		return nil, unreadable(file, err)
 	}
 	return data, nil
+}
+
+// unreadable says that a file cannot be read, and names it once.
+func unreadable(file string, err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("there is no file %s", file)
+	}
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	return fmt.Errorf("%s cannot be read: %w", file, err)
 }
 
 // reader reads files of a directory or below it. A document may come from somebody else: what lies elsewhere on the

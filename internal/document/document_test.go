@@ -72,8 +72,12 @@ func TestStandardInputIsInTheWorkingDirectory(t *testing.T) {
 	}
 }
 
-func TestNoSuchDocument(t *testing.T) {
-	if _, err := document.Load(filepath.Join(t.TempDir(), "deploy.yaml"), nil); err == nil || !strings.Contains(err.Error(), "there is no file") {
-		t.Errorf("Load = %v", err)
+func TestUnreadableDocument(t *testing.T) {
+	dir := t.TempDir()
+	none := filepath.Join(dir, "deploy.yaml")
+	for file, want := range map[string]string{none: "there is no file " + none, dir: dir + " cannot be read: is a directory"} {
+		if _, err := document.Load(file, nil); err == nil || err.Error() != want {
+			t.Errorf("Load(%s) = %v, want %s", file, err, want)
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package document
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -72,16 +71,13 @@ func (v *Variables) Set(file string) error {
 // readVariables reads a file of variables, which may be a pipe.
 func readVariables(file string) ([]dotenv.Var, error) {
 	f, err := os.Open(file)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("there is no file %s", file)
-	}
 	if err != nil {
-		return nil, err
+		return nil, unreadable(file, err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, dotenv.MaxBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", file, err)
+		return nil, unreadable(file, err)
 	}
 	vars, err := dotenv.Parse(data)
 	if err != nil {

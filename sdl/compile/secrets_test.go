@@ -218,6 +218,37 @@ func TestReferencesInBraces(t *testing.T) {
 	}
 }
 
+// TestUnsetVariables holds that a value that lacks a variable's is reported for that alone: what it would be is not known.
+func TestUnsetVariables(t *testing.T) {
+	text := strings.NewReplacer("image: a", "image: 'a:${TAG:?say which}'\n    credentials: {host: '${HOST}', username: '${USER}', password: '${PASSWORD}'}",
+		"port: 80", "port: 80\n        accept: ['${NAME}', '*.${NAME}']").Replace(unsetDocument)
+	_, found := compile.Compile("deploy.yaml", []byte(text))
+	for _, d := range found {
+		if d.Code != "E-VARIABLE" {
+			t.Errorf("found %s", d)
+		}
+	}
+	if len(found) != 6 {
+		t.Errorf("%d problems, want 6", len(found))
+	}
+	if plan, found := compile.Compile("deploy.yaml", []byte(unsetDocument)); plan == nil {
+		t.Errorf("without the variables: %v", found)
+	}
+}
+
+const unsetDocument = `version: "2.1"
+services:
+  web:
+    image: a
+    expose:
+      - port: 80
+        to: [{global: true}]
+profiles:
+  compute: {web: {resources: {cpu: {units: 1}, memory: {size: 1Gi}, storage: {size: 1Gi}}}}
+  placement: {east: {pricing: {web: {denom: ubrt, amount: 1}}}}
+deployment: {web: {east: {profile: web, count: 1}}}
+`
+
 // mutants are a document with one mistake each, in the lines up to profiles, which hold the secrets.
 func mutants(text string) []string {
 	lines := strings.Split(text, "\n")

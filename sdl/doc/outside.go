@@ -6,6 +6,7 @@ import "strings"
 type outside struct {
 	written string // the text of the document that was replaced
 	secret  bool
+	missing bool
 	content []byte
 }
 
@@ -27,6 +28,12 @@ func (n *Node) Replace(text string, secret bool) {
 
 // Secret tells whether the node's text holds something that is not in the document.
 func (n *Node) Secret() bool { return n.out != nil && n.out.secret }
+
+// SetMissing tells that the node's text lacks the value of a variable, which is reported already.
+func (n *Node) SetMissing() { n.from().missing = true }
+
+// Missing tells whether the node's text lacks the value of a variable, so that there is no point in judging it.
+func (n *Node) Missing() bool { return n.out != nil && n.out.missing }
 
 // Hide keeps the node's text out of messages.
 func (n *Node) Hide() { n.hidden = true }

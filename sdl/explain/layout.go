@@ -560,15 +560,23 @@ func (d *drawing) place() {
 		y += b.h + bandGap
 	}
 	last := d.columns[len(d.columns)-1]
-	d.width = last.x + last.width + bandPadding + margin
-	if last.backs > 0 {
-		d.width += backStep * (min(last.backs, backLanes) + 1)
+	d.width = max(480, last.x+last.width+bandPadding+d.backsRight()+margin)
+	for _, b := range d.bands {
+		d.width = max(d.width, d.left()+bandPadding+headWide(b.place)+bandPadding+d.backsRight()+margin)
 	}
-	d.width = max(d.width, 480)
 	d.height = y + legendHeight
 	if open {
 		d.anyoneY = d.middle()
 	}
+}
+
+// backsRight is the room for lines that lead back from the last column.
+func (d *drawing) backsRight() int {
+	backs := d.columns[len(d.columns)-1].backs
+	if backs == 0 {
+		return 0
+	}
+	return backStep * (min(backs, backLanes) + 1)
 }
 
 // channel is the room for bends left of the labels of a column.

@@ -162,6 +162,22 @@ func TestDrawingsAreRepeatable(t *testing.T) {
 	}
 }
 
+// TestHeadOfANarrowPlacement holds that name and price stand there whole where a single service is all that there is.
+func TestHeadOfANarrowPlacement(t *testing.T) {
+	long := strings.Repeat("w", 63)
+	data := strings.ReplaceAll(string(randomDocument(rand.New(rand.NewPCG(1, 1)), 1, 1, 0)), "g0", long)
+	plan, found := compile.Compile("deploy.yaml", []byte(data))
+	if plan == nil {
+		t.Fatal(found)
+	}
+	drawn := Explain(plan, Options{BlockNanos: 6 * second}).SVG()
+	for _, want := range []string{">placement " + long + "<", ">at most 8.64 BRT per month<"} {
+		if !strings.Contains(drawn, want) {
+			t.Errorf("the drawing does not show %s:\n%s", want, drawn)
+		}
+	}
+}
+
 // TestLargestDocument: 400 services in 20 placements are drawn to the end, and markdown leaves out what a code host would
 // not draw.
 func TestLargestDocument(t *testing.T) {

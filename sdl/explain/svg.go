@@ -14,6 +14,7 @@ const (
 	textSize     = 12
 	labelSize    = 11
 	arrow        = 8
+	headGap      = 16 // between name and price of a placement
 )
 
 // style is that of a drawing, for pages that are light and pages that are dark.
@@ -103,19 +104,27 @@ func (s *svg) band(b *band) {
 	x := s.left()
 	w := s.width - margin - x
 	s.f(`<g><title>%s</title><rect class="p" x="%d" y="%d" width="%d" height="%d" rx="8"/>`, xmlText("placement "+clean(b.place.Name)), x, b.y, w, b.h)
-	price := "at most " + Money(b.place.AtMost.PerBlock, b.place.AtMost.Denom) + " per block"
-	if !b.place.AtMost.PerMonth.IsNil() {
-		price = "at most " + Money(b.place.AtMost.PerMonth, b.place.AtMost.Denom) + " per month"
-	}
-	end := x + w - bandPadding
-	if backs := s.columns[len(s.columns)-1].backs; backs > 0 {
-		end -= backStep * (min(backs, backLanes) + 1)
-	}
-	room := end - x - bandPadding - textWide(price, textSize) - 16
-	s.text("n", x+bandPadding, b.y+22, room, nameSize, "", "placement "+b.place.Name)
-	s.text("t", end, b.y+22, w/2, textSize, "end", price)
+	price := bandPrice(b.place)
+	end := x + w - bandPadding - s.backsRight()
+	s.text("n", x+bandPadding, b.y+22, end-x-bandPadding-textWide(price, textSize)-headGap, nameSize, "", bandName(b.place))
+	s.text("t", end, b.y+22, end-x-bandPadding, textSize, "end", price)
 	s.text("t", x+bandPadding, b.y+40, w-2*bandPadding, textSize, "", bandText(b.place))
 	s.f("</g>\n")
+}
+
+func bandName(p *Placement) string { return "placement " + p.Name }
+
+// bandPrice says what a placement may cost at most.
+func bandPrice(p *Placement) string {
+	if p.AtMost.PerMonth.IsNil() {
+		return "at most " + Money(p.AtMost.PerBlock, p.AtMost.Denom) + " per block"
+	}
+	return "at most " + Money(p.AtMost.PerMonth, p.AtMost.Denom) + " per month"
+}
+
+// headWide is how much room name and price of a placement take beside each other.
+func headWide(p *Placement) int {
+	return textWide(clean(bandName(p)), nameSize) + headGap + textWide(bandPrice(p), textSize)
 }
 
 // bandText says in short which provider qualifies.

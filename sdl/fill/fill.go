@@ -192,15 +192,18 @@ func (f *filler) replace(n *doc.Node, prefix, text string) {
 	value, used, changed, bad := expand(text, f.lookup)
 	for _, p := range bad {
 		f.report.Report(f.variableProblem(n, p))
+		n.SetMissing()
 	}
 	if !changed {
 		return
 	}
 	if i := strings.IndexByte(value, 0); i >= 0 || !utf8.ValidString(value) {
 		f.report.Report(n.Remark("E-VARIABLE", "a variable's value is not text in UTF-8, or holds a zero byte"))
+		n.SetMissing()
 		value = ""
 	}
 	if !f.room(n, "E-VARIABLE", len(value)) {
+		n.SetMissing()
 		value = ""
 	}
 	n.Replace(prefix+value, used)

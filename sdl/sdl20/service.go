@@ -162,7 +162,7 @@ func readCredentials(r *sdl.Reporter, n *doc.Node) *manifesttypes.Credentials {
 			r.Report(value.Problem("E-TYPE", "%s is a single value, found %s", field.key, value.Kind()))
 			continue
 		}
-		if *field.into = value.Text(); field.must && strings.TrimSpace(value.Text()) == "" {
+		if *field.into = value.Text(); field.must && !value.Missing() && strings.TrimSpace(value.Text()) == "" {
 			r.Report(value.Problem("E-CREDENTIALS", "%s is blank", field.key).WithFound("").WithHint("remove credentials if the registry needs none"))
 		}
 	}

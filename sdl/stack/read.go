@@ -80,14 +80,24 @@ func readBytes(r *sdl.Reporter, n *doc.Node, what string, least, most uint64) ui
 // ReadPrice reads a price per instance and block and returns micro tokens, or reports what is wrong and returns a nil
 // amount.
 func ReadPrice(r *sdl.Reporter, n *doc.Node) math.LegacyDec {
-	text, ok := n.Scalar(r, "a price")
+	return readMoney(r, n, "a price", quantity.Price)
+}
+
+// ReadAmount reads micro tokens of a denomination that is given beside them, or reports what is wrong and returns a nil
+// amount.
+func ReadAmount(r *sdl.Reporter, n *doc.Node) math.LegacyDec {
+	return readMoney(r, n, "amount", quantity.Amount)
+}
+
+func readMoney(r *sdl.Reporter, n *doc.Node, what string, parse func(string) (math.LegacyDec, *quantity.Problem)) math.LegacyDec {
+	text, ok := n.Scalar(r, what)
 	if !ok {
 		return math.LegacyDec{}
 	}
-	v, bad := quantity.Price(text)
+	v, bad := parse(text)
 	if bad != nil {
 		r.Report(amount(n, "E-PRICE", bad, func(s string) bool {
-			v, bad := quantity.Price(s)
+			v, bad := parse(s)
 			return bad == nil && v.IsPositive()
 		}))
 		return math.LegacyDec{}
@@ -109,28 +119,6 @@ func amount(n *doc.Node, code string, bad *quantity.Problem, good func(string) b
 		return d
 	}
 	return d.WithSuggestion(bad.Suggestion).WithHint(bad.Hint)
-}
-
-// ReadAmount reads micro tokens of a denomination that is given beside them, or reports what is wrong and returns a nil
-// amount.
-func ReadAmount(r *sdl.Reporter, n *doc.Node) math.LegacyDec {
-	text, ok := n.Scalar(r, "amount")
-	if !ok {
-		return math.LegacyDec{}
-	}
-	v, bad := quantity.Amount(text)
-	if bad != nil {
-		r.Report(amount(n, "E-PRICE", bad, func(s string) bool {
-			v, bad := quantity.Amount(s)
-			return bad == nil && v.IsPositive()
-		}))
-		return math.LegacyDec{}
-	}
-	if !v.IsPositive() {
-		r.Report(n.Problem("E-PRICE", "a price is more than 0, found %s", n.Show()).WithAllowed("more than 0"))
-		return math.LegacyDec{}
-	}
-	return v
 }
 
 // ReadCount reads the number of instances, or reports what is wrong and returns 0.
@@ -165,19 +153,27 @@ func portOf(n *doc.Node, what string) (sdl.Diagnostic, bool) {
 	if from, to, ok := strings.Cut(text, "-"); ok && digits(from) && digits(to) {
 		return d.WithHint("write an entry of its own for each port"), true
 	}
-	text, proto, _ := strings.Cut(text, "/")
-	parts := strings.Split(text, ":")
-	port, as := parts[len(parts)-1], ""
-	if len(parts) > 1 {
-		as = parts[len(parts)-2]
+	pair, proto, _ := strings.Cut(text, "/")
+	if pair == text && !strings.Contains(pair, ":") {
+		return d, false
 	}
+	port, as := portPair(pair)
 	if what == "as" && as != "" {
 		port, as = as, ""
 	}
-	if !isPort(port) || as != "" && !isPort(as) || proto == "" && len(parts) == 1 {
+	if !isPort(port) || as != "" && !isPort(as) {
 		return d, false
 	}
 	return d.WithSuggestion(port).WithHint(portAdvice(port, as, proto)), true
+}
+
+// portPair splits [[ADDRESS:]AS:]PORT.
+func portPair(text string) (port, as string) {
+	parts := strings.Split(text, ":")
+	if len(parts) > 1 {
+		as = parts[len(parts)-2]
+	}
+	return parts[len(parts)-1], as
 }
 
 // portAdvice says what else to write for a port with another one outside and a protocol.
@@ -230,7 +226,10 @@ func CheckGroupName(r *sdl.Reporter, n *doc.Node) {
 // ReadImage reads the reference of a container image, or reports what is wrong.
 func ReadImage(r *sdl.Reporter, n *doc.Node) string {
 	text, ok := n.Scalar(r, "image")
-	if !ok || manifest.IsImage(text) {
+	if !ok || n.Missing() {
+		return ""
+	}
+	if manifest.IsImage(text) {
 		return text
 	}
 	const allowed = "[HOST[:PORT]/]PATH[:TAG][@sha256:DIGEST], the path in lower case, for example nginx:1.27"
@@ -274,7 +273,10 @@ func lowerImage(s string) string {
 // ReadHost reads a host name, or reports what is wrong and returns an empty one.
 func ReadHost(r *sdl.Reporter, n *doc.Node) string {
 	text, ok := n.Scalar(r, "a host")
-	if !ok || manifest.IsHost(text) {
+	if !ok || n.Missing() {
+		return ""
+	}
+	if manifest.IsHost(text) {
 		return text
 	}
 	d := n.Problem("E-HOST", "%s is not a host name", n.Show()).
