@@ -13,8 +13,11 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"berth.dev/berth/localkube/proc"
 )
 
 // TestCluster starts a cluster of its own, looks at everything that the
@@ -166,12 +169,17 @@ func registryRefusesPods(t *testing.T, f *fixture, stranger *corev1.Pod) {
 // repair kills parts of the cluster and starts it again.
 func repair(t *testing.T, f *fixture) {
 	f.up() // on a running cluster: nothing
+	parts := proc.Dir{Pids: filepath.Join(f.state, "pids"), Logs: filepath.Join(f.state, "logs")}
 	for _, name := range []string{"kubelet", "policy", "apiserver", "registry"} {
-		data, err := os.ReadFile(filepath.Join(f.state, "pids", name))
-		if err != nil {
+		r, ok := parts.Running(name)
+		if !ok {
+			t.Fatalf("%s does not run", name)
+		}
+		if err := r.Signal(unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		if err := exec.Command("kill", "-9", strings.Fields(string(data))[0]).Run(); err != nil {
+		// A process with many threads takes a while to end; one that has not yet would pass for one that runs.
+		if err := r.Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
