@@ -174,19 +174,19 @@ func (l sourceLines) excerpt(line, column int) (string, bool) {
 	if !ok || column < 1 || column > maxExcerpt || !utf8.ValidString(text) {
 		return "", false
 	}
-	text = strings.Map(printable, text)
+	text = strings.Map(excerpted, text)
 	if utf8.RuneCountInString(text) > maxExcerpt {
 		text = string([]rune(text)[:maxExcerpt]) + "..."
 	}
 	return text, true
 }
 
-// printable keeps control characters, which could drive a terminal, out of it.
-func printable(r rune) rune {
-	if r == '\t' || r >= ' ' && r != 0x7f && (r < 0x80 || r >= 0xa0) {
+// excerpted keeps what could steer a terminal out of it; tabs stay.
+func excerpted(r rune) rune {
+	if r == '\t' {
 		return r
 	}
-	return '?'
+	return printable(r)
 }
 
 // blank is as wide as the text before a column; tabs stay tabs, so that a caret below the text stands right.

@@ -28,7 +28,7 @@ func TestWriteText(t *testing.T) {
 		"tabs stay tabs": {"x\n\tas: b\ny", "  2 | \tas: b\n    | \t  ^\n"},
 		"wide letters":   {"x\näöü: b\n", "  2 | äöü: ...\n    |    ^\n"},
 		"line end":       {"x\r\na:\r\n", "  2 | a:\n    |    ^\n"},
-		"escape":         {"x\nas: \x1b[2J\n", "  2 | as: ?[2J\n    |    ^\n"},
+		"escape":         {"x\nas: \x1b[2J\n", "  2 | as: �[2J\n    |    ^\n"},
 		"value":          {"x\n - A=secret\n", "  2 |  - A=...\n    |    ^\n"},
 		"no such line":   {"x", ""},
 		"not UTF-8":      {"x\nas: \xff", ""},

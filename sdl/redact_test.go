@@ -23,6 +23,21 @@ func shown(t *testing.T, source string) string {
 	return strings.Join(out, "\n")
 }
 
+// TestPrintable holds that nothing of a document steers a terminal, in messages and in excerpts.
+func TestPrintable(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain": "plain", "größe, 大": "größe, 大", "a\x1b[31m": "a\ufffd[31m", "a\u009b1m": "a\ufffd1m", "a\nb\tc\x7f": "a\ufffdb\ufffdc\ufffd",
+		"a\u202eb\u2066c\u200fd": "a\ufffdb\ufffdc\ufffdd", "a\u2028b\ufeff": "a\ufffdb\ufffd", "a\xffb": "a\ufffdb",
+	} {
+		if got := sdl.Printable(in); got != want {
+			t.Errorf("Printable(%q) = %q, want %q", in, got, want)
+		}
+	}
+	if got := shown(t, "image:\ta\u202eb"); got != "image:\ta\ufffdb" {
+		t.Errorf("the excerpt is %q", got)
+	}
+}
+
 func TestExcerptsShowNoSecrets(t *testing.T) {
 	for name, tc := range map[string]struct{ source, want string }{
 		"list":             {"env:\n  - A=hunter2\n  - hunter2\n  - \"A=hunter2\"", "env:\n  - A=...\n  - ...\n  - \"A=..."},

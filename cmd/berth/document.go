@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -51,11 +52,13 @@ func showDiagnostics(w io.Writer, file string, result compile.Result) error {
 	return nil
 }
 
-func counted(n int, what string) string {
+func counted(n int, what string) string { return strconv.Itoa(n) + " " + plural(n, what) }
+
+func plural(n int, what string) string {
 	if n == 1 {
-		return "1 " + what
+		return what
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return what + "s"
 }
 
 // loadDocument reads a document for the compiler; a file that cannot be read is bad usage.

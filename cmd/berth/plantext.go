@@ -118,10 +118,10 @@ func writeDetails(b *strings.Builder, s explain.Service) {
 		say("starts after %s", strings.Join(s.After, ", "))
 	}
 	if len(s.Variables) > 0 {
-		say("gets the variables %s", strings.Join(s.Variables, ", "))
+		say("gets the %s %s", plural(len(s.Variables), "variable"), strings.Join(s.Variables, ", "))
 	}
 	if len(s.Secrets) > 0 {
-		say("gets the secret variables %s", strings.Join(s.Secrets, ", "))
+		say("gets the secret %s %s", plural(len(s.Secrets), "variable"), strings.Join(s.Secrets, ", "))
 	}
 	if s.Registry != "" {
 		say("has its image opened by credentials for %s", s.Registry)

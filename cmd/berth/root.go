@@ -1,13 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"berth.dev/berth/sdl/suggest"
 )
 
 // run executes one command line and returns its exit code.
@@ -120,12 +125,31 @@ func newRoot(connect connector) *cobra.Command {
 	return usageErrors(root)
 }
 
+// helpFor is how to learn more after wrong arguments: about the command, or about one below it that was probably meant.
+func helpFor(cmd *cobra.Command, args []string) string {
+	if len(args) > 0 {
+		names := map[string]*cobra.Command{}
+		for _, sub := range cmd.Commands() {
+			for _, below := range sub.Commands() {
+				names[below.Name()] = below
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			names[sub.Name()] = sub
+		}
+		if meant := cmp.Or(names[args[0]], names[suggest.Nearest(args[0], slices.Sorted(maps.Keys(names)))]); meant != nil {
+			cmd = meant
+		}
+	}
+	return cmd.CommandPath() + " --help"
+}
+
 // usageErrors makes errors in the number of arguments exit with 2.
 func usageErrors(cmd *cobra.Command) *cobra.Command {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return exitWith(exitUsage, err, cmd.CommandPath()+" --help")
+				return exitWith(exitUsage, err, helpFor(cmd, args))
 			}
 			return nil
 		}

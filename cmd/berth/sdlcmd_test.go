@@ -216,7 +216,7 @@ func TestPlanText(t *testing.T) {
   api      berth.local/hello:1      1  0.1    64Mi     64Mi    10 ubrt
   web      berth.local/hello:1      2  0.1    64Mi     64Mi    10 ubrt
   web starts after api
-  web gets the variables API_URL
+  web gets the variable API_URL
   at most 30 ubrt per block, 0.216 BRT per hour, 155.52 BRT per month
 
 Who can connect to what:

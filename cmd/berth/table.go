@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"berth.dev/berth/sdl"
 )
 
 // table lays out rows in columns, two spaces apart. Columns named in right are flush right. Cells are plain text;
@@ -79,12 +81,4 @@ func (t *table) line(row []string, widths []int) string {
 	return strings.Join(cells, "  ")
 }
 
-// printable replaces what could steer a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == utf8.RuneError {
-			return '�'
-		}
-		return r
-	}, s)
-}
+func printable(s string) string { return sdl.Printable(s) }

@@ -297,7 +297,7 @@ func mutants(text string) []string {
 		with(i, strings.Replace(line, "env", "evn", 1))
 		with(i, strings.Replace(line, "env", "environment", 1))
 		with(i, strings.Replace(line, "value", "valeu", 1))
-		with(i, strings.Replace(line, "name", "nmae", 1))
+		with(i, strings.Replace(line, "name", "naem", 1))
 		with(i, strings.Replace(line, "}", "", 1))
 		with(i, strings.Replace(line, "\"", "", 1))
 		with(i, strings.Replace(line, "|", "", 1))

@@ -104,9 +104,6 @@ func (n *Node) Kind() Kind { return n.kind }
 // converted on the way, so that 1e-4 and 0.10 stay exact.
 func (n *Node) Text() string { return n.text }
 
-// IsBool tells whether the node is true or false, written without quotes.
-func (n *Node) IsBool() bool { return n.bool }
-
 // Line and Column count from 1.
 func (n *Node) Line() int { return int(n.line) }
 
@@ -180,7 +177,8 @@ func plainKey(s string) bool {
 // maxShown is the most characters of a document's text that a message repeats.
 const maxShown = 80
 
-func shorten(s string) string {
+// Shorten bounds a text of a document for a message that repeats it.
+func Shorten(s string) string {
 	if len(s) <= maxShown {
 		return s
 	}

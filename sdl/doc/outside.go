@@ -65,7 +65,7 @@ func (n *Node) said() string {
 	if before, value, ok := strings.Cut(text, "="); ok && value != "" {
 		text = before + "=..."
 	}
-	return shorten(text)
+	return Shorten(text)
 }
 
 // ShowKey is what messages show of a key, or of the name in NAME=VALUE. Where a space or a quote is missing it goes on
@@ -76,7 +76,7 @@ func ShowKey(key string) string {
 			key = key[:i+1] + "..."
 		}
 	}
-	return shorten(key)
+	return Shorten(key)
 }
 
 // unsure tells whether a suggestion that is made from the node's text could give away more than messages may show.

@@ -348,7 +348,7 @@ func (b *builder) fill(n *Node, y *yaml.Node, depth int) bool {
 func (b *builder) alias(n *Node, y *yaml.Node, depth int) bool {
 	for _, o := range b.open {
 		if o == y.Alias {
-			b.problem(n, y, "E-YAML-ALIAS", "alias *%s leads back to itself", shorten(y.Value))
+			b.problem(n, y, "E-YAML-ALIAS", "alias *%s leads back to itself", Shorten(y.Value))
 			return false
 		}
 	}

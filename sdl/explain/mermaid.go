@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"berth.dev/berth/sdl"
 )
 
 // line is all connections from one client to one service, as drawings show them: one line with all its ports.
@@ -84,7 +86,7 @@ func (e *Explanation) public() bool {
 // mermaidText writes every character as its number, except for those that certainly mean nothing.
 func mermaidText(s string) string {
 	var b strings.Builder
-	for _, r := range clean(s) {
+	for _, r := range sdl.Printable(s) {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune(" .,-/:@_", r):
 			b.WriteRune(r)

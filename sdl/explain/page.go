@@ -3,6 +3,8 @@ package explain
 import (
 	"strings"
 	"unicode/utf8"
+
+	"berth.dev/berth/sdl"
 )
 
 // page is text for people, apart from how it is written: sections of sentences, lists and tables.
@@ -57,7 +59,7 @@ const (
 )
 
 // name marks text that comes from the document.
-func name(s string) string { return nameStart + clean(s) + nameEnd }
+func name(s string) string { return nameStart + sdl.Printable(s) + nameEnd }
 
 // names joins marked texts.
 func names(in []string) string {
@@ -66,31 +68,6 @@ func names(in []string) string {
 		out[i] = name(s)
 	}
 	return strings.Join(out, ", ")
-}
-
-// clean replaces what could steer a terminal or end a line, and what would turn the direction of what follows.
-func clean(s string) string {
-	if plain(s) {
-		return s
-	}
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r < ' ', r == 0x7f, r >= 0x80 && r < 0xa0, r == utf8.RuneError, r == 0x2028, r == 0x2029,
-			r >= 0x200b && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2060 && r <= 0x206f, r == 0xfeff, r == 0xfffe, r == 0xffff:
-			return utf8.RuneError
-		}
-		return r
-	}, s)
-}
-
-// plain tells that a text has nothing but the letters, digits and signs of ASCII, as most have.
-func plain(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 var unmark = strings.NewReplacer(nameStart, "", nameEnd, "")

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/quantity"
 )
 
@@ -37,7 +38,7 @@ func (e *Explanation) SVG() string {
 	s := &svg{drawing: d}
 	s.f(`<svg xmlns="http://www.w3.org/2000/svg" class="berth" role="img" aria-labelledby="berth-title berth-desc" width="%d" height="%d" viewBox="0 0 %d %d">`,
 		d.width, d.height, d.width, d.height)
-	s.f("\n<title id=\"berth-title\">Who can connect to what</title>\n<desc id=\"berth-desc\">%s</desc>\n<style>%s</style>\n", xmlText(clean(e.summary())), style)
+	s.f("\n<title id=\"berth-title\">Who can connect to what</title>\n<desc id=\"berth-desc\">%s</desc>\n<style>%s</style>\n", xmlText(sdl.Printable(e.summary())), style)
 	s.f(`<rect class="g" width="%d" height="%d"/>`+"\n", d.width, d.height)
 	for _, b := range d.bands {
 		s.band(b)
@@ -97,13 +98,13 @@ func (s *svg) text(class string, x, y, most, size int, anchor, text string) {
 	if anchor != "" {
 		anchor = ` text-anchor="` + anchor + `"`
 	}
-	s.f(`<text class="%s" x="%d" y="%d"%s>%s</text>`, class, x, y, anchor, xmlText(shorten(clean(text), most, size)))
+	s.f(`<text class="%s" x="%d" y="%d"%s>%s</text>`, class, x, y, anchor, xmlText(shorten(sdl.Printable(text), most, size)))
 }
 
 func (s *svg) band(b *band) {
 	x := s.left()
 	w := s.width - margin - x
-	s.f(`<g><title>%s</title><rect class="p" x="%d" y="%d" width="%d" height="%d" rx="8"/>`, xmlText("placement "+clean(b.place.Name)), x, b.y, w, b.h)
+	s.f(`<g><title>%s</title><rect class="p" x="%d" y="%d" width="%d" height="%d" rx="8"/>`, xmlText("placement "+sdl.Printable(b.place.Name)), x, b.y, w, b.h)
 	price := bandPrice(b.place)
 	end := x + w - bandPadding - s.backsRight()
 	s.text("n", x+bandPadding, b.y+22, end-x-bandPadding-textWide(price, textSize)-headGap, nameSize, "", bandName(b.place))
@@ -124,7 +125,7 @@ func bandPrice(p *Placement) string {
 
 // headWide is how much room name and price of a placement take beside each other.
 func headWide(p *Placement) int {
-	return textWide(clean(bandName(p)), nameSize) + headGap + textWide(bandPrice(p), textSize)
+	return textWide(sdl.Printable(bandName(p)), nameSize) + headGap + textWide(bandPrice(p), textSize)
 }
 
 // bandText says in short which provider qualifies.
@@ -146,7 +147,7 @@ func bandText(p *Placement) string {
 func (s *svg) box(x *box) {
 	left, top := x.x(s.drawing), x.y()
 	s.f(`<g><title>%s</title><rect class="b" x="%d" y="%d" width="%d" height="%d" rx="6"/>`,
-		xmlText(clean(ends(x.band.place.Name, x.service.Name)+": "+itoa(int(x.service.Instances))+" × "+x.service.Image)), left, top, boxWidth, x.item.h)
+		xmlText(sdl.Printable(ends(x.band.place.Name, x.service.Name)+": "+itoa(int(x.service.Instances))+" × "+x.service.Image)), left, top, boxWidth, x.item.h)
 	y := top + boxTop + nameSize
 	s.text("n", left+boxTop, y, boxRoom, nameSize, "", x.service.Name)
 	for i, l := range x.lines {
@@ -250,7 +251,7 @@ func (s *svg) edge(t *edge) {
 		from = ends(t.from.band.place.Name, t.from.service.Name)
 	}
 	s.f(`<g class="edge"><title>%s</title><path class="%s" d="%s"/></g>`+"\n",
-		xmlText(clean(from+" → "+ends(to.band.place.Name, to.service.Name)+": "+strings.Join(t.to.ports, ", "))), class, s.path(t))
+		xmlText(sdl.Printable(from+" → "+ends(to.band.place.Name, to.service.Name)+": "+strings.Join(t.to.ports, ", "))), class, s.path(t))
 }
 
 func (s *svg) path(t *edge) string {

@@ -82,10 +82,10 @@ func (read Reader) Read(at *doc.Node, name string) ([]byte, error) {
 // Problem says at a node why the file that it names cannot be had. What it found is the name; see
 // Diagnostic.WithFound.
 func (read Reader) Problem(at *doc.Node, code, name string, err error) sdl.Diagnostic {
-	d := at.Problem(code, "file %q cannot be read: %s", clip(name), reason(err)).WithFound(clip(name))
+	d := at.Problem(code, "file %q cannot be read: %s", doc.Shorten(name), reason(err)).WithFound(doc.Shorten(name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		d.Message = fmt.Sprintf("there is no file %q", clip(name))
+		d.Message = fmt.Sprintf("there is no file %q", doc.Shorten(name))
 		if near := read.near(at, name); near != "" {
 			return d.WithSuggestion(near)
 		}
@@ -99,11 +99,11 @@ func (read Reader) Problem(at *doc.Node, code, name string, err error) sdl.Diagn
 	case errors.Is(err, ErrOutside), errors.Is(err, ErrAbsolute):
 		return d.WithHint("a document may come from somebody else, so it gets no files from elsewhere on this machine: copy the file beside the document")
 	case errors.Is(err, ErrRemote):
-		d.Message = fmt.Sprintf("file %q is not on this machine, and nothing is fetched", clip(hideLogin(name)))
-		d.Found = clip(hideLogin(name))
+		d.Message = fmt.Sprintf("file %q is not on this machine, and nothing is fetched", doc.Shorten(hideLogin(name)))
+		d.Found = doc.Shorten(hideLogin(name))
 		return d.WithHint(download(name))
 	case errors.Is(err, ErrPath):
-		d.Message = fmt.Sprintf("%q cannot be the path of a file", clip(name))
+		d.Message = fmt.Sprintf("%q cannot be the path of a file", doc.Shorten(name))
 	case errors.Is(err, ErrNoFiles):
 		return d.WithHint("copy what it holds into the document")
 	case errors.Is(err, ErrNotRegular):
@@ -123,7 +123,7 @@ func reason(err error) string {
 	if errors.As(err, &pathErr) {
 		err = pathErr.Err
 	}
-	return clip(err.Error())
+	return doc.Shorten(err.Error())
 }
 
 // near finds a file that is there and was probably meant: with the other of the usual endings, or by its path from
@@ -183,13 +183,4 @@ func download(address string) string {
 		base = "included.yaml"
 	}
 	return why + ": curl -fsSLo " + base + " " + address
-}
-
-const maxShown = 80
-
-func clip(s string) string {
-	if len(s) <= maxShown {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxShown], "") + "..."
 }

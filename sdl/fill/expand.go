@@ -3,6 +3,8 @@ package fill
 import (
 	"fmt"
 	"strings"
+
+	"berth.dev/berth/sdl/doc"
 )
 
 // forms are what may be written between ${ and }.
@@ -67,10 +69,10 @@ func reference(text string, lookup func(string) (string, bool)) (value, rest str
 	switch {
 	case op == "":
 		if !set {
-			bad = &problem{name, fmt.Sprintf("variable %s is not set", clip(name))}
+			bad = &problem{name, fmt.Sprintf("variable %s is not set", doc.Shorten(name))}
 		}
 	case nested:
-		bad = &problem{message: "the default or message of variable " + clip(name) + " holds another variable, which is not looked at"}
+		bad = &problem{message: "the default or message of variable " + doc.Shorten(name) + " holds another variable, which is not looked at"}
 	case strings.HasPrefix(op, ":-"):
 		if value == "" {
 			value = op[2:]
@@ -84,7 +86,7 @@ func reference(text string, lookup func(string) (string, bool)) (value, rest str
 			bad = &problem{name, required(name, op[2:], set)}
 		}
 	default:
-		bad = &problem{message: "what follows the name of variable " + clip(name) + " is none of :-, - and :?"}
+		bad = &problem{message: "what follows the name of variable " + doc.Shorten(name) + " is none of :-, - and :?"}
 	}
 	return value, rest, bad
 }
@@ -95,21 +97,12 @@ func required(name, message string, set bool) string {
 		state = "empty"
 	}
 	if message == "" {
-		return fmt.Sprintf("variable %s is %s", clip(name), state)
+		return fmt.Sprintf("variable %s is %s", doc.Shorten(name), state)
 	}
-	return fmt.Sprintf("variable %s is %s: %s", clip(name), state, clip(message))
+	return fmt.Sprintf("variable %s is %s: %s", doc.Shorten(name), state, doc.Shorten(message))
 }
 
 func nameByte(c byte, first bool) bool {
 	letter := c|0x20 >= 'a' && c|0x20 <= 'z'
 	return letter || c == '_' || !first && c >= '0' && c <= '9'
-}
-
-const maxShown = 80
-
-func clip(s string) string {
-	if len(s) <= maxShown {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxShown], "") + "..."
 }

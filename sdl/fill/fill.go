@@ -229,8 +229,8 @@ func (f *filler) variableProblem(n *doc.Node, p problem) sdl.Diagnostic {
 	if p.name == "" {
 		return d.WithAllowed(forms).WithHint("write $${ to pass the text on as it is")
 	}
-	d.Found = "${" + clip(p.name) + "}"
-	hint := fmt.Sprintf("set it in the environment or in a file that --env-file names, write ${%s:-default}, or write $${%s} to pass the text on as it is", clip(p.name), clip(p.name))
+	d.Found = "${" + doc.Shorten(p.name) + "}"
+	hint := fmt.Sprintf("set it in the environment or in a file that --env-file names, write ${%s:-default}, or write $${%s} to pass the text on as it is", doc.Shorten(p.name), doc.Shorten(p.name))
 	if near := suggest.Nearest(p.name, f.from.Names); near != "" {
 		hint = fmt.Sprintf("%s is set; or %s", near, hint)
 	}

@@ -517,16 +517,7 @@ func (r *reader) plainLine(at int) int {
 func (r *reader) blockScalar(at, column int, v *value) int {
 	header, _, _ := strings.Cut(r.text[at:], "\n")
 	v.block, v.text = true, strings.TrimRight(header, " \t")
-	keep := false
-	for _, c := range header[1:] {
-		if c == '+' || c == '-' {
-			keep = c == '+'
-		} else if c >= '1' && c <= '9' {
-			v.explicit = int(c - '0')
-		} else {
-			break
-		}
-	}
+	keep := v.blockHeader(header[1:])
 	end := at + len(header)
 	if end == len(r.text) {
 		return end
@@ -558,6 +549,21 @@ func (r *reader) blockScalar(at, column int, v *value) int {
 		v.text = stripEnd(v.text)
 	}
 	return end
+}
+
+// blockHeader reads what follows | or >: the indentation, if it is told, and whether all line ends at the end are kept.
+func (v *value) blockHeader(header string) (keep bool) {
+	for _, c := range header {
+		switch {
+		case c == '+' || c == '-':
+			keep = c == '+'
+		case c >= '1' && c <= '9':
+			v.explicit = int(c - '0')
+		default:
+			return keep
+		}
+	}
+	return keep
 }
 
 // contentIndent is the indentation of a block scalar whose first line starts at a place: that of the first line that is

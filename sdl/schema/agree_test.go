@@ -2,7 +2,6 @@ package schema_test
 
 import (
 	"bytes"
-	"errors"
 	"flag"
 	"math/rand/v2"
 	"os"
@@ -249,22 +248,6 @@ func TestAgreesOnDocuments(t *testing.T) {
 			agree(t, all, text)
 		})
 	}
-}
-
-// leaves are the reasons of an error of validation.
-func leaves(err error) []*jsonschema.ValidationError {
-	var v *jsonschema.ValidationError
-	if !errors.As(err, &v) {
-		return nil
-	}
-	if len(v.Causes) == 0 {
-		return []*jsonschema.ValidationError{v}
-	}
-	var out []*jsonschema.ValidationError
-	for _, c := range v.Causes {
-		out = append(out, leaves(c)...)
-	}
-	return out
 }
 
 var (
