@@ -18,7 +18,7 @@ const (
 	feedBytes  = 32 << 20
 )
 
-// feed remembers the market's events of the last blocks. A follower could read them from the blocks' results, which hold
+// feed remembers the events of the last blocks that providers act on. A follower could read them from the blocks' results, which hold
 // the events of all modules and come as JSON that takes a second to read for a block with thousands of orders. It is no
 // part of the state, and nothing that the chain decides depends on it.
 type feed struct {
@@ -33,8 +33,22 @@ type feedBlock struct {
 	events []markettypes.FeedEvent
 }
 
-// marketEvents begin with this.
-const marketEvents = "berth.market.v1."
+// fed are how the events begin that a feed holds: the market's, and what decides whether a provider may bid.
+var fed = [...]string{marketEvents, "berth.audit.v1.", providerEvents}
+
+const (
+	marketEvents   = "berth.market.v1."
+	providerEvents = "berth.provider.v1."
+)
+
+func isFed(e *abci.Event) bool {
+	for _, prefix := range fed {
+		if strings.HasPrefix(e.Type, prefix) {
+			return true
+		}
+	}
+	return false
+}
 
 // keep remembers a block's events. A block that is executed again replaces what it was, and all after it.
 func (f *feed) keep(height int64, res *abci.ResponseFinalizeBlock) {
@@ -59,7 +73,7 @@ func (f *feed) keep(height int64, res *abci.ResponseFinalizeBlock) {
 
 func (b *feedBlock) add(events []abci.Event) {
 	for _, e := range events {
-		if !strings.HasPrefix(e.Type, marketEvents) {
+		if !isFed(&e) {
 			continue
 		}
 		out := markettypes.FeedEvent{Type: e.Type, Attributes: make([]*markettypes.FeedAttribute, len(e.Attributes))}
@@ -96,8 +110,12 @@ func concerns(e *markettypes.FeedEvent, provider string) bool {
 	if provider == "" || e.Type == marketEvents+"EventLeaseCreated" {
 		return true
 	}
+	key := "provider"
+	if strings.HasPrefix(e.Type, providerEvents) {
+		key = "owner" // "provider" is the whole record there
+	}
 	for _, a := range e.Attributes {
-		if a.Key == "provider" {
+		if a.Key == key {
 			return strings.TrimSpace(a.Value) == `"`+provider+`"`
 		}
 	}

@@ -52,6 +52,20 @@ func TestFeedGivesWhatConcerns(t *testing.T) {
 	require.Equal(t, "none", names(t, f, 8, "us"))
 }
 
+// TestFeedTellsOfTheRecord: a provider learns that its record or what auditors have signed of it has changed; in events of
+// the record, "provider" is the record and "owner" whose it is.
+func TestFeedTellsOfTheRecord(t *testing.T) {
+	f := &feed{}
+	attr := func(key, value string) abci.EventAttribute { return abci.EventAttribute{Key: key, Value: value} }
+	f.keep(1, &abci.ResponseFinalizeBlock{Events: []abci.Event{
+		{Type: "berth.audit.v1.EventAttributesSigned", Attributes: []abci.EventAttribute{attr("auditor", `"a"`), attr("provider", `"us"`)}},
+		{Type: "berth.audit.v1.EventAttributesRevoked", Attributes: []abci.EventAttribute{attr("provider", `"them"`)}},
+		{Type: "berth.provider.v1.EventProviderUpdated", Attributes: []abci.EventAttribute{attr("owner", `"us"`), attr("provider", `{"owner":"us"}`)}},
+		{Type: "berth.provider.v1.EventProviderUpdated", Attributes: []abci.EventAttribute{attr("owner", `"them"`), attr("provider", `{"owner":"them"}`)}},
+	}})
+	require.Equal(t, "berth.audit.v1.EventAttributesSigned berth.provider.v1.EventProviderUpdated", names(t, f, 1, "us"))
+}
+
 // TestFeedIsBounded: old blocks go, by number and by size; the newest one stays however large it is; a block that is
 // executed again replaces what was kept from its height on.
 func TestFeedIsBounded(t *testing.T) {

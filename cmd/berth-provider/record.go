@@ -184,14 +184,14 @@ func recordNodes(ctx context.Context, p *provider) (simulate.Snapshot, []string,
 	if err != nil {
 		return simulate.Snapshot{}, nil, err
 	}
-	record, found, err := p.reader.Provider(ctx)
+	record, found, err := daemon.ReadRecord(ctx, p.reader, 0)
 	if err != nil {
 		return simulate.Snapshot{}, nil, err
 	}
 	if !found {
 		problems = append(problems, "the provider has no record on chain yet: the snapshot has no attributes")
 	}
-	return simulate.NewSnapshot(p.address, record.Attributes, nil, supply), problems, nil
+	return simulate.NewSnapshot(p.address, record, supply), problems, nil
 }
 
 // writeFile writes a file that is whole or not there.

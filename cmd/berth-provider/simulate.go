@@ -21,7 +21,7 @@ type simulateFlags struct {
 	orders, nodes, html string
 	pricing             string
 	against             []string
-	validFor            time.Duration
+	validFor, maxNotice time.Duration
 }
 
 func (a *app) simulateCommand() *cobra.Command {
@@ -43,6 +43,7 @@ func (a *app) simulateCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&f.against, "against", nil, "another pricing file to compare with (may be given again)")
 	cmd.Flags().StringVar(&f.html, "html", "", "write a report with charts to this file")
 	cmd.Flags().DurationVar(&f.validFor, "valid-for", 5*time.Minute, "how long a bid may become a lease")
+	cmd.Flags().DurationVar(&f.maxNotice, "max-notice", 0, "longest notice that is given before a lease is taken back; as bids.max_notice")
 	return cmd
 }
 
@@ -62,7 +63,7 @@ func (a *app) simulate(ctx context.Context, f simulateFlags) error {
 	}
 	var results []*simulate.Result
 	for _, file := range append([]string{f.pricing}, f.against...) {
-		r, err := a.replay(ctx, recording, simulate.Setup{Name: file, Snapshot: snapshot, ValidFor: f.validFor})
+		r, err := a.replay(ctx, recording, simulate.Setup{Name: file, Snapshot: snapshot, ValidFor: f.validFor, MaxNotice: f.maxNotice})
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package bid
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -94,6 +95,18 @@ func NewBook(policy Policy, deposits []sdk.Coin, validFor int64) *Book {
 func (b *Book) SetTerms(prices *pricing.Set, rules *policy.Rules, deposits []sdk.Coin, validFor int64) {
 	b.policy.Prices, b.policy.Rules, b.deposits, b.validFor = prices, rules, deposits, validFor
 	b.wake(Code.isTerms)
+}
+
+// SetRecord replaces what the chain says of us; orders that were refused for what it said are looked at again.
+func (b *Book) SetRecord(r Record) (changed bool) {
+	if b.policy.Record.Equal(r) {
+		return false
+	}
+	b.policy.Forget()
+	b.policy.Record = r
+	b.policy.Learn(&b.words)
+	b.wake(func(c Code) bool { return c == Attribute || c == Signature })
+	return true
 }
 
 // depositFor is the deposit of a bid: in the order's denom if the chain takes that, else in the first that it takes.
@@ -534,7 +547,7 @@ func (b *Book) offer(id markettypes.OrderID, w *candidate, price pricing.Amount,
 	b.account(bid)
 	return markettypes.BidItem{
 		OrderId: id, Price: sdk.DecCoin{Denom: w.order.Denom, Amount: price.Dec()},
-		Deposit: deposit, ValidUntil: bid.validUntil,
+		Deposit: deposit, ValidUntil: bid.validUntil, ReclaimWindowSeconds: w.order.Notice,
 	}
 }
 
@@ -636,6 +649,9 @@ func (b *Book) Counts() Counts {
 	}
 	return c
 }
+
+// Seconds is a duration in whole seconds, as the chain counts notice.
+func Seconds(d time.Duration) uint32 { return uint32(min(max(d, 0)/time.Second, math.MaxUint32)) }
 
 // Blocks is how many blocks make up a duration, rounded up.
 func Blocks(d, block time.Duration) int64 {

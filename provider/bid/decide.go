@@ -9,7 +9,6 @@ import (
 	"berth.dev/berth/provider/inventory"
 	"berth.dev/berth/provider/policy"
 	"berth.dev/berth/provider/pricing"
-	providertypes "berth.dev/berth/x/provider/types"
 )
 
 // Code says what kind of reason a refusal has; it labels metrics.
@@ -24,6 +23,7 @@ const (
 	Excluded    Code = "excluded"
 	Attribute   Code = "attribute"
 	Signature   Code = "signature"
+	Notice      Code = "notice"
 	Unsupported Code = "unsupported"
 	Capacity    Code = "capacity"
 	Price       Code = "price"
@@ -33,7 +33,7 @@ const (
 // isTerms reports whether new prices or rules may change the reason away.
 func (c Code) isTerms() bool {
 	switch c {
-	case Accepted, Malformed, Excluded, Attribute, Signature, Unsupported, Capacity:
+	case Accepted, Malformed, Excluded, Attribute, Signature, Notice, Unsupported, Capacity:
 		return false
 	}
 	return true
@@ -42,8 +42,12 @@ func (c Code) isTerms() bool {
 // Reason is why an order gets no bid, with the numbers that decided it.
 type Reason struct {
 	Code Code
-	// Key and Value name what was asked for: an owner, a denom, an attribute, an auditor.
+	// Key and Value name what was asked for: a denom, an attribute, a kind of device.
 	Key, Value string
+	// Auditor has not signed the attribute, or, where Key is empty, nothing at all.
+	Auditor string
+	// Notice is how many seconds of notice the order wants before a lease is taken back, MaxNotice how many are given.
+	Notice, MaxNotice uint32
 	// Until is the height from which an excluded provider may bid.
 	Until int64
 	// Short is what capacity lacks.
@@ -75,7 +79,12 @@ func (r Reason) String() string {
 	case Attribute:
 		return fmt.Sprintf("attribute %s=%s is not offered", r.Key, r.Value)
 	case Signature:
-		return fmt.Sprintf("attributes are not signed by auditor %s", r.Value)
+		if r.Key == "" {
+			return fmt.Sprintf("auditor %s has signed nothing of this provider", r.Auditor)
+		}
+		return fmt.Sprintf("attribute %s=%s is not signed by auditor %s", r.Key, r.Value, r.Auditor)
+	case Notice:
+		return fmt.Sprintf("%d s of notice are wanted before a lease is taken back, at most %d s are given", r.Notice, r.MaxNotice)
 	case Unsupported:
 		return fmt.Sprintf("%s %s is not offered", r.Key, r.Value)
 	case Capacity:
@@ -94,18 +103,21 @@ func (r Reason) String() string {
 type Policy struct {
 	// Provider is our own address.
 	Provider string
-	// Attributes are what our record on chain says.
-	Attributes []providertypes.Attribute
-	// Auditors have signed our attributes.
-	Auditors map[string]struct{}
+	// Record is what the chain says of us.
+	Record
+	// MaxNotice is the longest notice, in seconds, that is given before a lease is taken back; orders that want more get no
+	// bid.
+	MaxNotice uint32
 	// Rules say which orders are wanted at all.
 	Rules *policy.Rules
 	// Prices per block.
 	Prices *pricing.Set
 
-	words *Words
-	met   []uint64 // a bit for each word that Attributes meet
-	known int      // the words that were looked at
+	words  *Words
+	known  int            // the words that were looked at
+	met    bits           // the words that Attributes meet
+	signed []bits         // the words that each of Audits has signed
+	audits map[string]int // positions in Audits of auditors who have signed anything
 }
 
 // Standing is how we stand when an order is decided.
@@ -161,7 +173,7 @@ func (p *Policy) check(o *Order, height int64) Reason {
 	if i := p.unmet(o); i >= 0 {
 		return Reason{Code: Attribute, Key: o.Attributes[i].Key, Value: o.Attributes[i].Value}
 	}
-	if r := checkSignatures(o, p); r.Code != Accepted {
+	if r := p.checkSignatures(o); r.Code != Accepted {
 		return r
 	}
 	if o.Unsupported != nil {
@@ -203,22 +215,8 @@ func checkPolicy(o *Order, p *Policy, height int64) Reason {
 	if o.Excluded == p.Provider && o.Excluded != "" && height < o.ExcludedUntil {
 		return Reason{Code: Excluded, Until: o.ExcludedUntil}
 	}
-	return Reason{}
-}
-
-func checkSignatures(o *Order, p *Policy) Reason {
-	for _, auditor := range o.AllOf {
-		if _, ok := p.Auditors[auditor]; !ok {
-			return Reason{Code: Signature, Value: auditor}
-		}
-	}
-	for _, auditor := range o.AnyOf {
-		if _, ok := p.Auditors[auditor]; ok {
-			return Reason{}
-		}
-	}
-	if len(o.AnyOf) > 0 {
-		return Reason{Code: Signature, Value: o.AnyOf[0]}
+	if o.Notice > p.MaxNotice {
+		return Reason{Code: Notice, Notice: o.Notice, MaxNotice: p.MaxNotice}
 	}
 	return Reason{}
 }

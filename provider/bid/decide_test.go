@@ -36,10 +36,10 @@ func order(n uint64, cpu uint64, count uint32) markettypes.Order {
 func testPolicy() Policy {
 	return Policy{
 		Provider: us,
-		Attributes: []providertypes.Attribute{
+		Record: Record{Attributes: []providertypes.Attribute{
 			{Key: "region", Value: "east"}, {Key: "gpu/nvidia/a100", Value: "true"},
 			{Key: "ability/arch/amd64", Value: "true"}, {Key: "ability/arch/arm64", Value: "true"},
-		},
+		}},
 		Rules:  &policy.Rules{},
 		Prices: pricesOf(100),
 	}
@@ -91,18 +91,29 @@ func TestDecide(t *testing.T) {
 		"attribute glob":   {order: func(o *markettypes.Order) { o.Spec.Requirements.Attributes = attr("gpu/nvidia/*", "true") }},
 		"attribute value":  {order: func(o *markettypes.Order) { o.Spec.Requirements.Attributes = attr("region", "west") }, want: Attribute, why: "attribute region=west is not offered"},
 		"attribute key":    {order: func(o *markettypes.Order) { o.Spec.Requirements.Attributes = attr("zone", "1") }, want: Attribute},
-		"signature all":    {order: func(o *markettypes.Order) { o.Spec.Requirements.SignedBy.AllOf = []string{"x"} }, want: Signature, why: "attributes are not signed by auditor x"},
+		"signature all":    {order: func(o *markettypes.Order) { o.Spec.Requirements.SignedBy.AllOf = []string{"x"} }, want: Signature, why: "auditor x has signed nothing of this provider"},
 		"signature any":    {order: func(o *markettypes.Order) { o.Spec.Requirements.SignedBy.AnyOf = []string{"x", "y"} }, want: Signature},
-		"signature one of": {order: func(o *markettypes.Order) { o.Spec.Requirements.SignedBy.AnyOf = []string{"x", "y"} }, policy: func(p *Policy) { p.Auditors = map[string]struct{}{"y": {}} }},
-		"owner denied":     {policy: func(p *Policy) { p.Rules = &policy.Rules{Deny: map[string]struct{}{"berth1tenant": {}}} }, want: Code(policy.Owner), why: "owner berth1tenant is not served"},
-		"owner allowed":    {policy: func(p *Policy) { p.Rules = &policy.Rules{Allow: map[string]struct{}{"berth1tenant": {}}} }},
-		"others allowed":   {policy: func(p *Policy) { p.Rules = &policy.Rules{Allow: map[string]struct{}{"berth1x": {}}} }, want: Code(policy.Owner)},
-		"denom":            {order: func(o *markettypes.Order) { unit(o).Price.Denom = "uusd" }, want: Denom, why: `prices in "uusd" are not accepted`},
-		"excluded":         {order: func(o *markettypes.Order) { o.Excluded, o.ExcludedUntil = us, 11 }, want: Excluded, why: "may not bid on this group before height 11"},
-		"excluded until":   {order: func(o *markettypes.Order) { o.Excluded, o.ExcludedUntil = us, 10 }},
-		"other excluded":   {order: func(o *markettypes.Order) { o.Excluded, o.ExcludedUntil = them, 11 }},
-		"all of a node":    {order: func(o *markettypes.Order) { unit(o).CpuMilli = 4000 }},
-		"too large":        {order: func(o *markettypes.Order) { unit(o).CpuMilli = 4001 }, want: Capacity, why: "cpu: 0 of 1 instances fit; an instance needs 4001m, the roomiest node has 4000m left"},
+		"signature one of": {order: func(o *markettypes.Order) { o.Spec.Requirements.SignedBy.AnyOf = []string{"x", "y"} }, policy: func(p *Policy) { p.Audits = []Audit{{"y", attr("tier", "a")}} }},
+		"signed nothing":   {order: func(o *markettypes.Order) { o.Spec.Requirements.SignedBy.AllOf = []string{"x"} }, policy: func(p *Policy) { p.Audits = []Audit{{"x", nil}} }, want: Signature},
+		"signed by glob": {order: func(o *markettypes.Order) {
+			o.Spec.Requirements = deploymenttypes.PlacementRequirements{Attributes: attr("gpu/*/a100", "true"), SignedBy: deploymenttypes.SignedBy{AllOf: []string{"x"}}}
+		}, policy: func(p *Policy) { p.Audits = []Audit{{"x", attr("gpu/nvidia/a100", "true")}} }},
+		"signed something else": {order: func(o *markettypes.Order) {
+			o.Spec.Requirements = deploymenttypes.PlacementRequirements{Attributes: attr("region", "east"), SignedBy: deploymenttypes.SignedBy{AllOf: []string{"x"}}}
+		}, policy: func(p *Policy) { p.Audits = []Audit{{"x", attr("region", "west")}} }, want: Signature, why: "attribute region=east is not signed by auditor x"},
+		"notice": {order: func(o *markettypes.Order) { o.Reclamation.MinWindowSeconds = 3600 },
+			want: Notice, why: "3600 s of notice are wanted before a lease is taken back, at most 0 s are given"},
+		"notice within":  {order: func(o *markettypes.Order) { o.Reclamation.MinWindowSeconds = 3600 }, policy: func(p *Policy) { p.MaxNotice = 3600 }},
+		"notice beyond":  {order: func(o *markettypes.Order) { o.Reclamation.MinWindowSeconds = 3601 }, policy: func(p *Policy) { p.MaxNotice = 3600 }, want: Notice},
+		"owner denied":   {policy: func(p *Policy) { p.Rules = &policy.Rules{Deny: map[string]struct{}{"berth1tenant": {}}} }, want: Code(policy.Owner), why: "owner berth1tenant is not served"},
+		"owner allowed":  {policy: func(p *Policy) { p.Rules = &policy.Rules{Allow: map[string]struct{}{"berth1tenant": {}}} }},
+		"others allowed": {policy: func(p *Policy) { p.Rules = &policy.Rules{Allow: map[string]struct{}{"berth1x": {}}} }, want: Code(policy.Owner)},
+		"denom":          {order: func(o *markettypes.Order) { unit(o).Price.Denom = "uusd" }, want: Denom, why: `prices in "uusd" are not accepted`},
+		"excluded":       {order: func(o *markettypes.Order) { o.Excluded, o.ExcludedUntil = us, 11 }, want: Excluded, why: "may not bid on this group before height 11"},
+		"excluded until": {order: func(o *markettypes.Order) { o.Excluded, o.ExcludedUntil = us, 10 }},
+		"other excluded": {order: func(o *markettypes.Order) { o.Excluded, o.ExcludedUntil = them, 11 }},
+		"all of a node":  {order: func(o *markettypes.Order) { unit(o).CpuMilli = 4000 }},
+		"too large":      {order: func(o *markettypes.Order) { unit(o).CpuMilli = 4001 }, want: Capacity, why: "cpu: 0 of 1 instances fit; an instance needs 4001m, the roomiest node has 4000m left"},
 		"gpu": {order: func(o *markettypes.Order) {
 			unit(o).Gpu = deploymenttypes.GPU{Count: 4, Attributes: attr("vendor/nvidia/model/*", "true")}
 		}},
@@ -239,7 +250,7 @@ func TestDecideAllocatesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			compiled, p, free, st := full(t, tc.edit), testPolicy(), oneNode(4000), nothing()
-			p.Auditors = map[string]struct{}{"auditor": {}}
+			p.Audits = []Audit{{"auditor", p.Attributes}}
 			var w Words
 			w.Number(&compiled)
 			p.Learn(&w)

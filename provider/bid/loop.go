@@ -96,6 +96,7 @@ type Loop struct {
 	params  markettypes.Params
 	ready   bool  // nodes and the chain's state are known
 	nodes   bool  // the cluster's nodes are known now
+	told    bool  // what the chain says of us is known
 	enabled int64 // no bids below this height; 0: none at all yet
 	pending []batch
 	queries []Question
@@ -167,6 +168,17 @@ func (l *Loop) SetSupply(s inventory.Supply, ok bool) {
 	}
 }
 
+// SetRecord tells what the chain says of this provider: before the first time no bids are made. Orders that were refused
+// for what it said before are looked at again with the next block.
+func (l *Loop) SetRecord(r Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.told = true
+	if l.book.SetRecord(r) {
+		l.cfg.Log.Info("the provider's record was read", "attributes", len(r.Attributes), "audits", len(r.Audits))
+	}
+}
+
 // Handle takes the next update of the chain.
 func (l *Loop) Handle(u chain.Update) error {
 	l.mu.Lock()
@@ -189,7 +201,7 @@ func (l *Loop) Handle(u chain.Update) error {
 
 // bidding says whether all is known that bids need.
 func (l *Loop) bidding() bool {
-	return l.enabled != 0 && l.book.height >= l.enabled && l.ready && l.nodes && l.block > 0 && len(l.params.BidMinDeposits) > 0
+	return l.enabled != 0 && l.book.height >= l.enabled && l.ready && l.nodes && l.told && l.block > 0 && len(l.params.BidMinDeposits) > 0
 }
 
 // decide puts the bids of one pass into messages for Run.

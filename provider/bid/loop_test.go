@@ -84,6 +84,7 @@ func newLoop(t *testing.T, r *recorder) *Loop {
 	l := NewLoop(testPolicy(), r, LoopConfig{
 		Provider: us, Terms: fixed{pricesOf(100), &policy.Rules{}}, ValidFor: time.Minute, Observer: r, Log: slog.New(slog.DiscardHandler),
 	})
+	l.SetRecord(testPolicy().Record)
 	if err := l.SetBlockTime(500 * time.Millisecond); err != nil {
 		t.Fatal(err)
 	}

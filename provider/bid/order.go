@@ -28,6 +28,8 @@ type Order struct {
 	Attributes []providertypes.Attribute
 	AllOf      []string // auditors that must all have signed
 	AnyOf      []string // auditors of which one must have signed
+	// Notice is how many seconds of notice a bid must offer before its lease is taken back; 0 is none.
+	Notice uint32
 	// Unsupported is why no provider could run it, such as an attribute of a volume that nobody knows; nil for most.
 	Unsupported *Reason
 	// Excluded may not bid below ExcludedUntil.
@@ -59,7 +61,7 @@ func Compile(o *markettypes.Order) (Order, error) {
 		Demand:     inventory.Demand{Units: make([]inventory.Unit, 0, len(o.Spec.Units))},
 		Attributes: o.Spec.Requirements.Attributes,
 		AllOf:      o.Spec.Requirements.SignedBy.AllOf, AnyOf: o.Spec.Requirements.SignedBy.AnyOf,
-		Excluded: o.Excluded, ExcludedUntil: o.ExcludedUntil,
+		Excluded: o.Excluded, ExcludedUntil: o.ExcludedUntil, Notice: o.Reclamation.MinWindowSeconds,
 	}
 	if n := len(o.Spec.Units); n == 0 || n > maxUnits {
 		return Order{}, fmt.Errorf("order %s has %d units: %w", o.Id, n, ErrMalformed)

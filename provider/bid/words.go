@@ -42,46 +42,78 @@ func (w *Words) number(a providertypes.Attribute) uint16 {
 	return n
 }
 
-// Learn makes a policy know which words its attributes meet. It costs nothing when there are no new ones. After a change
-// of Attributes, Forget comes first.
+// bits is a set of words by their numbers.
+type bits []uint64
+
+func (b bits) has(n int) bool { return b[n/64]&(1<<(n%64)) != 0 }
+
+// put adds the word n, or only room for it.
+func (b *bits) put(n int, in bool) {
+	if n/64 == len(*b) {
+		*b = append(*b, 0)
+	}
+	if in {
+		(*b)[n/64] |= 1 << (n % 64)
+	}
+}
+
+// Learn makes a policy know which words its attributes meet, and which of them each auditor has signed. It costs nothing
+// when there are no new ones. After a change of the record, Forget comes first.
 func (p *Policy) Learn(w *Words) {
 	if p.words != w {
 		p.Forget()
-		p.words = w
+		p.words, p.signed = w, make([]bits, len(p.Audits))
 	}
+	p.indexAudits()
 	for ; p.known < len(w.all); p.known++ {
-		if p.known%64 == 0 {
-			p.met = append(p.met, 0)
+		word := w.all[p.known : p.known+1]
+		p.met.put(p.known, providertypes.MatchAttributes(word, p.Attributes))
+		for i := range p.Audits {
+			p.signed[i].put(p.known, providertypes.MatchAttributes(word, p.Audits[i].Attributes))
 		}
-		if providertypes.MatchAttributes(w.all[p.known:p.known+1], p.Attributes) {
-			p.met[p.known/64] |= 1 << (p.known % 64)
+	}
+}
+
+// indexAudits finds auditors by their addresses.
+func (p *Policy) indexAudits() {
+	if p.audits != nil {
+		return
+	}
+	p.audits = make(map[string]int, len(p.Audits))
+	for i := range p.Audits {
+		if len(p.Audits[i].Attributes) > 0 {
+			p.audits[p.Audits[i].Auditor] = i
 		}
 	}
 }
 
 // Forget drops what Learn has learned.
-func (p *Policy) Forget() { p.words, p.met, p.known = nil, nil, 0 }
+func (p *Policy) Forget() { p.words, p.met, p.signed, p.audits, p.known = nil, nil, nil, nil, 0 }
 
 // unmet is the position of the first attribute that the order requires and the policy does not offer; -1 if none.
-func (p *Policy) unmet(o *Order) int {
+func (p *Policy) unmet(o *Order) int { return p.missing(o, p.met, p.Attributes) }
+
+// missing is the position of the first attribute that the order requires and that is not met by those of have, whose words
+// met holds; -1 if none.
+func (p *Policy) missing(o *Order, met bits, have []providertypes.Attribute) int {
 	if o.words == nil || o.words != p.words {
-		return p.unmetText(o, 0)
+		return missingText(o, 0, have)
 	}
 	for i, n := range o.numbers {
 		switch {
 		case int(n) >= p.known:
-			return p.unmetText(o, i)
-		case p.met[n/64]&(1<<(n%64)) == 0:
+			return missingText(o, i, have)
+		case !met.has(int(n)):
 			return i
 		}
 	}
 	return -1
 }
 
-// unmetText is unmet by the chain's own rule, from the attribute at i.
-func (p *Policy) unmetText(o *Order, i int) int {
+// missingText is missing by the chain's own rule, from the attribute at i.
+func missingText(o *Order, i int, have []providertypes.Attribute) int {
 	for ; i < len(o.Attributes); i++ {
-		if !providertypes.MatchAttributes(o.Attributes[i:i+1], p.Attributes) {
+		if !providertypes.MatchAttributes(o.Attributes[i:i+1], have) {
 			return i
 		}
 	}

@@ -14,7 +14,9 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/gogoproto/proto"
 
+	audittypes "berth.dev/berth/x/audit/types"
 	markettypes "berth.dev/berth/x/market/types"
+	providertypes "berth.dev/berth/x/provider/types"
 )
 
 // interest says which events of a type are worth decoding.
@@ -22,19 +24,28 @@ type interest uint8
 
 const (
 	everyone interest = iota + 1
-	ours
+	ours              // those that name us as their provider
+	owned             // those that name us as their owner
 )
 
 // interests are the events that a provider acts on. Leases of others matter because they take an order off the market.
 var interests = map[string]interest{
-	proto.MessageName(&markettypes.EventOrderCreated{}):   everyone,
-	proto.MessageName(&markettypes.EventOrderClosed{}):    everyone,
-	proto.MessageName(&markettypes.EventBidCreated{}):     ours,
-	proto.MessageName(&markettypes.EventBidClosed{}):      ours,
-	proto.MessageName(&markettypes.EventLeaseCreated{}):   everyone,
-	proto.MessageName(&markettypes.EventLeaseSuspended{}): ours,
-	proto.MessageName(&markettypes.EventLeaseResumed{}):   ours,
-	proto.MessageName(&markettypes.EventLeaseClosed{}):    ours,
+	proto.MessageName(&markettypes.EventOrderCreated{}):    everyone,
+	proto.MessageName(&markettypes.EventOrderClosed{}):     everyone,
+	proto.MessageName(&markettypes.EventBidCreated{}):      ours,
+	proto.MessageName(&markettypes.EventBidClosed{}):       ours,
+	proto.MessageName(&markettypes.EventLeaseCreated{}):    everyone,
+	proto.MessageName(&markettypes.EventLeaseSuspended{}):  ours,
+	proto.MessageName(&markettypes.EventLeaseResumed{}):    ours,
+	proto.MessageName(&markettypes.EventLeaseReclaiming{}): ours,
+	proto.MessageName(&markettypes.EventLeaseClosed{}):     ours,
+
+	// These say that our record or what auditors vouch for has changed.
+	proto.MessageName(&audittypes.EventAttributesSigned{}):   ours,
+	proto.MessageName(&audittypes.EventAttributesRevoked{}):  ours,
+	proto.MessageName(&providertypes.EventProviderCreated{}): owned,
+	proto.MessageName(&providertypes.EventProviderUpdated{}): owned,
+	proto.MessageName(&providertypes.EventProviderDeleted{}): owned,
 }
 
 // decoder picks the events of one provider out of a block's.
@@ -50,7 +61,7 @@ func (d decoder) decode(events []abci.Event) ([]proto.Message, error) {
 	var wanted []*abci.Event
 	for i := range events {
 		ev := &events[i]
-		if want := interests[ev.Type]; want == everyone || want == ours && d.isOurs(ev) {
+		if want := interests[ev.Type]; want == everyone || want == ours && d.names(ev, "provider") || want == owned && d.names(ev, "owner") {
 			wanted = append(wanted, ev)
 		}
 	}
@@ -96,9 +107,10 @@ func own(attributes []abci.EventAttribute) []abci.EventAttribute {
 	})
 }
 
-func (d decoder) isOurs(ev *abci.Event) bool {
+// names reports whether an attribute of an event is our address.
+func (d decoder) names(ev *abci.Event, key string) bool {
 	for _, a := range ev.Attributes {
-		if a.Key == "provider" {
+		if a.Key == key {
 			return strings.TrimSpace(a.Value) == d.quoted
 		}
 	}

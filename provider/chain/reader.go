@@ -14,6 +14,7 @@ import (
 	"github.com/cosmos/cosmos-sdk/types/query"
 
 	"berth.dev/berth/client"
+	audittypes "berth.dev/berth/x/audit/types"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	markettypes "berth.dev/berth/x/market/types"
 	providertypes "berth.dev/berth/x/provider/types"
@@ -207,6 +208,23 @@ func (r *Reader) Provider(ctx context.Context) (record providertypes.Provider, f
 		return providertypes.Provider{}, false, fmt.Errorf("read provider %s: %w", r.provider, err)
 	}
 	return res.Provider, true, nil
+}
+
+// Audits lists what auditors have signed of us, from a height not below notBelow.
+func (r *Reader) Audits(ctx context.Context, notBelow int64) ([]audittypes.SignedAttributes, error) {
+	q := audittypes.NewQueryClient(r.conn)
+	out, err := pages(func(p *query.PageRequest) ([]audittypes.SignedAttributes, *query.PageResponse, error) {
+		var a answer
+		res, err := q.Records(ctx, &audittypes.QueryRecordsRequest{Provider: r.provider, Pagination: p}, a.option())
+		if err == nil {
+			err = a.notBelow(notBelow)
+		}
+		return res.GetRecords(), res.GetPagination(), err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list what auditors have signed of %s: %w", r.provider, err)
+	}
+	return out, nil
 }
 
 // Params returns the market's parameters.

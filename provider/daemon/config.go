@@ -136,7 +136,9 @@ type RatesConfig struct {
 // BidsConfig says whom to serve and how long offers stand.
 type BidsConfig struct {
 	// ValidFor is how long a bid may become a lease; then its capacity and its deposit come back.
-	ValidFor    Duration          `yaml:"valid_for"`
+	ValidFor Duration `yaml:"valid_for"`
+	// MaxNotice is the longest notice that is given before a lease is taken back; orders that want more get no bid.
+	MaxNotice   Duration          `yaml:"max_notice"`
 	AllowOwners []string          `yaml:"allow_owners"`
 	DenyOwners  []string          `yaml:"deny_owners"`
 	GPUs        map[string]string `yaml:"gpu_attributes"`
@@ -321,6 +323,9 @@ func (c Config) validateLoops() error {
 			errs = append(errs, fmt.Errorf("%s must be positive", d.name))
 		}
 	}
+	if n := time.Duration(c.Bids.MaxNotice); n < 0 || n%time.Second != 0 || n > 1<<32*time.Second-time.Second {
+		errs = append(errs, fmt.Errorf("bids.max_notice: %s is not a number of whole seconds, at least 0", n))
+	}
 	if c.Metrics.Listen != "" {
 		if _, _, err := net.SplitHostPort(c.Metrics.Listen); err != nil {
 			errs = append(errs, fmt.Errorf("metrics.listen: %q is not HOST:PORT", c.Metrics.Listen))
@@ -349,7 +354,7 @@ func sortedAttributes(m map[string]string) []providertypes.Attribute {
 
 // policy is what Decide needs of the configuration.
 func (c Config) policy(provider string) bid.Policy {
-	return bid.Policy{Provider: provider, Attributes: c.attributes()}
+	return bid.Policy{Provider: provider, MaxNotice: bid.Seconds(time.Duration(c.Bids.MaxNotice))}
 }
 
 func set(items []string) map[string]struct{} {

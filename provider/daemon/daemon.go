@@ -64,6 +64,8 @@ type Daemon struct {
 	unlock   func()
 	prices   *terms.Watcher   // nil where the configuration itself has the prices
 	program  *pricing.Program // the pricing program, if there is one
+
+	recordChanged chan struct{} // what the chain says of us may have changed
 }
 
 // shared says that other providers sell the rest of the same cluster.
@@ -84,7 +86,7 @@ func New(cfg Config, o Options) (_ *Daemon, err error) {
 	if err := o.Home.Create(); err != nil {
 		return nil, err
 	}
-	d := &Daemon{cfg: cfg, log: o.Log, metrics: newMetrics()}
+	d := &Daemon{cfg: cfg, log: o.Log, metrics: newMetrics(), recordChanged: make(chan struct{}, 1)}
 	if d.unlock, err = lockHome(o.Home); err != nil {
 		return nil, err
 	}
@@ -193,6 +195,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		"gateway":        d.gateway.Run,
 		"metrics":        func(ctx context.Context) error { return d.metrics.serve(ctx, d.cfg.Metrics.Listen) },
 		"registration":   d.keepRegistered,
+		"record":         d.keepRecord,
 		"block time":     d.keepBlockTime,
 		"capacity":       d.keepNodes,
 		"earnings":       d.keepWithdrawing,
@@ -240,6 +243,9 @@ func (d *Daemon) sink(_ context.Context, u chain.Update) error {
 	if err := d.bids.Handle(u); err != nil {
 		return err
 	}
+	if concernsRecord(u) {
+		d.noteRecord()
+	}
 	d.metrics.update(u)
 	if u.Snapshot != nil {
 		s := u.Snapshot
@@ -282,10 +288,13 @@ func (d *Daemon) keepRegistered(ctx context.Context) error {
 			return err
 		}
 		did, err := Register(ctx, d.cfg, d.provider, d.pin, d.reader, d.sender)
-		if err == nil && did != Unchanged {
+		if err != nil {
+			return err
+		}
+		if did != Unchanged {
 			d.log.Info("provider record "+string(did), "host_uri", d.cfg.Gateway.HostURI)
 		}
-		return err
+		return d.readRecord(ctx)
 	})
 	if err == nil {
 		d.bids.Enable(settled)

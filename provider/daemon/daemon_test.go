@@ -47,7 +47,12 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, net: chaintest.Start(t, chaintest.Options{}), home: Home(t.TempDir())}
+	return newWorldOn(t, chaintest.Options{})
+}
+
+func newWorldOn(t *testing.T, o chaintest.Options) *world {
+	t.Helper()
+	w := &world{t: t, net: chaintest.Start(t, o), home: Home(t.TempDir())}
 	w.link = newLink(t, w.net.RPCAddr)
 	w.cluster = fake.New(fake.Config{Nodes: []cluster.Node{{Name: "a", CPU: 4000, Memory: 8 << 30, Storage: 64 << 30}}})
 	w.tenant = w.client("k0")

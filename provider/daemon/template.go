@@ -119,6 +119,9 @@ pricing:
 bids:
   # How long a bid may become a lease; then its capacity and its deposit come back.
   valid_for: {{q .Bids.ValidFor}}
+  # Tenants may want notice before a lease is taken back. Orders that want up to this get bids that promise it, for example
+  # 24h; others get none. A lease with notice is closed only when it has run out.
+  max_notice: {{q .Bids.MaxNotice}}
 {{- if not .Pricing.File}}
   # If allow_owners lists any, only these are served; deny_owners never are.
   allow_owners: {{q .Bids.AllowOwners}}

@@ -141,8 +141,7 @@ func (c *Controller) reset(s *chain.Snapshot) {
 		if !known {
 			state.Since = c.cfg.Now()
 		}
-		state.Suspended = l.State == markettypes.LEASE_STATE_SUSPENDED
-		c.leases[l.Id] = state
+		c.leases[l.Id] = state.of(l)
 	}
 	c.synced = true
 }
@@ -150,11 +149,13 @@ func (c *Controller) reset(s *chain.Snapshot) {
 func (c *Controller) apply(ev proto.Message) (changed bool) {
 	switch e := ev.(type) {
 	case *markettypes.EventLeaseCreated:
-		return c.set(e.Lease.Id, false)
+		return c.set(&e.Lease)
 	case *markettypes.EventLeaseSuspended:
-		return c.set(e.Lease.Id, true)
+		return c.set(&e.Lease)
 	case *markettypes.EventLeaseResumed:
-		return c.set(e.Lease.Id, false)
+		return c.set(&e.Lease)
+	case *markettypes.EventLeaseReclaiming:
+		return c.set(&e.Lease)
 	case *markettypes.EventLeaseClosed:
 		if e.Lease.Id.Provider == c.cfg.Provider {
 			delete(c.leases, e.Lease.Id)
@@ -165,7 +166,9 @@ func (c *Controller) apply(ev proto.Message) (changed bool) {
 	return false
 }
 
-func (c *Controller) set(id markettypes.LeaseID, suspended bool) bool {
+// set takes what an event says of a lease.
+func (c *Controller) set(l *markettypes.Lease) bool {
+	id := l.Id
 	if id.Provider != c.cfg.Provider {
 		return false
 	}
@@ -174,8 +177,7 @@ func (c *Controller) set(id markettypes.LeaseID, suspended bool) bool {
 		state.Since = c.cfg.Now()
 		c.cfg.Log.Info("lease won", "lease", id.String())
 	}
-	state.Suspended = suspended
-	c.leases[id] = state
+	c.leases[id] = state.of(l)
 	return true
 }
 
@@ -216,7 +218,7 @@ func (c *Controller) nextWait() time.Duration {
 	now := c.cfg.Now()
 	for id, state := range c.leases {
 		if _, ok := c.accepted[id]; !ok && state.Closing.IsZero() {
-			wait = min(wait, max(time.Second, state.Since.Add(c.cfg.ManifestTimeout).Sub(now)))
+			wait = min(wait, max(time.Second, state.closable(c.cfg.ManifestTimeout).Sub(now)))
 		}
 	}
 	return wait
@@ -335,8 +337,14 @@ func (c *Controller) act(ctx context.Context, a Action) error {
 		return c.verify(ctx, a.Lease)
 	case Apply:
 		return c.reapply(ctx, a.Workload)
+	case Announce:
+		return c.end(ctx, a.Lease, "announcing the close of a lease whose manifest never came", &markettypes.MsgStartReclaim{
+			Provider: c.cfg.Provider, Id: a.Lease, Reason: markettypes.CLOSE_REASON_MANIFEST_TIMEOUT,
+		})
 	case Close:
-		return c.close(ctx, a.Lease)
+		return c.end(ctx, a.Lease, "closing a lease whose manifest never came", &markettypes.MsgCloseLease{
+			Signer: c.cfg.Provider, Id: a.Lease, Reason: markettypes.CLOSE_REASON_MANIFEST_TIMEOUT,
+		})
 	case Lost:
 		c.warnLost(a.Lease)
 	}
@@ -390,9 +398,9 @@ func (c *Controller) run(ctx context.Context, w cluster.Workload) error {
 	return nil
 }
 
-// close ends a lease whose manifest never came. An unknown outcome is asked again after a while, as the lease still
-// shows then.
-func (c *Controller) close(ctx context.Context, id markettypes.LeaseID) error {
+// end takes a step towards the end of a lease whose manifest never came. A step whose outcome is unknown, or that the
+// chain refuses because its clock is behind ours, is taken again after a while, as the lease still shows then.
+func (c *Controller) end(ctx context.Context, id markettypes.LeaseID, what string, msg sdk.Msg) error {
 	c.mu.Lock()
 	state, ok := c.leases[id]
 	state.Closing = c.cfg.Now()
@@ -403,12 +411,9 @@ func (c *Controller) close(ctx context.Context, id markettypes.LeaseID) error {
 	if !ok {
 		return nil
 	}
-	c.cfg.Log.Info("closing a lease whose manifest never came", "lease", id.String(), "after", c.cfg.ManifestTimeout.String())
-	_, err := c.sender.Send(ctx, &markettypes.MsgCloseLease{
-		Signer: c.cfg.Provider, Id: id, Reason: markettypes.CLOSE_REASON_MANIFEST_TIMEOUT,
-	})
-	if err != nil {
-		return fmt.Errorf("close lease %s: %w", id, err)
+	c.cfg.Log.Info(what, "lease", id.String(), "after", c.cfg.ManifestTimeout.String(), "notice", state.Notice.String())
+	if _, err := c.sender.Send(ctx, msg); err != nil {
+		return fmt.Errorf("%s: lease %s: %w", what, id, err)
 	}
 	return nil
 }

@@ -168,7 +168,7 @@ func TestLifeOfALease(t *testing.T) {
 	if err := b.Accept(t.Context(), workload(1, "a")); err != nil {
 		t.Fatal(err)
 	}
-	b.block(3, &markettypes.EventLeaseSuspended{Lease: markettypes.Lease{Id: leaseID(1)}})
+	b.block(3, &markettypes.EventLeaseSuspended{Lease: markettypes.Lease{Id: leaseID(1), State: markettypes.LEASE_STATE_SUSPENDED}})
 	b.now = b.now.Add(30 * time.Minute)
 	if err := b.Reconcile(t.Context()); err != nil || len(b.running) != 1 {
 		t.Fatalf("suspended: %v, %d running, want one", err, len(b.running))
@@ -260,6 +260,76 @@ func TestManifestTimeout(t *testing.T) {
 	if len(b.sent) != 2 {
 		t.Errorf("sent %d closes for a closed lease", len(b.sent))
 	}
+}
+
+// TestNoticeBeforeTheClose: a lease that is owed notice is announced once, and closed when the notice has run out; neither
+// a restart nor a lost event matters, a suspended one needs none, and a manifest that comes meanwhile keeps the lease.
+func TestNoticeBeforeTheClose(t *testing.T) {
+	owed := func(state markettypes.LeaseState, deadline int64) markettypes.Lease {
+		return markettypes.Lease{Id: leaseID(1), State: state, ReclaimWindowSeconds: 3600, ReclaimDeadline: deadline}
+	}
+	active, reclaiming := markettypes.LEASE_STATE_ACTIVE, markettypes.LEASE_STATE_RECLAIMING
+	snapshot := func(b *bench, l markettypes.Lease) {
+		b.Handle(chain.Update{Height: 2, Snapshot: &chain.Snapshot{Height: 2, Leases: []markettypes.Lease{l}}})
+	}
+	reconcile := func(t *testing.T, b *bench, after time.Duration, sent int) {
+		t.Helper()
+		b.now = b.now.Add(after)
+		if err := b.Reconcile(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(b.sent) != sent {
+			t.Fatalf("sent %v, want %d messages", b.sent, sent)
+		}
+	}
+	t.Run("announced and closed", func(t *testing.T) {
+		b := newBench(t)
+		snapshot(b, owed(active, 0))
+		reconcile(t, b, 0, 0)
+		reconcile(t, b, time.Minute, 1)
+		if m, ok := b.sent[0].(*markettypes.MsgStartReclaim); !ok || m.Id != leaseID(1) || m.Provider != us || m.Reason != markettypes.CLOSE_REASON_MANIFEST_TIMEOUT {
+			t.Fatalf("sent %v, want the notice", b.sent[0])
+		}
+		reconcile(t, b, time.Second, 1)
+		reconcile(t, b, closeAgain, 2) // it did not show: once more
+		b.block(3, &markettypes.EventLeaseReclaiming{Lease: owed(reclaiming, b.now.Unix()+3600)})
+		reconcile(t, b, 3599*time.Second, 2)
+		if wait := b.nextWait(); wait != time.Second {
+			t.Errorf("waits %s for the end of the notice", wait)
+		}
+		reconcile(t, b, time.Second, 3)
+		if m, ok := b.sent[2].(*markettypes.MsgCloseLease); !ok || m.Id != leaseID(1) {
+			t.Fatalf("sent %v, want the close", b.sent[2])
+		}
+		reconcile(t, b, closeAgain, 4) // refused: the chain's clock was behind
+	})
+	t.Run("restart", func(t *testing.T) {
+		b := newBench(t)
+		snapshot(b, owed(reclaiming, b.now.Unix()+30))
+		reconcile(t, b, 0, 0)
+		reconcile(t, b, time.Minute, 1)
+		if _, ok := b.sent[0].(*markettypes.MsgCloseLease); !ok {
+			t.Errorf("sent %v, want the close", b.sent[0])
+		}
+	})
+	t.Run("suspended", func(t *testing.T) {
+		b := newBench(t)
+		snapshot(b, owed(markettypes.LEASE_STATE_SUSPENDED, 0))
+		reconcile(t, b, 0, 0)
+		reconcile(t, b, time.Minute, 1)
+		if _, ok := b.sent[0].(*markettypes.MsgCloseLease); !ok {
+			t.Errorf("sent %v, want the close", b.sent[0])
+		}
+	})
+	t.Run("manifest during the notice", func(t *testing.T) {
+		b := newBench(t)
+		snapshot(b, owed(reclaiming, b.now.Unix()+60))
+		reconcile(t, b, 0, 0)
+		if err := b.Accept(t.Context(), workload(1, "a")); err != nil {
+			t.Fatal(err)
+		}
+		reconcile(t, b, time.Hour, 0)
+	})
 }
 
 func TestRefreshRepairs(t *testing.T) {

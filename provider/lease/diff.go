@@ -22,8 +22,38 @@ type State struct {
 	Suspended bool
 	// Since is when this process first saw the lease: the manifest is waited for from then on.
 	Since time.Time
-	// Closing is when its close was last asked for; zero if never.
+	// Closing is when its close, or the notice of it, was last asked for; zero if never.
 	Closing time.Time
+	// Notice is how long before it is closed the lease has to be told so; 0 if that is not owed. Deadline is when a notice
+	// that was given ends, by the chain's clock; zero while none was.
+	Notice   time.Duration
+	Deadline time.Time
+}
+
+// of is what a lease on chain says, over what is known of it.
+func (s State) of(l *markettypes.Lease) State {
+	s.Suspended, s.Notice = l.State == markettypes.LEASE_STATE_SUSPENDED, time.Duration(l.ReclaimWindowSeconds)*time.Second
+	deadline := time.Time{}
+	if l.ReclaimDeadline > 0 {
+		deadline = time.Unix(l.ReclaimDeadline, 0)
+	}
+	if !deadline.Equal(s.Deadline) {
+		s.Deadline, s.Closing = deadline, time.Time{}
+	}
+	return s
+}
+
+// owesNotice says that the chain takes no close yet, unless a notice has run out. A suspended lease, which nobody pays for,
+// can be closed at once.
+func (s State) owesNotice() bool { return s.Notice > 0 && !s.Suspended }
+
+// closable is when a lease that has no manifest may be closed, or its notice be given.
+func (s State) closable(timeout time.Duration) time.Time {
+	at := s.Since.Add(timeout)
+	if s.owesNotice() && s.Deadline.After(at) {
+		return s.Deadline
+	}
+	return at
 }
 
 // Kind is what an Action does.
@@ -35,6 +65,8 @@ const (
 	Verify Kind = iota + 1
 	// Apply makes the cluster run Workload.
 	Apply
+	// Announce gives the notice that is owed before Close.
+	Announce
 	// Close ends the lease on chain, as its first manifest never came.
 	Close
 	// Lost tells people that a workload that was accepted is neither in the cluster nor in memory.
@@ -105,10 +137,12 @@ func (v *View) forLease(id markettypes.LeaseID, state State, have *cluster.Deplo
 		return Action{}, false
 	case v.Remembered[id]:
 		return Action{Kind: Lost, Lease: id}, true
-	case v.Now.Sub(state.Since) >= v.ManifestTimeout && (state.Closing.IsZero() || v.Now.Sub(state.Closing) >= closeAgain):
-		return Action{Kind: Close, Lease: id}, true
-	default:
+	case v.Now.Before(state.closable(v.ManifestTimeout)) || !state.Closing.IsZero() && v.Now.Sub(state.Closing) < closeAgain:
 		return Action{}, false
+	case state.owesNotice() && state.Deadline.IsZero():
+		return Action{Kind: Announce, Lease: id}, true
+	default:
+		return Action{Kind: Close, Lease: id}, true
 	}
 }
 

@@ -34,6 +34,8 @@ type Setup struct {
 	Quoter Quoter
 	// ValidFor is how long a bid may become a lease.
 	ValidFor time.Duration
+	// MaxNotice is the longest notice that is given before a lease is taken back.
+	MaxNotice time.Duration
 }
 
 // Replay lets a provider live through a recording. An order that was leased in the recording goes to the provider if it
@@ -54,12 +56,9 @@ func Replay(ctx context.Context, r *Recording, s Setup) (*Result, error) {
 		bids: map[markettypes.OrderID]offer{}, won: map[markettypes.OrderID]*win{}, refused: map[refusal]bool{},
 		result: newResult(r, s, block),
 	}
-	auditors := make(map[string]struct{}, len(s.Snapshot.Auditors))
-	for _, a := range s.Snapshot.Auditors {
-		auditors[a] = struct{}{}
-	}
 	p.book = bid.NewBook(bid.Policy{
-		Provider: p.provider, Attributes: s.Snapshot.Attributes, Auditors: auditors, Prices: prices, Rules: rules,
+		Provider: p.provider, Record: bid.Record{Attributes: s.Snapshot.Attributes, Audits: s.Snapshot.Audits},
+		MaxNotice: bid.Seconds(s.MaxNotice), Prices: prices, Rules: rules,
 	}, r.Deposits, bid.Blocks(s.ValidFor, block))
 	p.book.SetSupply(s.Snapshot.Supply())
 	p.quoted = prices.Quoted()

@@ -18,6 +18,7 @@ import (
 	"github.com/cosmos/gogoproto/proto"
 	"github.com/google/go-cmp/cmp"
 
+	"berth.dev/berth/provider/bid"
 	"berth.dev/berth/provider/inventory"
 	"berth.dev/berth/provider/policy"
 	"berth.dev/berth/provider/pricing"
@@ -74,7 +75,7 @@ func recording(to int64, events ...Event) *Recording {
 // snapshot is a provider with one node of so many cores.
 func snapshot(cores int64) Snapshot {
 	return Snapshot{
-		Snapshot: 1, Provider: "us", Attributes: []providertypes.Attribute{}, Auditors: []string{},
+		Snapshot: 1, Provider: "us", Attributes: []providertypes.Attribute{}, Audits: []bid.Audit{},
 		Nodes: []Node{{Name: "a", CPUMilli: 1000 * cores, MemoryBytes: 1 << 30, StorageBytes: 1 << 40, Pods: 100}},
 	}
 }
@@ -294,7 +295,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 		},
 	}
 	var file bytes.Buffer
-	if err := json.NewEncoder(&file).Encode(NewSnapshot("us", nil, nil, supply)); err != nil {
+	if err := json.NewEncoder(&file).Encode(NewSnapshot("us", bid.Record{}, supply)); err != nil {
 		t.Fatal(err)
 	}
 	got, err := ReadSnapshot("s.json", &file)

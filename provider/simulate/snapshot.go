@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"berth.dev/berth/provider/bid"
 	"berth.dev/berth/provider/inventory"
 	providertypes "berth.dev/berth/x/provider/types"
 )
@@ -16,9 +17,9 @@ type Snapshot struct {
 	Snapshot   int                       `json:"snapshot"` // the format's version
 	Provider   string                    `json:"provider"`
 	Attributes []providertypes.Attribute `json:"attributes"`
-	// Auditors have signed the attributes.
-	Auditors []string `json:"auditors"`
-	Nodes    []Node   `json:"nodes"`
+	// Audits are what auditors have signed of the provider.
+	Audits []bid.Audit `json:"audits"`
+	Nodes  []Node      `json:"nodes"`
 	// Storage are the classes of persistent storage, Ports and Addresses what the cluster can give in all; what is
 	// absent is not known, hence not sold.
 	Storage   map[string]int64 `json:"storage,omitempty"`
@@ -49,9 +50,9 @@ type GPUs struct {
 const snapshotVersion = 1
 
 // NewSnapshot puts a provider's supply into a snapshot.
-func NewSnapshot(provider string, attributes []providertypes.Attribute, auditors []string, s inventory.Supply) Snapshot {
+func NewSnapshot(provider string, record bid.Record, s inventory.Supply) Snapshot {
 	out := Snapshot{
-		Snapshot: snapshotVersion, Provider: provider, Attributes: nonNil(attributes), Auditors: nonNil(auditors), Nodes: []Node{},
+		Snapshot: snapshotVersion, Provider: provider, Attributes: nonNil(record.Attributes), Audits: nonNil(record.Audits), Nodes: []Node{},
 		Ports: known(s.Pools.Ports), Addresses: known(s.Pools.Addresses),
 	}
 	for _, n := range s.Nodes {

@@ -38,7 +38,7 @@ func newMarket(seed uint64) *market {
 	m.standing.Tally = &policy.Tally{}
 	rate := func(n uint64) pricing.Rate { return pricing.Rate{Amount: pricing.Whole(n), Given: true} }
 	m.policy = bid.Policy{
-		Provider: us, Auditors: map[string]struct{}{auditor: {}, "berth1other": {}}, Rules: &policy.Rules{},
+		Provider: us, Rules: &policy.Rules{},
 		Prices: pricing.NewSet([]pricing.Table{{
 			Denom: denom, CPU: pricing.Whole(10), Memory: pricing.Whole(3), Ephemeral: pricing.Whole(1), HTTP: pricing.Whole(1), Ports: pricing.Whole(1),
 			RAM: rate(4), IP: rate(50), AnyClass: rate(2), Minimum: pricing.Whole(1),
@@ -54,6 +54,7 @@ func newMarket(seed uint64) *market {
 	}
 	m.policy.Attributes = append(m.policy.Attributes, providertypes.Attribute{Key: "ability/arch/amd64", Value: "true"},
 		providertypes.Attribute{Key: "region", Value: "eu-west"}, providertypes.Attribute{Key: "tier", Value: "community"})
+	m.policy.Audits = []bid.Audit{{Auditor: auditor, Attributes: m.policy.Attributes}, {Auditor: "berth1other", Attributes: m.policy.Attributes[:1]}}
 	return m
 }
 
