@@ -11,7 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"berth.dev/berth/tenant/home"
+	"berth.dev/berth/internal/durable"
 )
 
 // layout names the places within a state directory.
@@ -90,5 +90,5 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
-	return home.WriteFile(path, append(data, '\n'))
+	return durable.WriteFile(path, append(data, '\n'), 0o600)
 }

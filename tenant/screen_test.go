@@ -21,7 +21,9 @@ func asking(amount int64, denom string) func(deploymenttypes.GroupSpec) gatewayt
 }
 
 func refusing(code, reason string) func(deploymenttypes.GroupSpec) gatewaytypes.Screening {
-	return func(deploymenttypes.GroupSpec) gatewaytypes.Screening { return gatewaytypes.Screening{Code: code, Reason: reason} }
+	return func(deploymenttypes.GroupSpec) gatewaytypes.Screening {
+		return gatewaytypes.Screening{Code: code, Reason: reason}
+	}
 }
 
 // TestScreen: all providers are asked about all groups; one that does not answer, or not sensibly, is unknown and keeps

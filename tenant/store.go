@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"berth.dev/berth/tenant/home"
+	"berth.dev/berth/internal/durable"
 )
 
 // maxState bounds what is read of a state file: 100 groups with the largest manifest are below it.
@@ -74,7 +74,7 @@ func (f *FileStore) Save(s *State) error {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return fmt.Errorf("make the directory of states: %w", err)
 	}
-	return home.WriteFile(f.path(s.Dseq), append(data, '\n'))
+	return durable.WriteFile(f.path(s.Dseq), append(data, '\n'), 0o600)
 }
 
 // Load implements Store.

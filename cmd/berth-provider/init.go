@@ -20,6 +20,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
+	"berth.dev/berth/internal/durable"
 	"berth.dev/berth/provider/chain"
 	"berth.dev/berth/provider/daemon"
 )
@@ -211,11 +212,11 @@ func saveConfig(home daemon.Home, cfg daemon.Config, before string) error {
 		if same, err := daemon.WriteConfig(old); err != nil || same == text {
 			return err
 		}
-		if err := chain.WriteFile(home.ConfigFile()+".bak", []byte(before), 0o600); err != nil {
+		if err := durable.WriteFile(home.ConfigFile()+".bak", []byte(before), 0o600); err != nil {
 			return fmt.Errorf("keep the former configuration: %w", err)
 		}
 	}
-	if err := chain.WriteFile(home.ConfigFile(), []byte(text), 0o600); err != nil {
+	if err := durable.WriteFile(home.ConfigFile(), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
 	}
 	return nil
@@ -234,7 +235,7 @@ func savePricing(home daemon.Home, cfg daemon.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := chain.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err := durable.WriteFile(path, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write the pricing file: %w", err)
 	}
 	return nil

@@ -20,6 +20,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"berth.dev/berth/internal/document"
+	"berth.dev/berth/internal/durable"
 	"berth.dev/berth/manifest"
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/chainspec"
@@ -37,8 +38,8 @@ const (
 	flagNotice      = "reclaim-notice"
 	flagSaltsFile   = "salts-file"
 	flagManifestOut = "manifest-out"
-	// maxDocument is the most bytes that are read of a document.
-	maxDocument = 10 << 20
+	// maxSealed is the most bytes that are read of a sealed manifest.
+	maxSealed = 10 << 20
 )
 
 // errBadDocument means that a document has errors, which have been written to stderr.
@@ -275,7 +276,7 @@ func sealTo(cmd *cobra.Command, document string, id deploymenttypes.DeploymentID
 	if err != nil {
 		return nil, fmt.Errorf("encode the sealed manifest: %w", err)
 	}
-	if err := writePrivate(out, append(bz, '\n')); err != nil {
+	if err := durable.WriteFile(out, append(bz, '\n'), 0o600); err != nil {
 		return nil, fmt.Errorf("write the sealed manifest: %w", err)
 	}
 	cmd.PrintErrf("deployment %s: sealed manifest written to %s\n", id, out)
@@ -311,7 +312,7 @@ func readSalts(name string) (map[string]string, error) {
 	if name == "" {
 		return nil, nil
 	}
-	data, err := readLimited(name, maxDocument)
+	data, err := readLimited(name, maxSealed)
 	if err != nil {
 		return nil, err
 	}
@@ -320,18 +321,4 @@ func readSalts(name string) (map[string]string, error) {
 		return nil, fmt.Errorf("%s is not a sealed manifest: %w", name, err)
 	}
 	return before.Salts, nil
-}
-
-// writePrivate replaces a file at once, readable by its owner only.
-func writePrivate(name string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".manifest-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name()) // nothing is left of a failure
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), name)
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"berth.dev/berth/internal/durable"
 )
 
 // journal keeps on disk which transactions are on their way, so that the next process can wait for their outcome
@@ -103,7 +105,7 @@ func (j *journal) write() error {
 	version := j.version
 	j.saving = true
 	j.mu.Unlock()
-	err = WriteFile(j.path, append(data, '\n'), 0o600)
+	err = durable.WriteFile(j.path, append(data, '\n'), 0o600)
 	j.mu.Lock()
 	j.saving = false
 	j.wrote.Broadcast()

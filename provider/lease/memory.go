@@ -8,7 +8,7 @@ import (
 	"os"
 	"slices"
 
-	"berth.dev/berth/provider/chain"
+	"berth.dev/berth/internal/durable"
 	markettypes "berth.dev/berth/x/market/types"
 )
 
@@ -75,7 +75,7 @@ func (m *Memory) save() error {
 	if err != nil {
 		return fmt.Errorf("encode the accepted leases: %w", err)
 	}
-	if err := chain.WriteFile(m.path, append(data, '\n'), 0o600); err != nil {
+	if err := durable.WriteFile(m.path, append(data, '\n'), 0o600); err != nil {
 		return fmt.Errorf("store the accepted leases: %w", err)
 	}
 	return nil
