@@ -190,6 +190,11 @@ func (b *Bench) adversaries() error {
 	} {
 		m := newMarket(b.Seed)
 		var v inventory.Inventory
+		whole := make([]inventory.Node, nodes)
+		for i := range whole {
+			whole[i] = roomy(i)
+		}
+		v.Set(inventory.Supply{Nodes: whole, Pools: m.pools()}) // so that they keep their order when they lose something
 		v.Set(inventory.Supply{Nodes: a.nodes, Pools: m.pools()})
 		r, err := b.decide(m, &v, []*bid.Order{m.order(fixed)}, a.want)
 		if err != nil {

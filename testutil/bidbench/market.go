@@ -263,18 +263,17 @@ func roomy(i int) inventory.Node {
 	}}
 }
 
-// apart has memory on one half of the nodes and cpu on the other, and a few roomy nodes at the end.
+// apart has memory on every other node and cpu on those between, and a few roomy nodes at the end.
 func apart(n, fit int) []inventory.Node {
 	out := make([]inventory.Node, n)
 	for i := range out {
 		out[i] = roomy(i)
 		switch {
 		case i >= n-fit:
-			out[i].Capacity[inventory.Memory] *= 2 // sorts last
 		case i%2 == 0:
-			out[i].Capacity[inventory.CPU] = 3000
+			out[i].Capacity[inventory.CPU] = 500
 		default:
-			out[i].Capacity[inventory.Memory] = 15 * gib
+			out[i].Capacity[inventory.Memory] = gib
 		}
 	}
 	return out
@@ -285,9 +284,8 @@ func justShort(n, fit int) []inventory.Node {
 	out := make([]inventory.Node, n)
 	for i := range out {
 		out[i] = roomy(i)
-		out[i].Capacity[inventory.CPU] = 3999
-		if i >= n-fit {
-			out[i].Capacity[inventory.CPU], out[i].Capacity[inventory.Memory] = 16_000, 128*gib
+		if i < n-fit {
+			out[i].Capacity[inventory.CPU] = 3999
 		}
 	}
 	return out
@@ -298,9 +296,6 @@ func decoys(n, fit int) []inventory.Node {
 	out := justShort(n, fit)
 	for i := 0; i < n-fit; i += 20 {
 		out[i].Capacity[inventory.CPU], out[i].Capacity[inventory.Storage] = 16_000, 1
-	}
-	for i := range n - fit { // each somewhat larger than the one before, so that they are filled in this order
-		out[i].Capacity[inventory.Memory] = 64*gib + int64(i)
 	}
 	return out
 }
