@@ -137,7 +137,7 @@ func filledApart(n int) *Inventory {
 }
 
 // BenchmarkPlace compares ways of finding places for two services of three instances on the same clusters;
-// docs/adr/015-inventory-index.md.
+// docs/adr/017-inventory-index.md.
 func BenchmarkPlace(b *testing.B) {
 	for _, n := range []int{100, 1000, 10_000} {
 		for name, v := range map[string]*Inventory{"in-order": filledInOrder(n), "evenly": filledEvenly(n), "apart": filledApart(n)} {

@@ -33,7 +33,7 @@ type row struct{ what, figure, target, verdict string }
 func (b *Bench) Run() error {
 	runtime.GOMAXPROCS(1)
 	b.say("%s, one core, processor time; load average %s", runtime.Version(), load())
-	for _, part := range []func() error{b.decisions, b.adversaries, b.openBids, b.memory} {
+	for _, part := range []func() error{b.memory, b.decisions, b.adversaries, b.openBids} {
 		if err := part(); err != nil {
 			return err
 		}

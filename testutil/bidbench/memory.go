@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/cosmos/gogoproto/proto"
 
@@ -61,8 +62,8 @@ func (b *Bench) memory() error {
 	before := heap()
 	book := bid.NewBook(m.policy, []sdk.Coin{sdk.NewInt64Coin(denom, 1)}, 0)
 	book.SetSupply(inventory.Supply{Nodes: m.nodes(nodes), Pools: m.pools()})
-	start, bids := cpu(), 0
-	var decided int64
+	bids := 0
+	var decided time.Duration
 	for height := int64(1); height <= open/1000; height++ {
 		events := make([]proto.Message, 0, 1000)
 		for i := range 1000 {
@@ -72,17 +73,17 @@ func (b *Bench) memory() error {
 			}
 			events = append(events, &markettypes.EventOrderCreated{Order: o})
 		}
-		start = cpu()
+		start := cpu()
 		book.Block(height, events)
 		bids += len(book.Decide(nil))
-		decided += int64(cpu() - start)
+		decided += cpu() - start
 	}
 	c := book.Counts()
 	took := heap() - before
 	runtime.KeepAlive(book)
 	b.holds(fmt.Sprintf("memory of %d nodes and %d open orders, %d of them bid on", nodes, c.Waiting+c.Sending, bids),
 		fmt.Sprintf("%.0f MB of heap, %s of the whole process", took, resident()), fmt.Sprintf("at most %d MB", most), took <= most)
-	b.add(row{what: "reading, compiling, deciding and reserving them", figure: fmt.Sprintf("%.1f us an order", float64(decided)/open/1000)})
+	b.add(row{what: "reading, compiling, deciding and reserving them", figure: fmt.Sprintf("%.1f us an order", float64(decided.Microseconds())/open)})
 	return nil
 }
 
