@@ -103,8 +103,8 @@ type Loop struct {
 	asked   time.Time // when the block of the newest question was seen
 	crowded bool      // orders were found to have all the bids they take
 	lastBid time.Time
-	// told and bids count what the present pass has decided.
-	told, bids int
+	// decided and bids count what the present pass has decided.
+	decided, bids int
 }
 
 // NewLoop makes a loop for a policy; the policy's prices and rules are replaced by the configuration's terms.
@@ -209,10 +209,10 @@ func (l *Loop) decide(seen time.Time) {
 	if !l.bidding() {
 		return
 	}
-	l.told, l.bids = 0, 0
+	l.decided, l.bids = 0, 0
 	all := l.book.Decide(l.observe)
-	if l.told > toldEach {
-		l.cfg.Log.Info("decided many orders at once; the rest of them is told at level debug", "orders", l.told, "bids", l.bids)
+	if l.decided > toldEach {
+		l.cfg.Log.Info("decided many orders at once; the rest of them is told at level debug", "orders", l.decided, "bids", l.bids)
 	}
 	for items := range slices.Chunk(all, batchSize) {
 		l.pending = append(l.pending, batch{
@@ -285,7 +285,7 @@ func (l *Loop) loadOf(items []markettypes.BidItem) Load {
 func (l *Loop) observe(o *Order, d Decision) {
 	l.cfg.Observer.Decided(d.Reason.Code)
 	level := slog.LevelInfo
-	if l.told++; l.told > toldEach {
+	if l.decided++; l.decided > toldEach {
 		level = slog.LevelDebug
 	}
 	if d.Bid {
