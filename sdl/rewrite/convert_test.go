@@ -419,13 +419,7 @@ func TestConvertVariables(t *testing.T) {
 
 // FuzzConvert holds that converting panics for no text, and that a result compiles and means the same.
 func FuzzConvert(f *testing.F) {
-	for _, data := range documents(f, "../compile/testdata/*/*.yaml", "../../examples/*/*.yaml", "testdata/*/*.yaml") {
-		f.Add(data)
-	}
-	for seed := range uint64(20) {
-		text, _ := random(seed, "1.0")
-		f.Add([]byte(text))
-	}
+	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		out := rewrite.Convert(compile.Input{File: "deploy.yaml", Data: data, ReadFile: func(string) ([]byte, error) { return nil, errors.New("no") }}, "2.1", true)
 		if (out.Files == nil) != (out.Found.Errors() > 0) {

@@ -325,9 +325,9 @@ func TestFormatRandom(t *testing.T) {
 	}
 }
 
-// FuzzFormat holds that formatting panics for no text, and that what it gives has the plan of the text, is its own
-// form, and compiles if and only if the text does.
-func FuzzFormat(f *testing.F) {
+// addSeeds gives fuzzing the project's documents and some random ones.
+func addSeeds(f *testing.F) {
+	f.Helper()
 	for _, data := range documents(f, "../compile/testdata/*/*.yaml", "../../examples/*/*.yaml", "testdata/*/*.yaml") {
 		f.Add(data)
 	}
@@ -335,6 +335,12 @@ func FuzzFormat(f *testing.F) {
 		text, _ := random(seed, "1.0")
 		f.Add([]byte(text))
 	}
+}
+
+// FuzzFormat holds that formatting panics for no text, and that what it gives has the plan of the text, is its own
+// form, and compiles if and only if the text does.
+func FuzzFormat(f *testing.F) {
+	addSeeds(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		out, found := rewrite.Format("deploy.yaml", data)
 		if (out == nil) != (found.Errors() > 0) {
