@@ -46,8 +46,8 @@ func (p Presence) String() string {
 	}
 }
 
-// pageSize is how many records one query asks for.
-const pageSize = 500
+// pageSize is how many records one query asks for: a page of orders is then one to two megabytes.
+const pageSize = 5000
 
 // Reader asks the chain for what a provider needs to know. Each answer must come from a height that is not below the
 // one given; otherwise it is ErrStale.
