@@ -17,7 +17,7 @@ const (
 		`"spec":{"name":"g","units":[{"id":1,"cpu_milli":"1000","memory_bytes":"1048576","count":1,"price":{"denom":"ubrt","amount":"50"}}]},"created_at":"1"}}}` + "\n"
 	recordedLease = `{"height":10,"kind":"lease_created","event":{"owner":"t","dseq":"N","provider":"x","lease":{"id":{"owner":"t","dseq":"N","gseq":1,"oseq":1,"provider":"x"},` +
 		`"state":"LEASE_STATE_ACTIVE","price":{"denom":"ubrt","amount":"P"}}}}` + "\n"
-	snapshotJSON = `{"snapshot":1,"provider":"berth1us","attributes":[],"auditors":[],"nodes":[{"name":"a","cpu_milli":8000,"memory_bytes":8589934592,"storage_bytes":8589934592,"pods":50}]}`
+	snapshotJSON = `{"snapshot":1,"provider":"berth1us","attributes":[],"nodes":[{"name":"a","cpu_milli":8000,"memory_bytes":8589934592,"storage_bytes":8589934592,"pods":50}]}`
 )
 
 func simulated(t *testing.T) (orders, nodes, cheap, dear string) {

@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
+	"github.com/cosmos/cosmos-sdk/types/query"
+	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
 	"berth.dev/berth/client"
 	"berth.dev/berth/provider/bid"
@@ -158,7 +160,7 @@ func (d *Daemon) openLoops(o Options) error {
 		Provider: d.provider, ManifestTimeout: time.Duration(d.cfg.Leases.ManifestTimeout), Resync: time.Duration(d.cfg.Leases.Resync),
 		Refresh: time.Duration(d.cfg.Leases.Refresh), Observer: d.metrics, Log: d.log,
 	}, d.cluster, d.reader, d.sender, memory)
-	d.metrics.watch(d.bids.Counts, func() (active, suspended int) {
+	d.metrics.watch(d.bids.Counts, d.bids.Usage, func() (active, suspended int) {
 		ids, suspended := d.leases.Leases()
 		return len(ids) - suspended, suspended
 	})
@@ -201,6 +203,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		"capacity":       d.keepNodes,
 		"earnings":       d.keepWithdrawing,
 		"prices":         d.keepTerms,
+		"balance":        d.keepBalance,
 	}
 	// A cluster that has to watch and repair what it runs, for depends_on and drift, does so as one more part.
 	if c, ok := d.cluster.(interface{ Run(context.Context) error }); ok {
@@ -347,6 +350,28 @@ func (d *Daemon) keepWithdrawing(ctx context.Context) error {
 		}
 		if !got.IsZero() {
 			d.log.Info("earnings withdrawn", "amount", got.String())
+		}
+	}
+}
+
+// readBalance is how often the balance of the account that signs is read.
+const readBalance = 30 * time.Second
+
+// maxBalances bounds the denoms that are shown: strangers can send coins of as many as they like.
+const maxBalances = 100
+
+// keepBalance shows what the account that signs has. While it can't be read, the last amounts stay.
+func (d *Daemon) keepBalance(ctx context.Context) error {
+	shown := make(map[string]bool)
+	for {
+		res, err := banktypes.NewQueryClient(d.client.Conn()).AllBalances(ctx, &banktypes.QueryAllBalancesRequest{
+			Address: d.client.Address().String(), Pagination: &query.PageRequest{Limit: maxBalances},
+		})
+		if err == nil {
+			d.metrics.setBalance(res.Balances, shown)
+		}
+		if err := pause(ctx, readBalance); err != nil {
+			return err
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"net/http"
 	"time"
@@ -38,6 +39,7 @@ type metrics struct {
 	withdrawn  *prometheus.CounterVec
 	clusterUp  prometheus.Gauge
 	broadcast  prometheus.Histogram
+	balance    *prometheus.GaugeVec
 }
 
 func newMetrics() *metrics {
@@ -54,7 +56,7 @@ func newMetrics() *metrics {
 		registry:   reg,
 		decisions:  counter("decisions_total", "Orders looked at, by result: bid, or the reason for none.", "result"),
 		bids:       counter("bids_total", "Bids sent, by outcome: taken, refused or unknown.", "outcome"),
-		txs:        counter("txs_total", "Transactions, by outcome.", "outcome"),
+		txs:        counter("txs_total", "Transactions, by outcome: included, refused, expired, unknown or not_sent.", "outcome"),
 		reconciles: counter("reconciles_total", "Comparisons of chain and cluster, by result.", "result"),
 		applies:    counter("workload_applies_total", "Workloads given to the cluster, by result.", "result"),
 		removals:   counter("workload_removals_total", "Workloads removed from the cluster, by result.", "result"),
@@ -70,6 +72,9 @@ func newMetrics() *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
 		clusterUp: gauge("cluster_up", "1 while the cluster's nodes can be read."),
+		balance: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "berth_provider_signer_balance", Help: "What the account that signs has, in whole units of the denom.",
+		}, []string{"denom"}),
 	}
 }
 
@@ -117,7 +122,7 @@ func (m *metrics) update(u chain.Update) {
 }
 
 // watch shows the sizes of the bid loop's book and of the leases, read when they are asked for.
-func (m *metrics) watch(counts func() (bid.Counts, time.Time), leases func() (active, suspended int)) {
+func (m *metrics) watch(counts func() (bid.Counts, time.Time), use func() []bid.Use, leases func() (active, suspended int)) {
 	f := promauto.With(m.registry)
 	gauge := func(name, help string, labels prometheus.Labels, value func() float64) {
 		f.NewGaugeFunc(prometheus.GaugeOpts{Name: "berth_provider_" + name, Help: help, ConstLabels: labels}, value)
@@ -133,17 +138,7 @@ func (m *metrics) watch(counts func() (bid.Counts, time.Time), leases func() (ac
 	book("bid", func(c bid.Counts) int { return c.Open })
 	book("won", func(c bid.Counts) int { return c.Won })
 	book("expired", func(c bid.Counts) int { return c.Expired })
-	for _, r := range inventory.Resources() {
-		labels := prometheus.Labels{"resource": r.String()}
-		gauge("capacity", "What the nodes can give, in thousandths of a core, bytes or devices.", labels, func() float64 {
-			c, _ := counts()
-			return float64(c.Capacity[r])
-		})
-		gauge("reserved", "What is held for bids and leases.", labels, func() float64 {
-			c, _ := counts()
-			return float64(c.Capacity[r] - c.Free[r])
-		})
-	}
+	m.registry.MustRegister(usage(use))
 	gauge("last_bid_age_seconds", "Seconds since the chain took a bid of this process; -1 before the first.", nil, func() float64 {
 		_, last := counts()
 		if last.IsZero() {
@@ -161,6 +156,36 @@ func (m *metrics) watch(counts func() (bid.Counts, time.Time), leases func() (ac
 	})
 }
 
+// usage collects what there is and is held of each resource. It is read once for all of it, as classes come and go.
+type usage func() []bid.Use
+
+var (
+	capacityDesc = prometheus.NewDesc("berth_provider_capacity",
+		"What the cluster can give, in thousandths of a core, bytes, devices, pods, ports or addresses, after shares and over-commitment.", []string{"resource", "class"}, nil)
+	reservedDesc = prometheus.NewDesc("berth_provider_reserved", "What of it is held for bids and leases.", []string{"resource", "class"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (u usage) Describe(out chan<- *prometheus.Desc) {
+	out <- capacityDesc
+	out <- reservedDesc
+}
+
+// Collect implements prometheus.Collector.
+func (u usage) Collect(out chan<- prometheus.Metric) {
+	for _, x := range u() {
+		resource := x.Resource.String()
+		switch {
+		case x.Resource == inventory.Persistent:
+			resource = "persistent"
+		case x.Resource == inventory.GPU && x.Class != "":
+			resource = "gpu_class"
+		}
+		out <- prometheus.MustNewConstMetric(capacityDesc, prometheus.GaugeValue, float64(x.Capacity), resource, x.Class)
+		out <- prometheus.MustNewConstMetric(reservedDesc, prometheus.GaugeValue, float64(x.Held), resource, x.Class)
+	}
+}
+
 // watchTerms shows how the pricing file stands.
 func (m *metrics) watchTerms(status func() terms.Status) {
 	f := promauto.With(m.registry)
@@ -175,6 +200,20 @@ func (m *metrics) watchTerms(status func() terms.Status) {
 	f.NewCounterFunc(prometheus.CounterOpts{
 		Name: "berth_provider_pricing_loads_total", Help: "Times that prices and policy of the pricing file came into force.",
 	}, func() float64 { return float64(status().Loads) })
+}
+
+// setBalance shows what the signer has. A denom that it has no more of stays, at 0, as long as the process.
+func (m *metrics) setBalance(have sdk.Coins, shown map[string]bool) {
+	for denom := range shown {
+		if have.AmountOf(denom).IsZero() {
+			m.balance.WithLabelValues(denom).Set(0)
+		}
+	}
+	for _, c := range have {
+		shown[c.Denom] = true
+		amount, _ := new(big.Float).SetInt(c.Amount.BigInt()).Float64()
+		m.balance.WithLabelValues(c.Denom).Set(amount)
+	}
 }
 
 // sender counts the outcomes of another sender.

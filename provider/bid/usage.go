@@ -1,0 +1,63 @@
+package bid
+
+import (
+	"cmp"
+	"slices"
+
+	"berth.dev/berth/provider/inventory"
+)
+
+// Use is how much of a resource there is, and how much of it is held for bids and leases.
+type Use struct {
+	Resource inventory.Resource
+	// Class is that of devices or of persistent storage; empty for what has none.
+	Class          string
+	Capacity, Held int64
+}
+
+// Usage tells how much there is and is held of everything that is sold: what nodes have, devices of each class, and what the
+// cluster has as a whole.
+func (l *Loop) Usage() []Use {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.book.Usage()
+}
+
+// Usage tells how much there is and is held of everything that is sold.
+func (b *Book) Usage() []Use {
+	capacity, free := b.inv.Capacity(), b.inv.Free()
+	var out []Use
+	for _, r := range inventory.Resources() {
+		out = append(out, Use{Resource: r, Capacity: capacity[r], Held: capacity[r] - free[r]})
+	}
+	for _, p := range b.inv.Pools() {
+		out = append(out, Use{Resource: p.Resource, Class: p.Class, Capacity: p.Total, Held: p.Held})
+	}
+	return append(out, b.devices()...)
+}
+
+// devices sums up the devices of each class.
+func (b *Book) devices() []Use {
+	sums := make(map[inventory.GPUClass]*Use)
+	add := func(nodes []inventory.Node, to func(*Use, int64)) {
+		for i := range nodes {
+			for _, g := range nodes[i].GPUs {
+				u := sums[g.Class]
+				if u == nil {
+					u = &Use{Resource: inventory.GPU, Class: g.Class.String()}
+					sums[g.Class] = u
+				}
+				to(u, g.Count)
+			}
+		}
+	}
+	capacity, free := b.inv.Snapshot()
+	add(capacity, func(u *Use, n int64) { u.Capacity, u.Held = u.Capacity+n, u.Held+n })
+	add(free, func(u *Use, n int64) { u.Held -= n })
+	out := make([]Use, 0, len(sums))
+	for _, u := range sums {
+		out = append(out, *u)
+	}
+	slices.SortFunc(out, func(x, y Use) int { return cmp.Compare(x.Class, y.Class) })
+	return out
+}
