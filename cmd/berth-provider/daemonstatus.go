@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"time"
 
@@ -24,7 +23,7 @@ func (p *provider) askDaemon(ctx context.Context) daemonStatus {
 	if err != nil {
 		return daemonStatus{Error: err.Error()}
 	}
-	return daemonStatus{Running: true, Height: res.Height, Version: res.Version, ClusterReachable: res.ClusterReachable}
+	return daemonStatus{Running: true, Height: res.Height, Version: res.Version, ClusterReachable: res.ClusterReachable, Figures: p.askMetrics(ctx)}
 }
 
 func (p *provider) gatewayStatus(ctx context.Context) (*gatewaytypes.StatusResponse, error) {
@@ -34,14 +33,7 @@ func (p *provider) gatewayStatus(ctx context.Context) (*gatewaytypes.StatusRespo
 	if err != nil {
 		return nil, err
 	}
-	host, port, err := net.SplitHostPort(p.cfg.Gateway.Listen)
-	if err != nil {
-		return nil, err
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+net.JoinHostPort(host, port)+"/v1/status", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+local(p.cfg.Gateway.Listen)+"/v1/status", nil)
 	if err != nil {
 		return nil, err
 	}

@@ -47,17 +47,20 @@ func (a *app) provider() (*provider, error) {
 
 // statusResult is what status reports.
 type statusResult struct {
-	Provider   string            `json:"provider"`
-	ChainID    string            `json:"chain_id"`
-	Height     int64             `json:"height"`
-	Balance    string            `json:"balance"`
-	Registered bool              `json:"registered"`
-	HostURI    string            `json:"host_uri,omitempty"`
-	Attributes map[string]string `json:"attributes,omitempty"`
-	Active     int               `json:"leases_active"`
-	Suspended  int               `json:"leases_suspended"`
-	OpenBids   int               `json:"open_bids"`
-	Daemon     daemonStatus      `json:"daemon"`
+	Provider string `json:"provider"`
+	ChainID  string `json:"chain_id"`
+	Height   int64  `json:"height"`
+	Balance  string `json:"balance"`
+	// Signer is the account that signs, if it is not the provider's own.
+	Signer        string            `json:"signer,omitempty"`
+	SignerBalance string            `json:"signer_balance,omitempty"`
+	Registered    bool              `json:"registered"`
+	HostURI       string            `json:"host_uri,omitempty"`
+	Attributes    map[string]string `json:"attributes,omitempty"`
+	Active        int               `json:"leases_active"`
+	Suspended     int               `json:"leases_suspended"`
+	OpenBids      int               `json:"open_bids"`
+	Daemon        daemonStatus      `json:"daemon"`
 }
 
 type daemonStatus struct {
@@ -66,6 +69,8 @@ type daemonStatus struct {
 	Version          string `json:"version,omitempty"`
 	ClusterReachable bool   `json:"cluster_reachable"`
 	Error            string `json:"error,omitempty"`
+	// Figures are there when the daemon serves metrics.
+	Figures *figures `json:"figures,omitempty"`
 }
 
 func (a *app) statusCommand() *cobra.Command {
@@ -94,11 +99,15 @@ func (p *provider) status(ctx context.Context) (statusResult, error) {
 		return out, err
 	}
 	out.Height = head.Height
-	balance, err := banktypes.NewQueryClient(p.client.Conn()).AllBalances(ctx, &banktypes.QueryAllBalancesRequest{Address: p.address})
-	if err != nil {
-		return out, fmt.Errorf("read the balance of %s: %w", p.address, err)
+	if out.Balance, err = p.balance(ctx, p.address); err != nil {
+		return out, err
 	}
-	out.Balance = balance.Balances.String()
+	if signer := p.client.Address().String(); signer != p.address {
+		out.Signer = signer
+		if out.SignerBalance, err = p.balance(ctx, signer); err != nil {
+			return out, err
+		}
+	}
 	record, found, err := p.reader.Provider(ctx)
 	if err != nil {
 		return out, err
@@ -125,10 +134,21 @@ func (p *provider) status(ctx context.Context) (statusResult, error) {
 	return out, nil
 }
 
+func (p *provider) balance(ctx context.Context, address string) (string, error) {
+	res, err := banktypes.NewQueryClient(p.client.Conn()).AllBalances(ctx, &banktypes.QueryAllBalancesRequest{Address: address})
+	if err != nil {
+		return "", fmt.Errorf("read the balance of %s: %w", address, err)
+	}
+	return res.Balances.String(), nil
+}
+
 func (s statusResult) text(p *page) {
 	p.linef("provider\t%s", s.Provider)
 	p.linef("chain\t%s at height %d", s.ChainID, s.Height)
 	p.linef("balance\t%s", s.Balance)
+	if s.Signer != "" {
+		p.linef("signer\t%s, balance %s", s.Signer, s.SignerBalance)
+	}
 	if s.Registered {
 		p.linef("record\t%s %v", s.HostURI, s.Attributes)
 	} else {
@@ -143,6 +163,9 @@ func (s statusResult) text(p *page) {
 		p.linef("daemon\truns, at height %d; its cluster can't be reached", d.Height)
 	default:
 		p.linef("daemon\truns, at height %d", d.Height)
+	}
+	if s.Daemon.Figures != nil {
+		s.Daemon.Figures.text(p)
 	}
 }
 

@@ -1,7 +1,6 @@
 package bid
 
 import (
-	"errors"
 	"reflect"
 	"testing"
 
@@ -259,34 +258,6 @@ func TestDecideAllocatesNothing(t *testing.T) {
 			}
 			if n := testing.AllocsPerRun(100, func() { Decide(&compiled, free, &p, st, 10) }); n != 0 {
 				t.Errorf("%v allocations, want 0", n)
-			}
-		})
-	}
-}
-
-func TestCompileRefuses(t *testing.T) {
-	for name, edit := range map[string]func(*markettypes.Order){
-		"no units":     func(o *markettypes.Order) { o.Spec.Units = nil },
-		"count 0":      func(o *markettypes.Order) { o.Spec.Units[0].Count = 0 },
-		"count 2^32-1": func(o *markettypes.Order) { o.Spec.Units[0].Count = 1<<32 - 1 },
-		"cpu 2^64-1":   func(o *markettypes.Order) { o.Spec.Units[0].CpuMilli = 1<<64 - 1 },
-		"memory 2^63":  func(o *markettypes.Order) { o.Spec.Units[0].MemoryBytes = 1 << 63 },
-		"gpus 2^32-1":  func(o *markettypes.Order) { o.Spec.Units[0].Gpu.Count = 1<<32 - 1 },
-		"no price":     func(o *markettypes.Order) { o.Spec.Units[0].Price = sdk.DecCoin{} },
-		"minus":        func(o *markettypes.Order) { o.Spec.Units[0].Price.Amount = math.LegacyNewDec(-1) },
-		"two denoms": func(o *markettypes.Order) {
-			o.Spec.Units = append(o.Spec.Units, o.Spec.Units[0])
-			o.Spec.Units[1].Price.Denom = "x"
-		},
-		"storage wraps": func(o *markettypes.Order) {
-			o.Spec.Units[0].Storage = []deploymenttypes.Volume{{Bytes: 1 << 63}, {Bytes: 1 << 63}}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			o := order(1, 1000, 1)
-			edit(&o)
-			if got, err := Compile(&o); !errors.Is(err, ErrMalformed) {
-				t.Errorf("Compile = %+v, %v, want ErrMalformed", got, err)
 			}
 		})
 	}

@@ -34,6 +34,7 @@ import (
 	"berth.dev/berth/client"
 	"berth.dev/berth/devnet"
 	"berth.dev/berth/provider/chain"
+	"berth.dev/berth/provider/simulate"
 	"berth.dev/berth/tenant/home"
 	"berth.dev/berth/units"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
@@ -65,6 +66,7 @@ type market struct {
 func TestFigures(t *testing.T) {
 	m := start(t)
 	t.Run("burst", func(t *testing.T) { m.burst(t, number(t, "BURST", 100)) })
+	t.Run("simulate", func(t *testing.T) { m.simulate(t, number(t, "BURST", 100)*groups) })
 	t.Run("catch up", func(t *testing.T) { m.catchUp(t, number(t, "BACKLOG", 5000)) })
 }
 
@@ -328,6 +330,54 @@ func (m *market) blockTime(t *testing.T, height int64) time.Time {
 		t.Fatal(err)
 	}
 	return b.Block.Time
+}
+
+// simulate records the burst and tries two pricing files on it: one that all orders can pay, and one that none can.
+func (m *market) simulate(t *testing.T, want int) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	orders, nodesFile := path("orders.jsonl"), path("nodes.json")
+	out, err := program(t.Context(), "berth-provider", "record", "--home", m.east.Home, "--last", "200", "--orders", orders, "--nodes", nodesFile, "-o", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var recorded struct{ Orders, Nodes int }
+	if err := json.Unmarshal(out, &recorded); err != nil {
+		t.Fatal(err)
+	}
+	if recorded.Orders != want || recorded.Nodes != nodes {
+		t.Errorf("recorded %d orders and %d nodes, want %d and %d", recorded.Orders, recorded.Nodes, want, nodes)
+	}
+	for name, cpu := range map[string]string{"cheap.yaml": "1000", "dear.yaml": "100000000"} {
+		text := "prices: {ubrt: {per: block, cpu: " + cpu + "}}\n"
+		if err := os.WriteFile(path(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	try := []string{"simulate", "--orders", orders, "--nodes", nodesFile, "--pricing", path("cheap.yaml"), "--against", path("dear.yaml")}
+	began := time.Now()
+	if out, err = program(t.Context(), "berth-provider", append(try, "-o", "json")...); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("figure: two pricing files tried on %d recorded orders in %.2f s", recorded.Orders, time.Since(began).Seconds())
+	var results []simulate.Result
+	if err := json.Unmarshal(out, &results); err != nil {
+		t.Fatal(err)
+	}
+	for i, bids := range []int{want, 0} {
+		r := results[i]
+		refused := 0
+		for _, reason := range r.Refusals {
+			refused += reason.Orders
+		}
+		if r.Orders != want || r.Bids != bids || r.Bids+refused != r.Orders {
+			t.Errorf("%s: %d orders, %d bids, %d refused (%+v); want %d orders and %d bids", r.Name, r.Orders, r.Bids, refused, r.Refusals, want, bids)
+		}
+	}
+	if out, err = program(t.Context(), "berth-provider", try...); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s", out)
 }
 
 // catchUp times a provider that starts on a market full of open orders.

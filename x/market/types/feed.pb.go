@@ -30,7 +30,7 @@ const _ = proto.GoGoProtoPackageIsVersion3 // please upgrade the proto package
 // FeedBlockRequest names a block.
 type FeedBlockRequest struct {
 	Height int64 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
-	// provider leaves out what concerns other providers only: their bids. Empty leaves out nothing.
+	// provider leaves out what concerns other providers only: their bids and records. Empty leaves out nothing.
 	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
 }
 
@@ -135,7 +135,7 @@ func (m *FeedBlockResponse) GetHeight() int64 {
 	return 0
 }
 
-// FeedEvent is an event of the market.
+// FeedEvent is an event of the market, audit or provider module.
 type FeedEvent struct {
 	// type is the event's, for example berth.market.v1.EventOrderCreated.
 	Type       string           `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
