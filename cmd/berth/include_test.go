@@ -87,7 +87,7 @@ func TestDocumentsThatInclude(t *testing.T) {
 			lay(t, tc.change)
 			lay(t, map[string]string{"secret.yaml": "services: {}\n"})
 			if err := os.Symlink("../secret.yaml", "app/link.yaml"); err != nil {
-				t.Skip("symbolic links cannot be made here:", err)
+				t.Fatal(err)
 			}
 			stdout, stderr, code := runDocuments(t, tc.stdin, append([]string{"sdl", "validate"}, tc.args...)...)
 			if code != tc.code || !strings.Contains(stdout, tc.stdout) {

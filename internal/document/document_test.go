@@ -32,7 +32,7 @@ func TestFilesOfADocument(t *testing.T) {
 		"inside": "sub/b.yml", "outside": "../secret", "absolute": filepath.Join(dir, "secret"), "updir": "..", "null": "/dev/null",
 	} {
 		if err := os.Symlink(to, filepath.Join(dir, "app", link)); err != nil {
-			t.Skip("symbolic links cannot be made here:", err)
+			t.Fatal(err)
 		}
 	}
 	in, err := document.Load(filepath.Join(dir, "app", "deploy.yaml"), nil)

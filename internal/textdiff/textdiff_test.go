@@ -31,12 +31,46 @@ func TestUnified(t *testing.T) {
 	}
 }
 
-// TestPatchApplies holds that the difference leads from one text to the other, by the program that everyone has for it.
-func TestPatchApplies(t *testing.T) {
-	program, err := exec.LookPath("patch")
-	if err != nil {
-		t.Skip("there is no program patch")
+// apply does what a difference says to a text: it is the reader that every machine has.
+func apply(from, diff string) (string, error) {
+	var out strings.Builder
+	old := strings.SplitAfter(from, "\n")
+	at := 0
+	lines := strings.SplitAfter(diff, "\n")
+	for i, line := range lines {
+		ended := i+1 < len(lines) && strings.HasPrefix(lines[i+1], `\`) // this line has no end
+		text := line
+		if ended {
+			text = strings.TrimSuffix(line, "\n")
+		}
+		switch {
+		case line == "", i < 2, line[0] == '\\':
+		case strings.HasPrefix(line, "@@ -"):
+			var start int
+			if _, err := fmt.Sscanf(line, "@@ -%d", &start); err != nil {
+				return "", err
+			}
+			for ; at < start-1; at++ {
+				out.WriteString(old[at])
+			}
+		case line[0] == '+':
+			out.WriteString(text[1:])
+		case at >= len(old) || old[at] != text[1:]:
+			return "", fmt.Errorf("line %d is not %q", at+1, text[1:])
+		default:
+			if line[0] == ' ' {
+				out.WriteString(text[1:])
+			}
+			at++
+		}
 	}
+	return out.String() + strings.Join(old[at:], ""), nil
+}
+
+// TestDifferenceApplies holds that the difference leads from one text to the other, by a reader of its own and, where
+// there is one, by the program that everyone has for it.
+func TestDifferenceApplies(t *testing.T) {
+	program, _ := exec.LookPath("patch")
 	file := filepath.Join(t.TempDir(), "text")
 	rapid.Check(t, func(rt *rapid.T) {
 		text := rapid.Custom(func(rt *rapid.T) string {
@@ -49,6 +83,12 @@ func TestPatchApplies(t *testing.T) {
 			rt.Fatalf("difference %q of %q and %q", diff, from, to)
 		}
 		if from == to || to == "" || from == "" { // an empty file is one that patch removes or makes
+			return
+		}
+		if got, err := apply(from, diff); err != nil || got != to {
+			rt.Fatalf("%q becomes %q, want %q (%v):\n%s", from, got, to, err, diff)
+		}
+		if program == "" {
 			return
 		}
 		if err := os.WriteFile(file, []byte(from), 0o600); err != nil {
