@@ -24,7 +24,7 @@ deps: ## Install the system packages that builds and the devnet need (Debian, as
 .PHONY: build
 build: ## Build berthd, berth-provider, berth and localkube into bin/
 	$(GOBUILD) $(PROGRAMS)
-	CGO_ENABLED=0 $(GOBUILD) ./examples/images/hello
+	CGO_ENABLED=0 $(GOBUILD) ./examples/images/hello ./testutil/probe
 	cd localkube && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN)/ ./cmd/localkube
 
 # Signatures are verified by libsecp256k1 (through cgo) in releases: 27 % more transactions per second were measured.

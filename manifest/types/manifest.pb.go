@@ -23,6 +23,74 @@ var _ = math.Inf
 // proto package needs to be updated.
 const _ = proto.GoGoProtoPackageIsVersion3 // please upgrade the proto package
 
+// When is when a hook runs.
+type When int32
+
+const (
+	// WHEN_UNSPECIFIED is refused.
+	WHEN_UNSPECIFIED When = 0
+	// WHEN_BEFORE_ROLLOUT is before any instance of a new manifest starts; a failure stops the rollout, and what ran goes on.
+	WHEN_BEFORE_ROLLOUT When = 1
+	// WHEN_AFTER_ROLLOUT is once all instances of a new manifest are ready.
+	WHEN_AFTER_ROLLOUT When = 2
+)
+
+var When_name = map[int32]string{
+	0: "WHEN_UNSPECIFIED",
+	1: "WHEN_BEFORE_ROLLOUT",
+	2: "WHEN_AFTER_ROLLOUT",
+}
+
+var When_value = map[string]int32{
+	"WHEN_UNSPECIFIED":    0,
+	"WHEN_BEFORE_ROLLOUT": 1,
+	"WHEN_AFTER_ROLLOUT":  2,
+}
+
+func (x When) String() string {
+	return proto.EnumName(When_name, int32(x))
+}
+
+func (When) EnumDescriptor() ([]byte, []int) {
+	return fileDescriptor_80830362ca7982f5, []int{0}
+}
+
+// Concurrency says what happens when a task is due while its former run goes on.
+type Concurrency int32
+
+const (
+	// CONCURRENCY_UNSPECIFIED is refused.
+	CONCURRENCY_UNSPECIFIED Concurrency = 0
+	// CONCURRENCY_ALLOW runs both, as far as the lease's resources go.
+	CONCURRENCY_ALLOW Concurrency = 1
+	// CONCURRENCY_FORBID leaves the new run out.
+	CONCURRENCY_FORBID Concurrency = 2
+	// CONCURRENCY_REPLACE ends the former run.
+	CONCURRENCY_REPLACE Concurrency = 3
+)
+
+var Concurrency_name = map[int32]string{
+	0: "CONCURRENCY_UNSPECIFIED",
+	1: "CONCURRENCY_ALLOW",
+	2: "CONCURRENCY_FORBID",
+	3: "CONCURRENCY_REPLACE",
+}
+
+var Concurrency_value = map[string]int32{
+	"CONCURRENCY_UNSPECIFIED": 0,
+	"CONCURRENCY_ALLOW":       1,
+	"CONCURRENCY_FORBID":      2,
+	"CONCURRENCY_REPLACE":     3,
+}
+
+func (x Concurrency) String() string {
+	return proto.EnumName(Concurrency_name, int32(x))
+}
+
+func (Concurrency) EnumDescriptor() ([]byte, []int) {
+	return fileDescriptor_80830362ca7982f5, []int{1}
+}
+
 // Proto is the protocol of an exposed port.
 type Proto int32
 
@@ -60,7 +128,7 @@ func (x Proto) String() string {
 }
 
 func (Proto) EnumDescriptor() ([]byte, []int) {
-	return fileDescriptor_80830362ca7982f5, []int{0}
+	return fileDescriptor_80830362ca7982f5, []int{2}
 }
 
 // Group is the off-chain half of one group: what its provider runs. Its canonical bytes are hashed into the
@@ -237,6 +305,23 @@ type Service struct {
 	Permissions []string `protobuf:"bytes,16,rep,name=permissions,proto3" json:"permissions,omitempty"`
 	// tee is the kind of trusted execution that the service must run in: empty, cpu or cpu-gpu.
 	Tee string `protobuf:"bytes,17,opt,name=tee,proto3" json:"tee,omitempty"`
+	// arch is the architecture of the processors as Go names it, for example amd64; empty for any.
+	Arch string `protobuf:"bytes,18,opt,name=arch,proto3" json:"arch,omitempty"`
+	// probes say when an instance is well; absent, an instance is ready when its first exposed port that is not udp takes
+	// connections.
+	Probes *Probes `protobuf:"bytes,19,opt,name=probes,proto3" json:"probes,omitempty"`
+	// min_ready_seconds is how long an instance has to stay ready before a rollout counts on it.
+	MinReadySeconds uint32 `protobuf:"varint,20,opt,name=min_ready_seconds,json=minReadySeconds,proto3" json:"min_ready_seconds,omitempty"`
+	// scale lets the number of instances follow their load; absent, count of them run.
+	Scale *Scale `protobuf:"bytes,21,opt,name=scale,proto3" json:"scale,omitempty"`
+	// rollout says how an update replaces instances; absent, one is started before one is ended.
+	Rollout *Rollout `protobuf:"bytes,22,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	// hooks are programs that run once before or after a rollout, in the image and with the env, volumes in memory and
+	// size of the service.
+	Hooks []Hook `protobuf:"bytes,23,rep,name=hooks,proto3" json:"hooks"`
+	// cron makes the service a task that runs at times, to its end, instead of instances that run always. It has no
+	// expose, probes, scale, rollout or hooks, and its count is 1.
+	Cron *Cron `protobuf:"bytes,24,opt,name=cron,proto3" json:"cron,omitempty"`
 }
 
 func (m *Service) Reset()         { *m = Service{} }
@@ -391,6 +476,713 @@ func (m *Service) GetTee() string {
 	return ""
 }
 
+func (m *Service) GetArch() string {
+	if m != nil {
+		return m.Arch
+	}
+	return ""
+}
+
+func (m *Service) GetProbes() *Probes {
+	if m != nil {
+		return m.Probes
+	}
+	return nil
+}
+
+func (m *Service) GetMinReadySeconds() uint32 {
+	if m != nil {
+		return m.MinReadySeconds
+	}
+	return 0
+}
+
+func (m *Service) GetScale() *Scale {
+	if m != nil {
+		return m.Scale
+	}
+	return nil
+}
+
+func (m *Service) GetRollout() *Rollout {
+	if m != nil {
+		return m.Rollout
+	}
+	return nil
+}
+
+func (m *Service) GetHooks() []Hook {
+	if m != nil {
+		return m.Hooks
+	}
+	return nil
+}
+
+func (m *Service) GetCron() *Cron {
+	if m != nil {
+		return m.Cron
+	}
+	return nil
+}
+
+// Probes are checks of an instance; each may be absent.
+type Probes struct {
+	// startup holds the others back until it has passed once; an instance that never passes it is ended.
+	Startup *Probe `protobuf:"bytes,1,opt,name=startup,proto3" json:"startup,omitempty"`
+	// readiness keeps connections from an instance for as long as it fails.
+	Readiness *Probe `protobuf:"bytes,2,opt,name=readiness,proto3" json:"readiness,omitempty"`
+	// liveness ends an instance that fails it.
+	Liveness *Probe `protobuf:"bytes,3,opt,name=liveness,proto3" json:"liveness,omitempty"`
+}
+
+func (m *Probes) Reset()         { *m = Probes{} }
+func (m *Probes) String() string { return proto.CompactTextString(m) }
+func (*Probes) ProtoMessage()    {}
+func (*Probes) Descriptor() ([]byte, []int) {
+	return fileDescriptor_80830362ca7982f5, []int{3}
+}
+func (m *Probes) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Probes) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Probes.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Probes) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Probes.Merge(m, src)
+}
+func (m *Probes) XXX_Size() int {
+	return m.Size()
+}
+func (m *Probes) XXX_DiscardUnknown() {
+	xxx_messageInfo_Probes.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Probes proto.InternalMessageInfo
+
+func (m *Probes) GetStartup() *Probe {
+	if m != nil {
+		return m.Startup
+	}
+	return nil
+}
+
+func (m *Probes) GetReadiness() *Probe {
+	if m != nil {
+		return m.Readiness
+	}
+	return nil
+}
+
+func (m *Probes) GetLiveness() *Probe {
+	if m != nil {
+		return m.Liveness
+	}
+	return nil
+}
+
+// Probe is a check: exactly one of http, tcp_port and exec is given. A number that is 0 stands for the default: period
+// 10, timeout 1, thresholds 1 for success and 3 for failure.
+type Probe struct {
+	Http    *HTTPGet `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	TcpPort uint32   `protobuf:"varint,2,opt,name=tcp_port,json=tcpPort,proto3" json:"tcp_port,omitempty"`
+	// exec is a program of the image with its arguments, which passes by exit code 0.
+	Exec                []string `protobuf:"bytes,3,rep,name=exec,proto3" json:"exec,omitempty"`
+	InitialDelaySeconds uint32   `protobuf:"varint,4,opt,name=initial_delay_seconds,json=initialDelaySeconds,proto3" json:"initial_delay_seconds,omitempty"`
+	PeriodSeconds       uint32   `protobuf:"varint,5,opt,name=period_seconds,json=periodSeconds,proto3" json:"period_seconds,omitempty"`
+	TimeoutSeconds      uint32   `protobuf:"varint,6,opt,name=timeout_seconds,json=timeoutSeconds,proto3" json:"timeout_seconds,omitempty"`
+	SuccessThreshold    uint32   `protobuf:"varint,7,opt,name=success_threshold,json=successThreshold,proto3" json:"success_threshold,omitempty"`
+	FailureThreshold    uint32   `protobuf:"varint,8,opt,name=failure_threshold,json=failureThreshold,proto3" json:"failure_threshold,omitempty"`
+}
+
+func (m *Probe) Reset()         { *m = Probe{} }
+func (m *Probe) String() string { return proto.CompactTextString(m) }
+func (*Probe) ProtoMessage()    {}
+func (*Probe) Descriptor() ([]byte, []int) {
+	return fileDescriptor_80830362ca7982f5, []int{4}
+}
+func (m *Probe) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Probe) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Probe.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Probe) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Probe.Merge(m, src)
+}
+func (m *Probe) XXX_Size() int {
+	return m.Size()
+}
+func (m *Probe) XXX_DiscardUnknown() {
+	xxx_messageInfo_Probe.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Probe proto.InternalMessageInfo
+
+func (m *Probe) GetHttp() *HTTPGet {
+	if m != nil {
+		return m.Http
+	}
+	return nil
+}
+
+func (m *Probe) GetTcpPort() uint32 {
+	if m != nil {
+		return m.TcpPort
+	}
+	return 0
+}
+
+func (m *Probe) GetExec() []string {
+	if m != nil {
+		return m.Exec
+	}
+	return nil
+}
+
+func (m *Probe) GetInitialDelaySeconds() uint32 {
+	if m != nil {
+		return m.InitialDelaySeconds
+	}
+	return 0
+}
+
+func (m *Probe) GetPeriodSeconds() uint32 {
+	if m != nil {
+		return m.PeriodSeconds
+	}
+	return 0
+}
+
+func (m *Probe) GetTimeoutSeconds() uint32 {
+	if m != nil {
+		return m.TimeoutSeconds
+	}
+	return 0
+}
+
+func (m *Probe) GetSuccessThreshold() uint32 {
+	if m != nil {
+		return m.SuccessThreshold
+	}
+	return 0
+}
+
+func (m *Probe) GetFailureThreshold() uint32 {
+	if m != nil {
+		return m.FailureThreshold
+	}
+	return 0
+}
+
+// HTTPGet is a request to the instance itself; it passes by a status from 200 to 399.
+type HTTPGet struct {
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Port uint32 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
+	// tls asks for https, whose certificate is not verified.
+	Tls     bool     `protobuf:"varint,3,opt,name=tls,proto3" json:"tls,omitempty"`
+	Headers []Header `protobuf:"bytes,4,rep,name=headers,proto3" json:"headers"`
+	// status is the one status that passes a rollout, besides the probe itself; 0 for any that the probe passes.
+	Status uint32 `protobuf:"varint,5,opt,name=status,proto3" json:"status,omitempty"`
+	// content must stand in the body for a rollout to pass; empty for anything.
+	Content string `protobuf:"bytes,6,opt,name=content,proto3" json:"content,omitempty"`
+}
+
+func (m *HTTPGet) Reset()         { *m = HTTPGet{} }
+func (m *HTTPGet) String() string { return proto.CompactTextString(m) }
+func (*HTTPGet) ProtoMessage()    {}
+func (*HTTPGet) Descriptor() ([]byte, []int) {
+	return fileDescriptor_80830362ca7982f5, []int{5}
+}
+func (m *HTTPGet) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *HTTPGet) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_HTTPGet.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *HTTPGet) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_HTTPGet.Merge(m, src)
+}
+func (m *HTTPGet) XXX_Size() int {
+	return m.Size()
+}
+func (m *HTTPGet) XXX_DiscardUnknown() {
+	xxx_messageInfo_HTTPGet.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_HTTPGet proto.InternalMessageInfo
+
+func (m *HTTPGet) GetPath() string {
+	if m != nil {
+		return m.Path
+	}
+	return ""
+}
+
+func (m *HTTPGet) GetPort() uint32 {
+	if m != nil {
+		return m.Port
+	}
+	return 0
+}
+
+func (m *HTTPGet) GetTls() bool {
+	if m != nil {
+		return m.Tls
+	}
+	return false
+}
+
+func (m *HTTPGet) GetHeaders() []Header {
+	if m != nil {
+		return m.Headers
+	}
+	return nil
+}
+
+func (m *HTTPGet) GetStatus() uint32 {
+	if m != nil {
+		return m.Status
+	}
+	return 0
+}
+
+func (m *HTTPGet) GetContent() string {
+	if m != nil {
+		return m.Content
+	}
+	return ""
+}
+
+// Header is a field of an HTTP request.
+type Header struct {
+	Name  string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+}
+
+func (m *Header) Reset()         { *m = Header{} }
+func (m *Header) String() string { return proto.CompactTextString(m) }
+func (*Header) ProtoMessage()    {}
+func (*Header) Descriptor() ([]byte, []int) {
+	return fileDescriptor_80830362ca7982f5, []int{6}
+}
+func (m *Header) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Header) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Header.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Header) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Header.Merge(m, src)
+}
+func (m *Header) XXX_Size() int {
+	return m.Size()
+}
+func (m *Header) XXX_DiscardUnknown() {
+	xxx_messageInfo_Header.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Header proto.InternalMessageInfo
+
+func (m *Header) GetName() string {
+	if m != nil {
+		return m.Name
+	}
+	return ""
+}
+
+func (m *Header) GetValue() string {
+	if m != nil {
+		return m.Value
+	}
+	return ""
+}
+
+// Scale keeps the number of instances from min up to the service's count, which is what the lease pays for.
+type Scale struct {
+	Min uint32 `protobuf:"varint,1,opt,name=min,proto3" json:"min,omitempty"`
+	// triggers are at least one, sorted by resource; the one that asks for most instances decides.
+	Triggers []Trigger `protobuf:"bytes,2,rep,name=triggers,proto3" json:"triggers"`
+	// cooldown_seconds is how long less load has to last before instances are ended; 0 for 300.
+	CooldownSeconds uint32 `protobuf:"varint,3,opt,name=cooldown_seconds,json=cooldownSeconds,proto3" json:"cooldown_seconds,omitempty"`
+}
+
+func (m *Scale) Reset()         { *m = Scale{} }
+func (m *Scale) String() string { return proto.CompactTextString(m) }
+func (*Scale) ProtoMessage()    {}
+func (*Scale) Descriptor() ([]byte, []int) {
+	return fileDescriptor_80830362ca7982f5, []int{7}
+}
+func (m *Scale) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Scale) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Scale.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Scale) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Scale.Merge(m, src)
+}
+func (m *Scale) XXX_Size() int {
+	return m.Size()
+}
+func (m *Scale) XXX_DiscardUnknown() {
+	xxx_messageInfo_Scale.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Scale proto.InternalMessageInfo
+
+func (m *Scale) GetMin() uint32 {
+	if m != nil {
+		return m.Min
+	}
+	return 0
+}
+
+func (m *Scale) GetTriggers() []Trigger {
+	if m != nil {
+		return m.Triggers
+	}
+	return nil
+}
+
+func (m *Scale) GetCooldownSeconds() uint32 {
+	if m != nil {
+		return m.CooldownSeconds
+	}
+	return 0
+}
+
+// Trigger asks for as many instances as bring the mean use of a resource to a value: exactly one of utilization_percent
+// and average_value is given.
+type Trigger struct {
+	// resource is cpu or memory.
+	Resource string `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
+	// utilization_percent is a part of what an instance asks for.
+	UtilizationPercent uint32 `protobuf:"varint,2,opt,name=utilization_percent,json=utilizationPercent,proto3" json:"utilization_percent,omitempty"`
+	// average_value is an amount per instance: thousandths of a core, or bytes.
+	AverageValue uint64 `protobuf:"varint,3,opt,name=average_value,json=averageValue,proto3" json:"average_value,omitempty"`
+}
+
+func (m *Trigger) Reset()         { *m = Trigger{} }
+func (m *Trigger) String() string { return proto.CompactTextString(m) }
+func (*Trigger) ProtoMessage()    {}
+func (*Trigger) Descriptor() ([]byte, []int) {
+	return fileDescriptor_80830362ca7982f5, []int{8}
+}
+func (m *Trigger) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Trigger) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Trigger.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Trigger) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Trigger.Merge(m, src)
+}
+func (m *Trigger) XXX_Size() int {
+	return m.Size()
+}
+func (m *Trigger) XXX_DiscardUnknown() {
+	xxx_messageInfo_Trigger.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Trigger proto.InternalMessageInfo
+
+func (m *Trigger) GetResource() string {
+	if m != nil {
+		return m.Resource
+	}
+	return ""
+}
+
+func (m *Trigger) GetUtilizationPercent() uint32 {
+	if m != nil {
+		return m.UtilizationPercent
+	}
+	return 0
+}
+
+func (m *Trigger) GetAverageValue() uint64 {
+	if m != nil {
+		return m.AverageValue
+	}
+	return 0
+}
+
+// Rollout bounds how far the number of instances may leave the wanted one during an update. Not both are 0.
+type Rollout struct {
+	MaxSurge       uint32 `protobuf:"varint,1,opt,name=max_surge,json=maxSurge,proto3" json:"max_surge,omitempty"`
+	MaxUnavailable uint32 `protobuf:"varint,2,opt,name=max_unavailable,json=maxUnavailable,proto3" json:"max_unavailable,omitempty"`
+}
+
+func (m *Rollout) Reset()         { *m = Rollout{} }
+func (m *Rollout) String() string { return proto.CompactTextString(m) }
+func (*Rollout) ProtoMessage()    {}
+func (*Rollout) Descriptor() ([]byte, []int) {
+	return fileDescriptor_80830362ca7982f5, []int{9}
+}
+func (m *Rollout) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Rollout) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Rollout.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Rollout) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Rollout.Merge(m, src)
+}
+func (m *Rollout) XXX_Size() int {
+	return m.Size()
+}
+func (m *Rollout) XXX_DiscardUnknown() {
+	xxx_messageInfo_Rollout.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Rollout proto.InternalMessageInfo
+
+func (m *Rollout) GetMaxSurge() uint32 {
+	if m != nil {
+		return m.MaxSurge
+	}
+	return 0
+}
+
+func (m *Rollout) GetMaxUnavailable() uint32 {
+	if m != nil {
+		return m.MaxUnavailable
+	}
+	return 0
+}
+
+// Hook is a program that runs to its end, once for each manifest that its lease accepts.
+type Hook struct {
+	// name is unique within its service; hooks of one time run in the order of the list.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	When When   `protobuf:"varint,2,opt,name=when,proto3,enum=berth.manifest.v1.When" json:"when,omitempty"`
+	// once runs it for the lease's first manifest that has it only, whatever came of it.
+	Once    bool     `protobuf:"varint,3,opt,name=once,proto3" json:"once,omitempty"`
+	Command []string `protobuf:"bytes,4,rep,name=command,proto3" json:"command,omitempty"`
+	Args    []string `protobuf:"bytes,5,rep,name=args,proto3" json:"args,omitempty"`
+	// deadline_seconds is how long it may take; 0 for 600.
+	DeadlineSeconds uint32 `protobuf:"varint,6,opt,name=deadline_seconds,json=deadlineSeconds,proto3" json:"deadline_seconds,omitempty"`
+}
+
+func (m *Hook) Reset()         { *m = Hook{} }
+func (m *Hook) String() string { return proto.CompactTextString(m) }
+func (*Hook) ProtoMessage()    {}
+func (*Hook) Descriptor() ([]byte, []int) {
+	return fileDescriptor_80830362ca7982f5, []int{10}
+}
+func (m *Hook) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Hook) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Hook.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Hook) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Hook.Merge(m, src)
+}
+func (m *Hook) XXX_Size() int {
+	return m.Size()
+}
+func (m *Hook) XXX_DiscardUnknown() {
+	xxx_messageInfo_Hook.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Hook proto.InternalMessageInfo
+
+func (m *Hook) GetName() string {
+	if m != nil {
+		return m.Name
+	}
+	return ""
+}
+
+func (m *Hook) GetWhen() When {
+	if m != nil {
+		return m.When
+	}
+	return WHEN_UNSPECIFIED
+}
+
+func (m *Hook) GetOnce() bool {
+	if m != nil {
+		return m.Once
+	}
+	return false
+}
+
+func (m *Hook) GetCommand() []string {
+	if m != nil {
+		return m.Command
+	}
+	return nil
+}
+
+func (m *Hook) GetArgs() []string {
+	if m != nil {
+		return m.Args
+	}
+	return nil
+}
+
+func (m *Hook) GetDeadlineSeconds() uint32 {
+	if m != nil {
+		return m.DeadlineSeconds
+	}
+	return 0
+}
+
+// Cron is when a task runs.
+type Cron struct {
+	// schedule has the five fields of cron, or is @hourly, @daily, @weekly, @monthly, @yearly or @every DURATION; in UTC.
+	Schedule    string      `protobuf:"bytes,1,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	Concurrency Concurrency `protobuf:"varint,2,opt,name=concurrency,proto3,enum=berth.manifest.v1.Concurrency" json:"concurrency,omitempty"`
+	// suspended keeps the task without running it; it then needs no unit on chain, and unit_id is 0.
+	Suspended bool `protobuf:"varint,3,opt,name=suspended,proto3" json:"suspended,omitempty"`
+	// starting_deadline_seconds is how late a run may start; 0 for 60.
+	StartingDeadlineSeconds uint32 `protobuf:"varint,4,opt,name=starting_deadline_seconds,json=startingDeadlineSeconds,proto3" json:"starting_deadline_seconds,omitempty"`
+	// deadline_seconds is how long a run may take; 0 for a day.
+	DeadlineSeconds uint32 `protobuf:"varint,5,opt,name=deadline_seconds,json=deadlineSeconds,proto3" json:"deadline_seconds,omitempty"`
+}
+
+func (m *Cron) Reset()         { *m = Cron{} }
+func (m *Cron) String() string { return proto.CompactTextString(m) }
+func (*Cron) ProtoMessage()    {}
+func (*Cron) Descriptor() ([]byte, []int) {
+	return fileDescriptor_80830362ca7982f5, []int{11}
+}
+func (m *Cron) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Cron) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Cron.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Cron) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Cron.Merge(m, src)
+}
+func (m *Cron) XXX_Size() int {
+	return m.Size()
+}
+func (m *Cron) XXX_DiscardUnknown() {
+	xxx_messageInfo_Cron.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Cron proto.InternalMessageInfo
+
+func (m *Cron) GetSchedule() string {
+	if m != nil {
+		return m.Schedule
+	}
+	return ""
+}
+
+func (m *Cron) GetConcurrency() Concurrency {
+	if m != nil {
+		return m.Concurrency
+	}
+	return CONCURRENCY_UNSPECIFIED
+}
+
+func (m *Cron) GetSuspended() bool {
+	if m != nil {
+		return m.Suspended
+	}
+	return false
+}
+
+func (m *Cron) GetStartingDeadlineSeconds() uint32 {
+	if m != nil {
+		return m.StartingDeadlineSeconds
+	}
+	return 0
+}
+
+func (m *Cron) GetDeadlineSeconds() uint32 {
+	if m != nil {
+		return m.DeadlineSeconds
+	}
+	return 0
+}
+
 // Credentials open the registry of an image. They are secret as a whole and never printed.
 type Credentials struct {
 	// host is the registry, for example ghcr.io or https://index.docker.io/v1/.
@@ -404,7 +1196,7 @@ func (m *Credentials) Reset()         { *m = Credentials{} }
 func (m *Credentials) String() string { return proto.CompactTextString(m) }
 func (*Credentials) ProtoMessage()    {}
 func (*Credentials) Descriptor() ([]byte, []int) {
-	return fileDescriptor_80830362ca7982f5, []int{3}
+	return fileDescriptor_80830362ca7982f5, []int{12}
 }
 func (m *Credentials) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -473,7 +1265,7 @@ func (m *EnvVar) Reset()         { *m = EnvVar{} }
 func (m *EnvVar) String() string { return proto.CompactTextString(m) }
 func (*EnvVar) ProtoMessage()    {}
 func (*EnvVar) Descriptor() ([]byte, []int) {
-	return fileDescriptor_80830362ca7982f5, []int{4}
+	return fileDescriptor_80830362ca7982f5, []int{13}
 }
 func (m *EnvVar) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -533,7 +1325,7 @@ func (m *Attribute) Reset()         { *m = Attribute{} }
 func (m *Attribute) String() string { return proto.CompactTextString(m) }
 func (*Attribute) ProtoMessage()    {}
 func (*Attribute) Descriptor() ([]byte, []int) {
-	return fileDescriptor_80830362ca7982f5, []int{5}
+	return fileDescriptor_80830362ca7982f5, []int{14}
 }
 func (m *Attribute) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -590,7 +1382,7 @@ func (m *Volume) Reset()         { *m = Volume{} }
 func (m *Volume) String() string { return proto.CompactTextString(m) }
 func (*Volume) ProtoMessage()    {}
 func (*Volume) Descriptor() ([]byte, []int) {
-	return fileDescriptor_80830362ca7982f5, []int{6}
+	return fileDescriptor_80830362ca7982f5, []int{15}
 }
 func (m *Volume) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -672,7 +1464,7 @@ func (m *Expose) Reset()         { *m = Expose{} }
 func (m *Expose) String() string { return proto.CompactTextString(m) }
 func (*Expose) ProtoMessage()    {}
 func (*Expose) Descriptor() ([]byte, []int) {
-	return fileDescriptor_80830362ca7982f5, []int{7}
+	return fileDescriptor_80830362ca7982f5, []int{16}
 }
 func (m *Expose) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -759,7 +1551,7 @@ func (m *HTTPOptions) Reset()         { *m = HTTPOptions{} }
 func (m *HTTPOptions) String() string { return proto.CompactTextString(m) }
 func (*HTTPOptions) ProtoMessage()    {}
 func (*HTTPOptions) Descriptor() ([]byte, []int) {
-	return fileDescriptor_80830362ca7982f5, []int{8}
+	return fileDescriptor_80830362ca7982f5, []int{17}
 }
 func (m *HTTPOptions) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -850,7 +1642,7 @@ func (m *To) Reset()         { *m = To{} }
 func (m *To) String() string { return proto.CompactTextString(m) }
 func (*To) ProtoMessage()    {}
 func (*To) Descriptor() ([]byte, []int) {
-	return fileDescriptor_80830362ca7982f5, []int{9}
+	return fileDescriptor_80830362ca7982f5, []int{18}
 }
 func (m *To) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -914,7 +1706,7 @@ func (m *Envelope) Reset()         { *m = Envelope{} }
 func (m *Envelope) String() string { return proto.CompactTextString(m) }
 func (*Envelope) ProtoMessage()    {}
 func (*Envelope) Descriptor() ([]byte, []int) {
-	return fileDescriptor_80830362ca7982f5, []int{10}
+	return fileDescriptor_80830362ca7982f5, []int{19}
 }
 func (m *Envelope) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -965,10 +1757,21 @@ func (m *Envelope) GetLeaves() [][]byte {
 }
 
 func init() {
+	proto.RegisterEnum("berth.manifest.v1.When", When_name, When_value)
+	proto.RegisterEnum("berth.manifest.v1.Concurrency", Concurrency_name, Concurrency_value)
 	proto.RegisterEnum("berth.manifest.v1.Proto", Proto_name, Proto_value)
 	proto.RegisterType((*Group)(nil), "berth.manifest.v1.Group")
 	proto.RegisterType((*Edge)(nil), "berth.manifest.v1.Edge")
 	proto.RegisterType((*Service)(nil), "berth.manifest.v1.Service")
+	proto.RegisterType((*Probes)(nil), "berth.manifest.v1.Probes")
+	proto.RegisterType((*Probe)(nil), "berth.manifest.v1.Probe")
+	proto.RegisterType((*HTTPGet)(nil), "berth.manifest.v1.HTTPGet")
+	proto.RegisterType((*Header)(nil), "berth.manifest.v1.Header")
+	proto.RegisterType((*Scale)(nil), "berth.manifest.v1.Scale")
+	proto.RegisterType((*Trigger)(nil), "berth.manifest.v1.Trigger")
+	proto.RegisterType((*Rollout)(nil), "berth.manifest.v1.Rollout")
+	proto.RegisterType((*Hook)(nil), "berth.manifest.v1.Hook")
+	proto.RegisterType((*Cron)(nil), "berth.manifest.v1.Cron")
 	proto.RegisterType((*Credentials)(nil), "berth.manifest.v1.Credentials")
 	proto.RegisterType((*EnvVar)(nil), "berth.manifest.v1.EnvVar")
 	proto.RegisterType((*Attribute)(nil), "berth.manifest.v1.Attribute")
@@ -982,75 +1785,124 @@ func init() {
 func init() { proto.RegisterFile("berth/manifest/v1/manifest.proto", fileDescriptor_80830362ca7982f5) }
 
 var fileDescriptor_80830362ca7982f5 = []byte{
-	// 1081 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x8c, 0x56, 0x4f, 0x6f, 0xe3, 0x44,
-	0x14, 0x8f, 0xf3, 0x3f, 0xcf, 0x49, 0x36, 0x3b, 0xda, 0x65, 0xbd, 0x85, 0x86, 0x60, 0x21, 0x14,
-	0x01, 0x6a, 0xd5, 0xf6, 0x00, 0x48, 0x1c, 0xd8, 0x74, 0xbb, 0x50, 0xc4, 0xd2, 0xc8, 0xcd, 0xee,
-	0x81, 0x8b, 0xe5, 0xd8, 0x53, 0xd7, 0xc2, 0xf6, 0x18, 0xcf, 0x38, 0x34, 0xdf, 0x80, 0x23, 0x27,
-	0xb8, 0xc3, 0x89, 0x6f, 0xb2, 0xc7, 0x3d, 0x72, 0x42, 0xa8, 0xe5, 0xc2, 0xb7, 0x40, 0xf3, 0x66,
-	0x9c, 0x04, 0x9a, 0x4a, 0xdc, 0xde, 0xef, 0xf7, 0xfe, 0xf8, 0xbd, 0x37, 0xbf, 0xcc, 0x04, 0x46,
-	0x73, 0x9a, 0x8b, 0xcb, 0xfd, 0xc4, 0x4b, 0xa3, 0x0b, 0xca, 0xc5, 0xfe, 0xe2, 0x60, 0x65, 0xef,
-	0x65, 0x39, 0x13, 0x8c, 0xdc, 0xc7, 0x88, 0xbd, 0x15, 0xbb, 0x38, 0xd8, 0x79, 0x10, 0xb2, 0x90,
-	0xa1, 0x77, 0x5f, 0x5a, 0x2a, 0xd0, 0xfe, 0xc5, 0x80, 0xc6, 0xe7, 0x39, 0x2b, 0x32, 0x42, 0xa0,
-	0x9e, 0x7a, 0x09, 0xb5, 0x8c, 0x91, 0x31, 0xee, 0x38, 0x68, 0x4b, 0x8e, 0x7b, 0xb1, 0xb0, 0xaa,
-	0x23, 0x63, 0xdc, 0x75, 0xd0, 0x26, 0x9f, 0x42, 0x9b, 0xd3, 0x7c, 0x11, 0xf9, 0x94, 0x5b, 0xb5,
-	0x51, 0x6d, 0x6c, 0x1e, 0xee, 0xec, 0xdd, 0xfa, 0xda, 0xde, 0xb9, 0x0a, 0x99, 0xd4, 0x5f, 0xfd,
-	0xf1, 0x76, 0xc5, 0x59, 0x65, 0x90, 0x23, 0x68, 0xd0, 0x20, 0xa4, 0xdc, 0xaa, 0x63, 0xea, 0xa3,
-	0x2d, 0xa9, 0x27, 0x41, 0x58, 0xe6, 0xa9, 0x58, 0xfb, 0x27, 0x03, 0xea, 0x92, 0x25, 0xbb, 0x00,
-	0x17, 0x39, 0x4b, 0xdc, 0x50, 0x76, 0xac, 0x3b, 0xed, 0x48, 0x46, 0x8d, 0xf0, 0x0e, 0x74, 0xd1,
-	0xad, 0xbf, 0x86, 0x6d, 0x77, 0x1c, 0x53, 0x72, 0xba, 0x1f, 0xf2, 0x18, 0xda, 0x82, 0xe9, 0xfc,
-	0x1a, 0xba, 0x5b, 0x82, 0xa9, 0xec, 0x5d, 0x00, 0xc1, 0x56, 0xb9, 0x75, 0x55, 0x5c, 0xb0, 0x32,
-	0x93, 0x40, 0x3d, 0x63, 0xb9, 0xb0, 0x1a, 0x23, 0x63, 0xdc, 0x73, 0xd0, 0xb6, 0xff, 0xae, 0x43,
-	0x6b, 0xc3, 0x7f, 0x6b, 0x7f, 0x0f, 0xa0, 0x11, 0x25, 0x5e, 0x58, 0x76, 0xa2, 0x00, 0xb1, 0xa0,
-	0xe5, 0xb3, 0x24, 0xf1, 0xd2, 0x00, 0x17, 0xd8, 0x71, 0x4a, 0x28, 0x6b, 0x78, 0x79, 0xa8, 0x96,
-	0xd3, 0x71, 0xd0, 0x26, 0x07, 0x50, 0xa3, 0xe9, 0xc2, 0x6a, 0xe0, 0xbe, 0x1e, 0x6f, 0xdb, 0x57,
-	0xba, 0x78, 0xe9, 0xe5, 0x7a, 0x63, 0x32, 0x56, 0x4e, 0x12, 0xd0, 0x8c, 0xa6, 0x01, 0x77, 0x59,
-	0x6a, 0x35, 0xb1, 0x58, 0x47, 0x33, 0x67, 0x29, 0xf9, 0x08, 0x9a, 0xf4, 0x2a, 0x63, 0x9c, 0x5a,
-	0xad, 0xbb, 0x8b, 0x62, 0x80, 0x2e, 0xaa, 0xc3, 0xe5, 0x38, 0x3e, 0x2b, 0x52, 0x61, 0xb5, 0x71,
-	0x07, 0x0a, 0x90, 0x47, 0xd0, 0x2a, 0xd2, 0x48, 0xb8, 0x51, 0x60, 0x75, 0x90, 0x6f, 0x4a, 0x78,
-	0x1a, 0x90, 0x37, 0xa1, 0xe3, 0x67, 0x85, 0x9b, 0x44, 0x71, 0x1c, 0x59, 0x30, 0x32, 0xc6, 0x75,
-	0xa7, 0xed, 0x67, 0xc5, 0x73, 0x89, 0xe5, 0x59, 0x25, 0x34, 0x61, 0xf9, 0xd2, 0x9d, 0x2f, 0x05,
-	0xe5, 0x96, 0x89, 0x7e, 0x53, 0x71, 0x13, 0x49, 0x91, 0x4f, 0xa0, 0xb5, 0x60, 0x71, 0x91, 0x50,
-	0x6e, 0x75, 0xef, 0x6c, 0xf4, 0x25, 0x46, 0xe8, 0x46, 0xcb, 0x78, 0x32, 0x80, 0x5a, 0x98, 0x15,
-	0x56, 0x0f, 0xfb, 0x91, 0x26, 0x39, 0x85, 0x7e, 0x98, 0x15, 0xae, 0x27, 0x44, 0x1e, 0xcd, 0x0b,
-	0xf9, 0xc5, 0x3e, 0xd6, 0x7c, 0x6b, 0x4b, 0xcd, 0x27, 0x65, 0x90, 0x2e, 0xdb, 0x0b, 0xb3, 0x62,
-	0xc5, 0x71, 0xf2, 0x19, 0x98, 0x7e, 0x4e, 0x03, 0x9a, 0x8a, 0xc8, 0x8b, 0xb9, 0x75, 0x6f, 0x64,
-	0x8c, 0xcd, 0xc3, 0xe1, 0x96, 0x3a, 0xc7, 0xeb, 0x28, 0x67, 0x33, 0x85, 0x8c, 0xc0, 0xcc, 0x68,
-	0x9e, 0x44, 0x9c, 0x47, 0x2c, 0xe5, 0xd6, 0x00, 0x4f, 0x68, 0x93, 0x92, 0x03, 0x08, 0x4a, 0xad,
-	0xfb, 0xa8, 0x1b, 0x69, 0xda, 0x0c, 0xcc, 0x8d, 0x7a, 0x52, 0x2a, 0x97, 0x8c, 0x8b, 0x52, 0x6e,
-	0xd2, 0x96, 0xe7, 0x43, 0x13, 0x2f, 0x8a, 0x4b, 0xb9, 0x21, 0x20, 0x3b, 0xd0, 0x2e, 0x38, 0xcd,
-	0x51, 0x9c, 0x4a, 0xf2, 0x2b, 0x2c, 0x7d, 0x99, 0xc7, 0xf9, 0xf7, 0x2c, 0x0f, 0xb4, 0xe2, 0x57,
-	0xd8, 0xfe, 0x12, 0x9a, 0x4a, 0x5a, 0x77, 0x49, 0x7b, 0xe1, 0xc5, 0xc5, 0x4a, 0xda, 0x08, 0xc8,
-	0x1b, 0xd0, 0xe4, 0xd4, 0xcf, 0xa9, 0xc0, 0x2f, 0xb5, 0x1d, 0x8d, 0xec, 0x23, 0xe8, 0xac, 0x16,
-	0x28, 0x67, 0xfb, 0x96, 0x2e, 0x75, 0x35, 0x69, 0x6e, 0x2f, 0x66, 0xff, 0x66, 0x40, 0x53, 0x1d,
-	0xef, 0x5d, 0x1d, 0x28, 0xe9, 0x54, 0x51, 0x3a, 0x0a, 0x48, 0x36, 0x41, 0x8d, 0xaa, 0x51, 0x15,
-	0x90, 0x52, 0xcc, 0xa9, 0x17, 0xb8, 0x2c, 0x8d, 0x97, 0x38, 0x68, 0xdb, 0x69, 0x4b, 0xe2, 0x2c,
-	0x8d, 0x97, 0x64, 0x02, 0xb0, 0x21, 0x8b, 0xc6, 0xff, 0x96, 0xc5, 0x46, 0x96, 0xfd, 0x97, 0x01,
-	0x4d, 0xf5, 0x9b, 0x59, 0x5d, 0x14, 0xc6, 0xfa, 0xa2, 0x20, 0x7d, 0xa8, 0x7a, 0xaa, 0xd1, 0x9e,
-	0x53, 0xf5, 0x38, 0xd9, 0x83, 0x06, 0xde, 0xbf, 0xd8, 0x65, 0xff, 0xd0, 0xda, 0xf2, 0xb5, 0xa9,
-	0xf4, 0x3b, 0x2a, 0x4c, 0xee, 0xd5, 0xf3, 0x7d, 0x9a, 0x09, 0x7d, 0x35, 0x68, 0x44, 0x3e, 0x80,
-	0xaa, 0x60, 0xba, 0xe5, 0x87, 0x5b, 0x8a, 0xcc, 0x98, 0xee, 0xb5, 0x2a, 0x18, 0x79, 0x02, 0xdd,
-	0x4b, 0x21, 0x32, 0x97, 0x65, 0x02, 0x65, 0xd7, 0xbc, 0x53, 0xb8, 0x5f, 0xcc, 0x66, 0xd3, 0x33,
-	0x15, 0xe5, 0x98, 0x32, 0x47, 0x03, 0xfb, 0xe7, 0x2a, 0x98, 0x1b, 0x4e, 0xf2, 0x2e, 0xf4, 0x13,
-	0xef, 0xca, 0x9d, 0xb3, 0xa0, 0xfc, 0x1d, 0xab, 0xa9, 0xbb, 0x89, 0x77, 0x35, 0x61, 0x81, 0xfe,
-	0x21, 0xbf, 0x07, 0xf7, 0x70, 0xfb, 0x22, 0x4a, 0x28, 0x2b, 0x84, 0x9b, 0x94, 0xab, 0xe8, 0x49,
-	0x7a, 0xa6, 0xd8, 0xe7, 0x18, 0xc7, 0x69, 0xfa, 0xaf, 0xb8, 0x9a, 0x8a, 0x93, 0xf4, 0x3a, 0x6e,
-	0x17, 0x20, 0xa5, 0x57, 0xc2, 0x15, 0x79, 0x84, 0x2f, 0x89, 0x0c, 0xe9, 0x48, 0x66, 0x26, 0x09,
-	0x59, 0x46, 0xb9, 0xd7, 0x65, 0xd4, 0xa5, 0xdd, 0xc3, 0x98, 0x5b, 0x65, 0x7c, 0x8f, 0x53, 0x5e,
-	0x5e, 0x93, 0x92, 0x39, 0x96, 0x04, 0xf9, 0x10, 0x48, 0x96, 0xb3, 0xab, 0xa5, 0x3b, 0x2f, 0x2e,
-	0x2e, 0x68, 0xae, 0xe7, 0x6b, 0x61, 0xa5, 0x01, 0x7a, 0x26, 0xe8, 0xc0, 0x19, 0xed, 0x67, 0x50,
-	0x9d, 0x31, 0x79, 0xb5, 0x97, 0x0f, 0x88, 0x92, 0x6a, 0x09, 0xe5, 0x09, 0x86, 0x31, 0x9b, 0x7b,
-	0xea, 0xc7, 0xd9, 0x76, 0x34, 0x92, 0xca, 0x88, 0xca, 0xa7, 0xa8, 0x1a, 0x65, 0xf6, 0x57, 0xd0,
-	0x3e, 0x49, 0x17, 0x34, 0x66, 0x19, 0x2a, 0x7c, 0xfd, 0xd2, 0x75, 0x1d, 0x05, 0xa4, 0xbe, 0x42,
-	0x4e, 0xbf, 0xd3, 0x2b, 0x44, 0x5b, 0x56, 0x8f, 0xa9, 0xb7, 0xd0, 0x4f, 0x72, 0xd7, 0xd1, 0xe8,
-	0x7d, 0x1f, 0x1a, 0xa8, 0x23, 0xf2, 0x10, 0xee, 0x4f, 0x9d, 0xb3, 0xd9, 0x99, 0xfb, 0xe2, 0xeb,
-	0xf3, 0xe9, 0xc9, 0xf1, 0xe9, 0xb3, 0xd3, 0x93, 0xa7, 0x83, 0x0a, 0xe9, 0x03, 0x28, 0x5a, 0x1e,
-	0xea, 0xc0, 0x20, 0xf7, 0xc0, 0x5c, 0xe3, 0xf3, 0x41, 0x95, 0xf4, 0xa0, 0xa3, 0x88, 0xd9, 0xf1,
-	0x74, 0x50, 0x5b, 0xc3, 0x17, 0x4f, 0xa7, 0x83, 0xfa, 0x4e, 0xfd, 0x87, 0x5f, 0x87, 0x95, 0xc9,
-	0xc7, 0xaf, 0xae, 0x87, 0xc6, 0xeb, 0xeb, 0xa1, 0xf1, 0xe7, 0xf5, 0xd0, 0xf8, 0xf1, 0x66, 0x58,
-	0x79, 0x7d, 0x33, 0xac, 0xfc, 0x7e, 0x33, 0xac, 0x7c, 0x33, 0x54, 0xd2, 0x0a, 0xe8, 0x62, 0xff,
-	0x3f, 0x7f, 0x59, 0xc4, 0x32, 0xa3, 0x7c, 0xde, 0x44, 0x75, 0x1f, 0xfd, 0x13, 0x00, 0x00, 0xff,
-	0xff, 0xeb, 0xd1, 0xdc, 0x49, 0xd1, 0x08, 0x00, 0x00,
+	// 1867 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x8c, 0x58, 0x4b, 0x73, 0x1c, 0x49,
+	0x11, 0x56, 0xcf, 0x7b, 0x72, 0xf4, 0x18, 0x95, 0xed, 0x55, 0xdb, 0xbb, 0x16, 0x62, 0x78, 0x69,
+	0x6d, 0x42, 0x0a, 0xcb, 0x1b, 0xbc, 0x82, 0x03, 0x7a, 0x8c, 0xd6, 0x22, 0xb4, 0x1e, 0x45, 0x6b,
+	0x64, 0x07, 0x5c, 0x3a, 0x4a, 0xdd, 0xa5, 0x99, 0x0e, 0x77, 0x77, 0x35, 0x5d, 0xd5, 0x63, 0x09,
+	0x6e, 0x9c, 0x38, 0x72, 0x82, 0x3b, 0x70, 0x81, 0x13, 0x07, 0x7e, 0x02, 0x87, 0x3d, 0xee, 0x91,
+	0x13, 0x41, 0xd8, 0x5c, 0xf8, 0x17, 0x44, 0x66, 0x55, 0xcf, 0xcc, 0xda, 0x23, 0xd8, 0x5b, 0xe5,
+	0x97, 0x5f, 0x66, 0x67, 0x65, 0x55, 0x66, 0xd6, 0x0c, 0x6c, 0x5d, 0x8a, 0x5c, 0x8f, 0x77, 0x13,
+	0x9e, 0x46, 0x57, 0x42, 0xe9, 0xdd, 0xc9, 0x93, 0xe9, 0x7a, 0x27, 0xcb, 0xa5, 0x96, 0x6c, 0x9d,
+	0x18, 0x3b, 0x53, 0x74, 0xf2, 0xe4, 0xc1, 0xdd, 0x91, 0x1c, 0x49, 0xd2, 0xee, 0xe2, 0xca, 0x10,
+	0x7b, 0x7f, 0x70, 0xa0, 0xfe, 0x69, 0x2e, 0x8b, 0x8c, 0x31, 0xa8, 0xa5, 0x3c, 0x11, 0xae, 0xb3,
+	0xe5, 0x6c, 0xb7, 0x3d, 0x5a, 0x23, 0xa6, 0x78, 0xac, 0xdd, 0xca, 0x96, 0xb3, 0xbd, 0xec, 0xd1,
+	0x9a, 0xfd, 0x18, 0x5a, 0x4a, 0xe4, 0x93, 0x28, 0x10, 0xca, 0xad, 0x6e, 0x55, 0xb7, 0x3b, 0x7b,
+	0x0f, 0x76, 0xde, 0xfb, 0xda, 0xce, 0xb9, 0xa1, 0x1c, 0xd4, 0x3e, 0xff, 0xe7, 0xd7, 0x96, 0xbc,
+	0xa9, 0x05, 0x7b, 0x0a, 0x75, 0x11, 0x8e, 0x84, 0x72, 0x6b, 0x64, 0xba, 0xb1, 0xc0, 0xb4, 0x1f,
+	0x8e, 0x4a, 0x3b, 0xc3, 0xed, 0xfd, 0xce, 0x81, 0x1a, 0xa2, 0xec, 0x21, 0xc0, 0x55, 0x2e, 0x13,
+	0x7f, 0x84, 0x11, 0xdb, 0x48, 0xdb, 0x88, 0x98, 0x2d, 0x7c, 0x1d, 0x96, 0x49, 0x6d, 0xbf, 0x46,
+	0x61, 0xb7, 0xbd, 0x0e, 0x62, 0x36, 0x1e, 0x76, 0x1f, 0x5a, 0x5a, 0x5a, 0xfb, 0x2a, 0xa9, 0x9b,
+	0x5a, 0x1a, 0xeb, 0x87, 0x00, 0x5a, 0x4e, 0x6d, 0x6b, 0xc6, 0xb9, 0x96, 0xa5, 0x25, 0x83, 0x5a,
+	0x26, 0x73, 0xed, 0xd6, 0xb7, 0x9c, 0xed, 0x15, 0x8f, 0xd6, 0xbd, 0x3f, 0x35, 0xa1, 0x39, 0xa7,
+	0x7f, 0x2f, 0x7f, 0x77, 0xa1, 0x1e, 0x25, 0x7c, 0x54, 0x46, 0x62, 0x04, 0xe6, 0x42, 0x33, 0x90,
+	0x49, 0xc2, 0xd3, 0x90, 0x12, 0xd8, 0xf6, 0x4a, 0x11, 0x7d, 0xf0, 0x7c, 0x64, 0x92, 0xd3, 0xf6,
+	0x68, 0xcd, 0x9e, 0x40, 0x55, 0xa4, 0x13, 0xb7, 0x4e, 0xf9, 0xba, 0xbf, 0x28, 0x5f, 0xe9, 0xe4,
+	0x05, 0xcf, 0x6d, 0xc6, 0x90, 0x8b, 0x3b, 0x09, 0x45, 0x26, 0xd2, 0x50, 0xf9, 0x32, 0x75, 0x1b,
+	0xe4, 0xac, 0x6d, 0x91, 0x41, 0xca, 0xbe, 0x0f, 0x0d, 0x71, 0x9d, 0x49, 0x25, 0xdc, 0xe6, 0xed,
+	0x4e, 0x89, 0x60, 0x9d, 0x5a, 0x3a, 0x6e, 0x27, 0x90, 0x45, 0xaa, 0xdd, 0x16, 0xe5, 0xc0, 0x08,
+	0x6c, 0x03, 0x9a, 0x45, 0x1a, 0x69, 0x3f, 0x0a, 0xdd, 0x36, 0xe1, 0x0d, 0x14, 0x4f, 0x42, 0xf6,
+	0x21, 0xb4, 0x83, 0xac, 0xf0, 0x93, 0x28, 0x8e, 0x23, 0x17, 0xb6, 0x9c, 0xed, 0x9a, 0xd7, 0x0a,
+	0xb2, 0xe2, 0x33, 0x94, 0xf1, 0xac, 0x12, 0x91, 0xc8, 0xfc, 0xc6, 0xbf, 0xbc, 0xd1, 0x42, 0xb9,
+	0x1d, 0xd2, 0x77, 0x0c, 0x76, 0x80, 0x10, 0xfb, 0x21, 0x34, 0x27, 0x32, 0x2e, 0x12, 0xa1, 0xdc,
+	0xe5, 0x5b, 0x03, 0x7d, 0x41, 0x0c, 0x1b, 0x68, 0xc9, 0x67, 0x5d, 0xa8, 0x8e, 0xb2, 0xc2, 0x5d,
+	0xa1, 0x78, 0x70, 0xc9, 0x4e, 0x60, 0x75, 0x94, 0x15, 0x3e, 0xd7, 0x3a, 0x8f, 0x2e, 0x0b, 0xfc,
+	0xe2, 0x2a, 0xf9, 0xfc, 0x68, 0x81, 0xcf, 0xfd, 0x92, 0x64, 0xdd, 0xae, 0x8c, 0xb2, 0x62, 0x8a,
+	0x29, 0xf6, 0x13, 0xe8, 0x04, 0xb9, 0x08, 0x45, 0xaa, 0x23, 0x1e, 0x2b, 0x77, 0x6d, 0xcb, 0xd9,
+	0xee, 0xec, 0x6d, 0x2e, 0xf0, 0x73, 0x38, 0x63, 0x79, 0xf3, 0x26, 0x6c, 0x0b, 0x3a, 0x99, 0xc8,
+	0x93, 0x48, 0xa9, 0x48, 0xa6, 0xca, 0xed, 0xd2, 0x09, 0xcd, 0x43, 0xb8, 0x01, 0x2d, 0x84, 0xbb,
+	0x4e, 0xf7, 0x06, 0x97, 0xe6, 0x6e, 0x04, 0x63, 0x97, 0x99, 0xfb, 0x85, 0x6b, 0xf6, 0x04, 0x1a,
+	0x59, 0x2e, 0x2f, 0x85, 0x72, 0xef, 0x50, 0x10, 0x8b, 0x12, 0x74, 0x46, 0x04, 0xcf, 0x12, 0xd9,
+	0x23, 0x58, 0x4f, 0xa2, 0xd4, 0xcf, 0x05, 0x0f, 0x6f, 0x7c, 0x25, 0x02, 0x99, 0x86, 0xca, 0xbd,
+	0x4b, 0x79, 0x5a, 0x4b, 0xa2, 0xd4, 0x43, 0xfc, 0xdc, 0xc0, 0x6c, 0x07, 0xea, 0x2a, 0xe0, 0xb1,
+	0x70, 0xef, 0x91, 0x77, 0x77, 0x51, 0x9d, 0xa3, 0xde, 0x33, 0x34, 0xf6, 0x09, 0x34, 0x73, 0x19,
+	0xc7, 0xb2, 0xd0, 0xee, 0x07, 0x64, 0xb1, 0xa8, 0x33, 0x78, 0x86, 0xe1, 0x95, 0x54, 0x6c, 0x09,
+	0x63, 0x29, 0x5f, 0x29, 0x77, 0xe3, 0xd6, 0x96, 0xf0, 0x4c, 0xca, 0x57, 0x65, 0x4b, 0x20, 0x2e,
+	0x7b, 0x0c, 0xb5, 0x20, 0x97, 0xa9, 0xeb, 0xd2, 0x77, 0x36, 0x16, 0x26, 0x5f, 0xa6, 0x1e, 0x91,
+	0x7a, 0x7f, 0x71, 0xa0, 0x61, 0xd2, 0xc0, 0xf6, 0xa0, 0xa9, 0x34, 0xcf, 0xb5, 0x6d, 0x1f, 0x8b,
+	0x37, 0x45, 0x5c, 0xaf, 0x24, 0xb2, 0xef, 0x41, 0x1b, 0xd3, 0x15, 0xa5, 0x42, 0x29, 0xaa, 0xe4,
+	0xff, 0x65, 0x35, 0xa3, 0xb2, 0x4f, 0xa0, 0x15, 0x47, 0x13, 0x41, 0x66, 0xd5, 0xff, 0x63, 0x36,
+	0x65, 0xf6, 0xfe, 0x5e, 0x81, 0x3a, 0x61, 0x6c, 0x07, 0x6a, 0x63, 0xad, 0xcb, 0x40, 0x17, 0xe5,
+	0xf2, 0xd9, 0x70, 0x78, 0xf6, 0xa9, 0xd0, 0x1e, 0xf1, 0xa8, 0xb7, 0x05, 0x99, 0x4f, 0x5d, 0xaa,
+	0x42, 0x27, 0xda, 0xd4, 0x41, 0x76, 0x26, 0x73, 0x8d, 0x97, 0x47, 0x5c, 0x8b, 0xc0, 0xf6, 0x1b,
+	0x5a, 0xb3, 0x3d, 0xb8, 0x17, 0xa5, 0x11, 0x5e, 0x48, 0x3f, 0x14, 0x31, 0x9f, 0xdd, 0x86, 0x1a,
+	0xd9, 0xde, 0xb1, 0xca, 0x23, 0xd4, 0x95, 0x37, 0xe2, 0x5b, 0xb0, 0x9a, 0x89, 0x3c, 0x92, 0xe1,
+	0x94, 0x6c, 0xda, 0xe1, 0x8a, 0x41, 0x4b, 0xda, 0x77, 0x60, 0x4d, 0x47, 0x89, 0x90, 0x85, 0x9e,
+	0xf2, 0x1a, 0xc4, 0x5b, 0xb5, 0x70, 0x49, 0x7c, 0x0c, 0xeb, 0xaa, 0x08, 0x02, 0xa1, 0x94, 0xaf,
+	0xc7, 0xb9, 0x50, 0x63, 0x19, 0x87, 0x6e, 0x93, 0xa8, 0x5d, 0xab, 0x18, 0x96, 0x38, 0x92, 0xaf,
+	0x78, 0x14, 0x17, 0xb9, 0x98, 0x23, 0x9b, 0x56, 0xd4, 0xb5, 0x8a, 0x29, 0xb9, 0xf7, 0x57, 0x07,
+	0x9a, 0x36, 0x3d, 0xd4, 0xba, 0xb9, 0x1e, 0x97, 0xad, 0x19, 0xd7, 0xd3, 0x76, 0x5e, 0x99, 0xb5,
+	0x73, 0x2a, 0xba, 0xd8, 0x9c, 0x55, 0xcb, 0xc3, 0x25, 0xb6, 0xa0, 0xb1, 0xe0, 0xa1, 0xc8, 0xcb,
+	0x81, 0xb5, 0xa8, 0xc2, 0x9e, 0x11, 0xa3, 0x6c, 0x41, 0x96, 0xcf, 0x3e, 0x80, 0x86, 0xd2, 0x5c,
+	0x17, 0x65, 0x8a, 0xac, 0x64, 0xba, 0x7f, 0xaa, 0x45, 0xaa, 0x29, 0x27, 0xd4, 0xfd, 0x49, 0xec,
+	0xed, 0x41, 0xc3, 0xb8, 0xba, 0x6d, 0x96, 0x4c, 0x78, 0x5c, 0x4c, 0x67, 0x09, 0x09, 0xbd, 0x5f,
+	0x3b, 0x50, 0xa7, 0x1a, 0xc4, 0xe0, 0x93, 0x28, 0x25, 0x93, 0x15, 0x0f, 0x97, 0x38, 0xa9, 0x75,
+	0x1e, 0x8d, 0x46, 0x18, 0x7d, 0xe5, 0xd6, 0x49, 0x3d, 0x34, 0x94, 0x72, 0x52, 0x97, 0x16, 0xec,
+	0x63, 0xe8, 0x06, 0x52, 0xc6, 0xa1, 0x7c, 0x9d, 0x4e, 0x0f, 0xb1, 0x6a, 0xfa, 0x44, 0x89, 0xdb,
+	0x53, 0xec, 0xfd, 0x0a, 0x9a, 0xd6, 0x0b, 0x7b, 0x00, 0xad, 0x5c, 0x28, 0x59, 0xe4, 0x41, 0x19,
+	0xfd, 0x54, 0x66, 0xbb, 0x70, 0xa7, 0xd0, 0x51, 0x1c, 0xfd, 0x92, 0xeb, 0x48, 0xa6, 0x7e, 0x26,
+	0xf2, 0x00, 0xb3, 0x60, 0x4e, 0x80, 0xcd, 0xa9, 0xce, 0x8c, 0x86, 0x7d, 0x03, 0x56, 0xf8, 0x44,
+	0xe4, 0x7c, 0x24, 0x7c, 0xb3, 0xf5, 0x2a, 0x0d, 0x89, 0x65, 0x0b, 0xbe, 0xa0, 0x0c, 0x0c, 0xa0,
+	0x69, 0x5b, 0x0a, 0x0e, 0x9c, 0x84, 0x5f, 0xfb, 0xaa, 0xc8, 0x47, 0xc2, 0x26, 0xa2, 0x95, 0xf0,
+	0xeb, 0x73, 0x94, 0xf1, 0x4e, 0xa2, 0xb2, 0x48, 0xf9, 0x84, 0x47, 0x31, 0xbf, 0x8c, 0x85, 0xfd,
+	0xf2, 0x6a, 0xc2, 0xaf, 0x2f, 0x66, 0x68, 0xef, 0x6f, 0x0e, 0xd4, 0xb0, 0xe1, 0x2c, 0x3c, 0x85,
+	0xc7, 0x50, 0x7b, 0x3d, 0x16, 0x29, 0x99, 0xae, 0x2e, 0xec, 0x3b, 0x2f, 0xc7, 0x22, 0xf5, 0x88,
+	0x84, 0x0e, 0x64, 0x1a, 0x08, 0x7b, 0xa1, 0x68, 0x3d, 0x3f, 0xfc, 0x6b, 0x8b, 0x87, 0x7f, 0x7d,
+	0x6e, 0xf8, 0x7f, 0x0c, 0xdd, 0x50, 0xf0, 0x30, 0x8e, 0x52, 0xf1, 0x4e, 0x25, 0xad, 0x95, 0x78,
+	0x79, 0x08, 0xff, 0x71, 0xa0, 0x86, 0x3d, 0x0f, 0x8f, 0x40, 0x05, 0x63, 0x11, 0x16, 0xf1, 0xf4,
+	0x08, 0x4a, 0x99, 0x46, 0x97, 0x4c, 0x83, 0x22, 0xcf, 0x45, 0x1a, 0xdc, 0xd8, 0x5d, 0x2c, 0x1c,
+	0x5d, 0x33, 0x96, 0x37, 0x6f, 0xc2, 0x3e, 0x82, 0xb6, 0x2a, 0x14, 0x3e, 0x25, 0x44, 0x68, 0x37,
+	0x36, 0x03, 0xd8, 0x8f, 0xe0, 0x3e, 0x75, 0xcd, 0x28, 0x1d, 0xf9, 0xef, 0x05, 0x6e, 0xfa, 0xca,
+	0x46, 0x49, 0x38, 0xfa, 0xf2, 0x06, 0x16, 0xee, 0xb5, 0xbe, 0x78, 0xaf, 0x12, 0x3a, 0x73, 0xb3,
+	0x15, 0x33, 0x37, 0x96, 0x4a, 0x97, 0x07, 0x85, 0x6b, 0x2c, 0x17, 0x91, 0xf0, 0x28, 0x2e, 0xcb,
+	0x85, 0x04, 0xcc, 0x4d, 0xa1, 0x44, 0x4e, 0xc7, 0x6a, 0x9e, 0x7f, 0x53, 0x19, 0x75, 0x19, 0x57,
+	0xea, 0xb5, 0xcc, 0x43, 0xfb, 0xfa, 0x9b, 0xca, 0xbd, 0x9f, 0x42, 0xc3, 0x3c, 0xb3, 0xbe, 0x7a,
+	0x69, 0x52, 0x03, 0x10, 0x41, 0x2e, 0xb4, 0x4d, 0x93, 0x95, 0x7a, 0x4f, 0xa1, 0x3d, 0x7d, 0x4c,
+	0x60, 0xd5, 0xbe, 0x12, 0x37, 0xd6, 0x1b, 0x2e, 0x6f, 0xa9, 0xf3, 0x3f, 0x3b, 0xd0, 0x30, 0x4f,
+	0x9d, 0xdb, 0x22, 0x30, 0xcf, 0xa8, 0x0a, 0x55, 0x88, 0x11, 0x10, 0x4d, 0xe8, 0xbd, 0x66, 0xb6,
+	0x6a, 0x04, 0xac, 0x12, 0x9c, 0x51, 0xbe, 0x4c, 0xe3, 0x1b, 0xda, 0x68, 0x0b, 0x6b, 0x94, 0x87,
+	0x83, 0x34, 0xbe, 0x61, 0x07, 0x00, 0x73, 0x4f, 0xa4, 0xfa, 0x57, 0x7e, 0x22, 0xcd, 0x59, 0xf5,
+	0xfe, 0xed, 0x40, 0xc3, 0xbc, 0x1f, 0xa7, 0x5d, 0xd6, 0x99, 0xeb, 0xb2, 0xab, 0x50, 0xe1, 0xca,
+	0xd6, 0x5e, 0x85, 0xd3, 0x2b, 0x83, 0x7e, 0x8b, 0x50, 0x94, 0xab, 0xb7, 0xcd, 0x48, 0x2d, 0x3d,
+	0x43, 0xc3, 0xbc, 0xf2, 0x20, 0x10, 0x99, 0xb6, 0x05, 0x64, 0x25, 0xf6, 0x18, 0x2a, 0x5a, 0xda,
+	0x90, 0xef, 0x2d, 0x6a, 0x74, 0xd2, 0xc6, 0x5a, 0xd1, 0x92, 0xed, 0xc3, 0x32, 0xce, 0x4c, 0x5f,
+	0x66, 0x9a, 0x9e, 0x60, 0x8d, 0x5b, 0x1f, 0x71, 0x38, 0x44, 0x06, 0x86, 0xe5, 0x75, 0xd0, 0xc6,
+	0x0a, 0xbd, 0xdf, 0x57, 0xa0, 0x33, 0xa7, 0x64, 0xdf, 0x04, 0xec, 0x24, 0xfe, 0xa5, 0x0c, 0xcb,
+	0x37, 0xad, 0xd9, 0xf5, 0x72, 0xc2, 0xaf, 0x0f, 0x64, 0x68, 0x1f, 0xb5, 0xdf, 0x86, 0x35, 0xca,
+	0x7e, 0x39, 0x1f, 0x93, 0x32, 0x15, 0x2b, 0x08, 0x0f, 0x0d, 0xfa, 0x19, 0xf1, 0x94, 0x48, 0xbf,
+	0xc4, 0x33, 0xdd, 0x77, 0x05, 0xe1, 0x19, 0xef, 0x21, 0x40, 0x2a, 0xae, 0xb5, 0xaf, 0xf3, 0x48,
+	0x94, 0x25, 0xd6, 0x46, 0x64, 0x88, 0x00, 0xba, 0x31, 0xea, 0x99, 0x1b, 0x3b, 0xb1, 0x89, 0xf3,
+	0x9e, 0x9b, 0x80, 0x2b, 0xa1, 0xca, 0x9f, 0x0c, 0x88, 0x1c, 0x22, 0xc0, 0xbe, 0x0b, 0x2c, 0xcb,
+	0xe5, 0xf5, 0x8d, 0x7f, 0x59, 0x5c, 0x5d, 0x89, 0xdc, 0xee, 0xcf, 0x0e, 0x6a, 0xd2, 0x1c, 0x90,
+	0x82, 0xf6, 0xd8, 0x3b, 0x86, 0xca, 0x50, 0x62, 0xa7, 0x2b, 0x7f, 0x4c, 0x99, 0xab, 0x5a, 0x8a,
+	0x78, 0x82, 0xa3, 0x58, 0x5e, 0x72, 0x53, 0x9c, 0x2d, 0xcf, 0x4a, 0x78, 0x33, 0xa2, 0xf2, 0x67,
+	0x59, 0x25, 0xca, 0x7a, 0xa7, 0xd0, 0xea, 0xa7, 0x13, 0x11, 0xcb, 0x8c, 0x6e, 0xf8, 0xec, 0x57,
+	0xdf, 0xb2, 0x67, 0x04, 0xbc, 0x5f, 0x23, 0x25, 0x7e, 0x51, 0x4e, 0x71, 0x5c, 0xa3, 0xf7, 0x58,
+	0xf0, 0x89, 0xfd, 0x79, 0xba, 0xec, 0x59, 0xe9, 0xd1, 0x39, 0xd4, 0xb0, 0x37, 0xb3, 0xbb, 0xd0,
+	0x7d, 0xf9, 0xac, 0xff, 0xdc, 0xbf, 0x78, 0x7e, 0x7e, 0xd6, 0x3f, 0x3c, 0x39, 0x3e, 0xe9, 0x1f,
+	0x75, 0x97, 0xd8, 0x06, 0xdc, 0x21, 0xf4, 0xa0, 0x7f, 0x3c, 0xf0, 0xfa, 0xbe, 0x37, 0x38, 0x3d,
+	0x1d, 0x5c, 0x0c, 0xbb, 0x0e, 0xfb, 0x00, 0x18, 0x29, 0xf6, 0x8f, 0x87, 0x7d, 0x6f, 0x8a, 0x57,
+	0x1e, 0xd4, 0x7e, 0xf3, 0xc7, 0xcd, 0xa5, 0x47, 0xd7, 0xd0, 0x99, 0x6b, 0x95, 0xec, 0x43, 0xd8,
+	0x38, 0x1c, 0x3c, 0x3f, 0xbc, 0xf0, 0xbc, 0xfe, 0xf3, 0xc3, 0x9f, 0xbd, 0xf3, 0x89, 0x7b, 0xb0,
+	0x3e, 0xaf, 0xdc, 0x3f, 0x3d, 0x1d, 0xbc, 0x34, 0x1f, 0x98, 0x87, 0x8f, 0x07, 0xde, 0xc1, 0xc9,
+	0x51, 0xb7, 0x82, 0x11, 0xcd, 0xe3, 0x5e, 0xff, 0xec, 0x74, 0xff, 0xb0, 0xdf, 0xad, 0xda, 0x2f,
+	0x07, 0xf4, 0x4c, 0xd4, 0x12, 0xdd, 0x9e, 0x79, 0x83, 0xe1, 0xe0, 0x9d, 0xaf, 0xad, 0x02, 0x18,
+	0x18, 0xef, 0x68, 0xd7, 0x61, 0x6b, 0xd0, 0x99, 0xc9, 0xe7, 0xdd, 0x0a, 0x5b, 0x81, 0xb6, 0x01,
+	0x86, 0x87, 0x67, 0xdd, 0xea, 0x4c, 0xbc, 0x38, 0x3a, 0xeb, 0xd6, 0xcc, 0x47, 0x0e, 0x7e, 0xf0,
+	0xf9, 0x9b, 0x4d, 0xe7, 0x8b, 0x37, 0x9b, 0xce, 0xbf, 0xde, 0x6c, 0x3a, 0xbf, 0x7d, 0xbb, 0xb9,
+	0xf4, 0xc5, 0xdb, 0xcd, 0xa5, 0x7f, 0xbc, 0xdd, 0x5c, 0xfa, 0xf9, 0xa6, 0xa9, 0x94, 0x50, 0x4c,
+	0x76, 0xdf, 0xf9, 0x37, 0x42, 0xdf, 0x64, 0x42, 0x5d, 0x36, 0xa8, 0x58, 0x9f, 0xfe, 0x37, 0x00,
+	0x00, 0xff, 0xff, 0xb6, 0x16, 0x19, 0x0e, 0xac, 0x10, 0x00, 0x00,
 }
 
 func (m *Group) Marshal() (dAtA []byte, err error) {
@@ -1194,6 +2046,94 @@ func (m *Service) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Cron != nil {
+		{
+			size, err := m.Cron.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintManifest(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xc2
+	}
+	if len(m.Hooks) > 0 {
+		for iNdEx := len(m.Hooks) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Hooks[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintManifest(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x1
+			i--
+			dAtA[i] = 0xba
+		}
+	}
+	if m.Rollout != nil {
+		{
+			size, err := m.Rollout.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintManifest(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xb2
+	}
+	if m.Scale != nil {
+		{
+			size, err := m.Scale.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintManifest(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xaa
+	}
+	if m.MinReadySeconds != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.MinReadySeconds))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xa0
+	}
+	if m.Probes != nil {
+		{
+			size, err := m.Probes.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintManifest(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x9a
+	}
+	if len(m.Arch) > 0 {
+		i -= len(m.Arch)
+		copy(dAtA[i:], m.Arch)
+		i = encodeVarintManifest(dAtA, i, uint64(len(m.Arch)))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x92
+	}
 	if len(m.Tee) > 0 {
 		i -= len(m.Tee)
 		copy(dAtA[i:], m.Tee)
@@ -1345,6 +2285,490 @@ func (m *Service) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		i -= len(m.Name)
 		copy(dAtA[i:], m.Name)
 		i = encodeVarintManifest(dAtA, i, uint64(len(m.Name)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Probes) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Probes) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Probes) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Liveness != nil {
+		{
+			size, err := m.Liveness.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintManifest(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Readiness != nil {
+		{
+			size, err := m.Readiness.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintManifest(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Startup != nil {
+		{
+			size, err := m.Startup.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintManifest(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Probe) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Probe) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Probe) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.FailureThreshold != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.FailureThreshold))
+		i--
+		dAtA[i] = 0x40
+	}
+	if m.SuccessThreshold != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.SuccessThreshold))
+		i--
+		dAtA[i] = 0x38
+	}
+	if m.TimeoutSeconds != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.TimeoutSeconds))
+		i--
+		dAtA[i] = 0x30
+	}
+	if m.PeriodSeconds != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.PeriodSeconds))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.InitialDelaySeconds != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.InitialDelaySeconds))
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.Exec) > 0 {
+		for iNdEx := len(m.Exec) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Exec[iNdEx])
+			copy(dAtA[i:], m.Exec[iNdEx])
+			i = encodeVarintManifest(dAtA, i, uint64(len(m.Exec[iNdEx])))
+			i--
+			dAtA[i] = 0x1a
+		}
+	}
+	if m.TcpPort != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.TcpPort))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Http != nil {
+		{
+			size, err := m.Http.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintManifest(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *HTTPGet) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *HTTPGet) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *HTTPGet) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Content) > 0 {
+		i -= len(m.Content)
+		copy(dAtA[i:], m.Content)
+		i = encodeVarintManifest(dAtA, i, uint64(len(m.Content)))
+		i--
+		dAtA[i] = 0x32
+	}
+	if m.Status != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.Status))
+		i--
+		dAtA[i] = 0x28
+	}
+	if len(m.Headers) > 0 {
+		for iNdEx := len(m.Headers) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Headers[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintManifest(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x22
+		}
+	}
+	if m.Tls {
+		i--
+		if m.Tls {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Port != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.Port))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Path) > 0 {
+		i -= len(m.Path)
+		copy(dAtA[i:], m.Path)
+		i = encodeVarintManifest(dAtA, i, uint64(len(m.Path)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Header) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Header) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Header) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Value) > 0 {
+		i -= len(m.Value)
+		copy(dAtA[i:], m.Value)
+		i = encodeVarintManifest(dAtA, i, uint64(len(m.Value)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Name) > 0 {
+		i -= len(m.Name)
+		copy(dAtA[i:], m.Name)
+		i = encodeVarintManifest(dAtA, i, uint64(len(m.Name)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Scale) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Scale) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Scale) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.CooldownSeconds != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.CooldownSeconds))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.Triggers) > 0 {
+		for iNdEx := len(m.Triggers) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Triggers[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintManifest(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x12
+		}
+	}
+	if m.Min != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.Min))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Trigger) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Trigger) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Trigger) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.AverageValue != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.AverageValue))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.UtilizationPercent != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.UtilizationPercent))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Resource) > 0 {
+		i -= len(m.Resource)
+		copy(dAtA[i:], m.Resource)
+		i = encodeVarintManifest(dAtA, i, uint64(len(m.Resource)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Rollout) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Rollout) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Rollout) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.MaxUnavailable != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.MaxUnavailable))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.MaxSurge != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.MaxSurge))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Hook) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Hook) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Hook) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.DeadlineSeconds != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.DeadlineSeconds))
+		i--
+		dAtA[i] = 0x30
+	}
+	if len(m.Args) > 0 {
+		for iNdEx := len(m.Args) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Args[iNdEx])
+			copy(dAtA[i:], m.Args[iNdEx])
+			i = encodeVarintManifest(dAtA, i, uint64(len(m.Args[iNdEx])))
+			i--
+			dAtA[i] = 0x2a
+		}
+	}
+	if len(m.Command) > 0 {
+		for iNdEx := len(m.Command) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Command[iNdEx])
+			copy(dAtA[i:], m.Command[iNdEx])
+			i = encodeVarintManifest(dAtA, i, uint64(len(m.Command[iNdEx])))
+			i--
+			dAtA[i] = 0x22
+		}
+	}
+	if m.Once {
+		i--
+		if m.Once {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.When != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.When))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Name) > 0 {
+		i -= len(m.Name)
+		copy(dAtA[i:], m.Name)
+		i = encodeVarintManifest(dAtA, i, uint64(len(m.Name)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Cron) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Cron) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Cron) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.DeadlineSeconds != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.DeadlineSeconds))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.StartingDeadlineSeconds != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.StartingDeadlineSeconds))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Suspended {
+		i--
+		if m.Suspended {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Concurrency != 0 {
+		i = encodeVarintManifest(dAtA, i, uint64(m.Concurrency))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Schedule) > 0 {
+		i -= len(m.Schedule)
+		copy(dAtA[i:], m.Schedule)
+		i = encodeVarintManifest(dAtA, i, uint64(len(m.Schedule)))
 		i--
 		dAtA[i] = 0xa
 	}
@@ -1930,6 +3354,256 @@ func (m *Service) Size() (n int) {
 	l = len(m.Tee)
 	if l > 0 {
 		n += 2 + l + sovManifest(uint64(l))
+	}
+	l = len(m.Arch)
+	if l > 0 {
+		n += 2 + l + sovManifest(uint64(l))
+	}
+	if m.Probes != nil {
+		l = m.Probes.Size()
+		n += 2 + l + sovManifest(uint64(l))
+	}
+	if m.MinReadySeconds != 0 {
+		n += 2 + sovManifest(uint64(m.MinReadySeconds))
+	}
+	if m.Scale != nil {
+		l = m.Scale.Size()
+		n += 2 + l + sovManifest(uint64(l))
+	}
+	if m.Rollout != nil {
+		l = m.Rollout.Size()
+		n += 2 + l + sovManifest(uint64(l))
+	}
+	if len(m.Hooks) > 0 {
+		for _, e := range m.Hooks {
+			l = e.Size()
+			n += 2 + l + sovManifest(uint64(l))
+		}
+	}
+	if m.Cron != nil {
+		l = m.Cron.Size()
+		n += 2 + l + sovManifest(uint64(l))
+	}
+	return n
+}
+
+func (m *Probes) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Startup != nil {
+		l = m.Startup.Size()
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	if m.Readiness != nil {
+		l = m.Readiness.Size()
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	if m.Liveness != nil {
+		l = m.Liveness.Size()
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	return n
+}
+
+func (m *Probe) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Http != nil {
+		l = m.Http.Size()
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	if m.TcpPort != 0 {
+		n += 1 + sovManifest(uint64(m.TcpPort))
+	}
+	if len(m.Exec) > 0 {
+		for _, s := range m.Exec {
+			l = len(s)
+			n += 1 + l + sovManifest(uint64(l))
+		}
+	}
+	if m.InitialDelaySeconds != 0 {
+		n += 1 + sovManifest(uint64(m.InitialDelaySeconds))
+	}
+	if m.PeriodSeconds != 0 {
+		n += 1 + sovManifest(uint64(m.PeriodSeconds))
+	}
+	if m.TimeoutSeconds != 0 {
+		n += 1 + sovManifest(uint64(m.TimeoutSeconds))
+	}
+	if m.SuccessThreshold != 0 {
+		n += 1 + sovManifest(uint64(m.SuccessThreshold))
+	}
+	if m.FailureThreshold != 0 {
+		n += 1 + sovManifest(uint64(m.FailureThreshold))
+	}
+	return n
+}
+
+func (m *HTTPGet) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Path)
+	if l > 0 {
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	if m.Port != 0 {
+		n += 1 + sovManifest(uint64(m.Port))
+	}
+	if m.Tls {
+		n += 2
+	}
+	if len(m.Headers) > 0 {
+		for _, e := range m.Headers {
+			l = e.Size()
+			n += 1 + l + sovManifest(uint64(l))
+		}
+	}
+	if m.Status != 0 {
+		n += 1 + sovManifest(uint64(m.Status))
+	}
+	l = len(m.Content)
+	if l > 0 {
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	return n
+}
+
+func (m *Header) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Name)
+	if l > 0 {
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	l = len(m.Value)
+	if l > 0 {
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	return n
+}
+
+func (m *Scale) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Min != 0 {
+		n += 1 + sovManifest(uint64(m.Min))
+	}
+	if len(m.Triggers) > 0 {
+		for _, e := range m.Triggers {
+			l = e.Size()
+			n += 1 + l + sovManifest(uint64(l))
+		}
+	}
+	if m.CooldownSeconds != 0 {
+		n += 1 + sovManifest(uint64(m.CooldownSeconds))
+	}
+	return n
+}
+
+func (m *Trigger) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Resource)
+	if l > 0 {
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	if m.UtilizationPercent != 0 {
+		n += 1 + sovManifest(uint64(m.UtilizationPercent))
+	}
+	if m.AverageValue != 0 {
+		n += 1 + sovManifest(uint64(m.AverageValue))
+	}
+	return n
+}
+
+func (m *Rollout) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.MaxSurge != 0 {
+		n += 1 + sovManifest(uint64(m.MaxSurge))
+	}
+	if m.MaxUnavailable != 0 {
+		n += 1 + sovManifest(uint64(m.MaxUnavailable))
+	}
+	return n
+}
+
+func (m *Hook) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Name)
+	if l > 0 {
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	if m.When != 0 {
+		n += 1 + sovManifest(uint64(m.When))
+	}
+	if m.Once {
+		n += 2
+	}
+	if len(m.Command) > 0 {
+		for _, s := range m.Command {
+			l = len(s)
+			n += 1 + l + sovManifest(uint64(l))
+		}
+	}
+	if len(m.Args) > 0 {
+		for _, s := range m.Args {
+			l = len(s)
+			n += 1 + l + sovManifest(uint64(l))
+		}
+	}
+	if m.DeadlineSeconds != 0 {
+		n += 1 + sovManifest(uint64(m.DeadlineSeconds))
+	}
+	return n
+}
+
+func (m *Cron) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Schedule)
+	if l > 0 {
+		n += 1 + l + sovManifest(uint64(l))
+	}
+	if m.Concurrency != 0 {
+		n += 1 + sovManifest(uint64(m.Concurrency))
+	}
+	if m.Suspended {
+		n += 2
+	}
+	if m.StartingDeadlineSeconds != 0 {
+		n += 1 + sovManifest(uint64(m.StartingDeadlineSeconds))
+	}
+	if m.DeadlineSeconds != 0 {
+		n += 1 + sovManifest(uint64(m.DeadlineSeconds))
 	}
 	return n
 }
@@ -3041,6 +4715,1638 @@ func (m *Service) Unmarshal(dAtA []byte) error {
 			}
 			m.Tee = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
+		case 18:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Arch", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Arch = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 19:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Probes", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Probes == nil {
+				m.Probes = &Probes{}
+			}
+			if err := m.Probes.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 20:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MinReadySeconds", wireType)
+			}
+			m.MinReadySeconds = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MinReadySeconds |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 21:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Scale", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Scale == nil {
+				m.Scale = &Scale{}
+			}
+			if err := m.Scale.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 22:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Rollout", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Rollout == nil {
+				m.Rollout = &Rollout{}
+			}
+			if err := m.Rollout.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 23:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Hooks", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Hooks = append(m.Hooks, Hook{})
+			if err := m.Hooks[len(m.Hooks)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 24:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Cron", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Cron == nil {
+				m.Cron = &Cron{}
+			}
+			if err := m.Cron.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipManifest(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Probes) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowManifest
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Probes: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Probes: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Startup", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Startup == nil {
+				m.Startup = &Probe{}
+			}
+			if err := m.Startup.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Readiness", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Readiness == nil {
+				m.Readiness = &Probe{}
+			}
+			if err := m.Readiness.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Liveness", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Liveness == nil {
+				m.Liveness = &Probe{}
+			}
+			if err := m.Liveness.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipManifest(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Probe) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowManifest
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Probe: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Probe: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Http", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Http == nil {
+				m.Http = &HTTPGet{}
+			}
+			if err := m.Http.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field TcpPort", wireType)
+			}
+			m.TcpPort = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.TcpPort |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Exec", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Exec = append(m.Exec, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field InitialDelaySeconds", wireType)
+			}
+			m.InitialDelaySeconds = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.InitialDelaySeconds |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PeriodSeconds", wireType)
+			}
+			m.PeriodSeconds = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.PeriodSeconds |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field TimeoutSeconds", wireType)
+			}
+			m.TimeoutSeconds = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.TimeoutSeconds |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SuccessThreshold", wireType)
+			}
+			m.SuccessThreshold = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SuccessThreshold |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field FailureThreshold", wireType)
+			}
+			m.FailureThreshold = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.FailureThreshold |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipManifest(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *HTTPGet) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowManifest
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: HTTPGet: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: HTTPGet: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Path", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Path = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Port", wireType)
+			}
+			m.Port = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Port |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Tls", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Tls = bool(v != 0)
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Headers", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Headers = append(m.Headers, Header{})
+			if err := m.Headers[len(m.Headers)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Status", wireType)
+			}
+			m.Status = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Status |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Content", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Content = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipManifest(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Header) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowManifest
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Header: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Header: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Name", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Name = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Value", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Value = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipManifest(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Scale) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowManifest
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Scale: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Scale: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Min", wireType)
+			}
+			m.Min = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Min |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Triggers", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Triggers = append(m.Triggers, Trigger{})
+			if err := m.Triggers[len(m.Triggers)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CooldownSeconds", wireType)
+			}
+			m.CooldownSeconds = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CooldownSeconds |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipManifest(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Trigger) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowManifest
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Trigger: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Trigger: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Resource", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Resource = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field UtilizationPercent", wireType)
+			}
+			m.UtilizationPercent = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.UtilizationPercent |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field AverageValue", wireType)
+			}
+			m.AverageValue = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.AverageValue |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipManifest(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Rollout) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowManifest
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Rollout: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Rollout: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MaxSurge", wireType)
+			}
+			m.MaxSurge = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MaxSurge |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MaxUnavailable", wireType)
+			}
+			m.MaxUnavailable = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MaxUnavailable |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipManifest(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Hook) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowManifest
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Hook: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Hook: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Name", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Name = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field When", wireType)
+			}
+			m.When = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.When |= When(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Once", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Once = bool(v != 0)
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Command", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Command = append(m.Command, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Args", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Args = append(m.Args, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DeadlineSeconds", wireType)
+			}
+			m.DeadlineSeconds = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.DeadlineSeconds |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipManifest(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Cron) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowManifest
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Cron: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Cron: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Schedule", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthManifest
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthManifest
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Schedule = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Concurrency", wireType)
+			}
+			m.Concurrency = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Concurrency |= Concurrency(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Suspended", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Suspended = bool(v != 0)
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field StartingDeadlineSeconds", wireType)
+			}
+			m.StartingDeadlineSeconds = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.StartingDeadlineSeconds |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DeadlineSeconds", wireType)
+			}
+			m.DeadlineSeconds = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowManifest
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.DeadlineSeconds |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipManifest(dAtA[iNdEx:])
