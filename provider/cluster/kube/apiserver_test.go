@@ -119,6 +119,7 @@ func parsePath(path string) objectPath {
 
 // ServeHTTP implements http.Handler.
 func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	asked.note(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := parsePath(r.URL.Path)

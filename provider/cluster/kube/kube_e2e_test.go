@@ -70,10 +70,13 @@ func start(t *testing.T, cfg Config) (c *Cluster, stop func()) {
 
 func image() string { return setting("BERTH_E2E_IMAGE", "berth.local/hello:1") }
 
+// TestConformance runs the suite with no more rights than the driver's role gives.
 func TestConformance(t *testing.T) {
+	kubeconfig := underRole(t, config(t).Kubeconfig)
 	clustertest.Run(t, func(t *testing.T) clustertest.Harness {
 		t.Parallel() // most of the time is spent waiting for the cluster
 		cfg := config(t)
+		cfg.Kubeconfig = kubeconfig
 		c, stop := start(t, cfg)
 		return clustertest.Harness{
 			Cluster: c, Provider: cfg.Provider, Image: image(),
