@@ -47,6 +47,10 @@ type Values struct {
 	Traefik string
 	// DNS is the name server's cluster address.
 	DNS string
+	// Domains have a certificate at the edge for all names directly below them:
+	// Certificate and Key, PEM in base64.
+	Domains          []string
+	Certificate, Key string
 }
 
 // kinds maps what we apply to its resource, so that no discovery is needed.
@@ -63,8 +67,10 @@ var kinds = map[string]schema.GroupVersionResource{
 	"IngressClass":             {Group: "networking.k8s.io", Version: "v1", Resource: "ingressclasses"},
 	"Namespace":                {Version: "v1", Resource: "namespaces"},
 	"NetworkPolicy":            {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
+	"Secret":                   {Version: "v1", Resource: "secrets"},
 	"Service":                  {Version: "v1", Resource: "services"},
 	"ServiceAccount":           {Version: "v1", Resource: "serviceaccounts"},
+	"TLSStore":                 {Group: "traefik.io", Version: "v1alpha1", Resource: "tlsstores"},
 
 	"ValidatingAdmissionPolicy":        {Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"},
 	"ValidatingAdmissionPolicyBinding": {Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicybindings"},

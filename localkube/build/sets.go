@@ -113,7 +113,13 @@ func traefikSet() Set {
 				providers + "kv/consul", providers + "kv/etcd", providers + "kv/redis", providers + "kv/zk",
 			}},
 		},
-		Files: []ModuleFiles{{Module: "sigs.k8s.io/gateway-api", Glob: "config/crd/standard/*_*.yaml", To: GatewayCRD}},
+		Files: []ModuleFiles{
+			{Module: "sigs.k8s.io/gateway-api", Glob: "config/crd/standard/*_*.yaml", To: GatewayCRD},
+			// Routes by the server name of TLS are not in the standard channel of this version.
+			{Module: "sigs.k8s.io/gateway-api", Glob: "config/crd/experimental/*_tcproutes.yaml", To: GatewayCRD},
+			{Module: "sigs.k8s.io/gateway-api", Glob: "config/crd/experimental/*_tlsroutes.yaml", To: GatewayCRD},
+			{Module: "github.com/traefik/traefik/v3", Glob: "docs/content/reference/dynamic-configuration/traefik.io_*.yaml", To: GatewayCRD},
+		},
 	}
 }
 

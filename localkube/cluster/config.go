@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"berth.dev/berth/localkube/proc"
 )
@@ -34,6 +35,9 @@ type Config struct {
 	Services netip.Prefix
 	// RegistryPort is the port of the image registry, on the host's address.
 	RegistryPort int
+	// Domains, separated by commas, get a certificate at the edge for all names
+	// directly below them.
+	Domains string
 	// ControlPlane leaves out the node: no containers run.
 	ControlPlane bool
 }
@@ -53,6 +57,17 @@ func Default(state string) Config {
 // nameForm keeps a name usable as an interface name (15 characters with the
 // suffix that is added), a file name and a part of a path.
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]{0,11}$`)
+
+// domainForm is that of labels with dots between them.
+var domainForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+
+// domains lists the domains with a certificate.
+func (c Config) domains() []string {
+	if c.Domains == "" {
+		return nil
+	}
+	return strings.Split(c.Domains, ",")
+}
 
 // maxState leaves room for the longest socket's name in the 107 bytes that the
 // kernel allows.
@@ -84,6 +99,11 @@ func (c Config) Validate() error {
 	}
 	if c.Link.Overlaps(c.Pods) || c.Link.Overlaps(c.Services) || c.Pods.Overlaps(c.Services) {
 		errs = append(errs, errors.New("the networks of link, pods and services overlap"))
+	}
+	for _, d := range c.domains() {
+		if !domainForm.MatchString(d) {
+			errs = append(errs, fmt.Errorf("domain %q is not a domain in lower case", d))
+		}
 	}
 	if c.RegistryPort < 1 || c.RegistryPort > 65535 {
 		errs = append(errs, fmt.Errorf("registry port %d is not a port", c.RegistryPort))
@@ -125,6 +145,9 @@ func (c Config) Kubeconfig() string { return c.kubeconfig("admin") }
 func (c Config) Processes() proc.Dir {
 	return proc.Dir{Pids: c.path("pids"), Logs: c.path("logs")}
 }
+
+// EdgeAuthority is the certificate to trust for the domains' names.
+func (c Config) EdgeAuthority() string { return c.path("edge-ca.crt") }
 
 func (c Config) path(parts ...string) string {
 	return filepath.Join(append([]string{c.State}, parts...)...)

@@ -61,7 +61,7 @@ func Load(state string) (Config, error) {
 		return c, fmt.Errorf("read %s: %w", c.path("config.json"), err)
 	}
 	c.Name, c.Link, c.Pods, c.Services = kept.Name, kept.Link, kept.Pods, kept.Services
-	c.RegistryPort, c.ControlPlane = kept.RegistryPort, kept.ControlPlane
+	c.RegistryPort, c.ControlPlane, c.Domains = kept.RegistryPort, kept.ControlPlane, kept.Domains
 	return c, nil
 }
 
@@ -80,10 +80,11 @@ type keptConfig struct {
 	Services     netip.Prefix `json:"services"`
 	RegistryPort int          `json:"registry_port"`
 	ControlPlane bool         `json:"control_plane"`
+	Domains      string       `json:"domains,omitempty"`
 }
 
 func (c Config) keep() error {
-	data, err := json.MarshalIndent(keptConfig{c.Name, c.Link, c.Pods, c.Services, c.RegistryPort, c.ControlPlane}, "", "  ")
+	data, err := json.MarshalIndent(keptConfig{c.Name, c.Link, c.Pods, c.Services, c.RegistryPort, c.ControlPlane, c.Domains}, "", "  ")
 	if err != nil {
 		return err
 	}

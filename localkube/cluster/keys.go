@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
 
+	"berth.dev/berth/localkube/addons"
 	"berth.dev/berth/localkube/pki"
 )
 
@@ -72,7 +74,49 @@ func (c Config) keys(now time.Time) error {
 			return err
 		}
 	}
+	if err := c.edgeKeys(now); err != nil {
+		return err
+	}
 	return errors.Join(sa.Write(c.path("pki"), "sa"), ca.Write(c.path("pki"), "ca"))
+}
+
+// edgeKeys writes the certificate of the domains' names. It has an authority of
+// its own, which people may come to trust: it must sign nothing else.
+func (c Config) edgeKeys(now time.Time) error {
+	if c.Domains == "" {
+		return nil
+	}
+	ca, err := pki.NewAuthority("localkube edge", now)
+	if err != nil {
+		return err
+	}
+	names := make([]string, 0, len(c.domains()))
+	for _, d := range c.domains() {
+		names = append(names, "*."+d)
+	}
+	pair, err := ca.Issue(pki.Subject{CommonName: "localkube edge", DNS: names})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(c.EdgeAuthority(), ca.Cert, 0o644); err != nil {
+		return fmt.Errorf("write the edge's authority: %w", err)
+	}
+	return pair.Write(c.path("pki"), "edge")
+}
+
+// edge fills in the certificate of the domains' names.
+func (c Config) edge(v *addons.Values) error {
+	if c.Domains == "" {
+		return nil
+	}
+	cert, err1 := os.ReadFile(c.path("pki", "edge.crt"))
+	key, err2 := os.ReadFile(c.path("pki", "edge.key"))
+	if err := errors.Join(err1, err2); err != nil {
+		return fmt.Errorf("read the edge's certificate: %w", err)
+	}
+	v.Domains = c.domains()
+	v.Certificate, v.Key = base64.StdEncoding.EncodeToString(cert), base64.StdEncoding.EncodeToString(key)
+	return nil
 }
 
 // writeKubeconfig writes a kubeconfig that holds its keys, so that the file

@@ -298,6 +298,9 @@ func (c *Cluster) applyAddons(ctx context.Context, objects dynamic.Interface, cl
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if err := c.edge(&values); err != nil {
+		return err
+	}
 	rest, err := addons.Render(values)
 	if err != nil {
 		return err
@@ -403,6 +406,11 @@ type Info struct {
 	Registry string `json:"registry"`
 	// HTTP is where HTTP is answered by host name: IP:PORT.
 	HTTP string `json:"http,omitempty"`
+	// HTTPS is where TLS is answered by server name: IP:PORT.
+	HTTPS string `json:"https,omitempty"`
+	// EdgeAuthority is the certificate to trust for the names of the domains.
+	EdgeAuthority string `json:"edge_authority,omitempty"`
+	Domains       string `json:"domains,omitempty"`
 	// NodeIP is where the tcp ports of workloads answer, 30000 to 32767.
 	NodeIP string `json:"node_ip"`
 	HostIP string `json:"host_ip"`
@@ -424,7 +432,10 @@ func (c *Cluster) writeInfo() error {
 	}
 	if !c.ControlPlane {
 		info.IngressNamespace, info.Gateway, info.IngressClass = addons.IngressNamespace, addons.GatewayName, addons.GatewayClass
-		info.HTTP = netip.AddrPortFrom(c.NodeIP(), 80).String()
+		info.HTTP, info.HTTPS = netip.AddrPortFrom(c.NodeIP(), 80).String(), netip.AddrPortFrom(c.NodeIP(), 443).String()
+		if info.Domains = c.Domains; c.Domains != "" {
+			info.EdgeAuthority = c.EdgeAuthority()
+		}
 	}
 	data, err := json.MarshalIndent(info, "", "  ")
 	if err != nil {

@@ -193,6 +193,7 @@ func newUpCommand() *cobra.Command {
 	f.StringVar(&pods, "pods", cfg.Pods.String(), "network of pods")
 	f.StringVar(&services, "services", cfg.Services.String(), "network of services")
 	f.IntVar(&cfg.RegistryPort, "registry-port", cfg.RegistryPort, "port of the image registry on the host's address")
+	f.StringVar(&cfg.Domains, "domains", "", "domains, separated by commas, whose names get a certificate at the edge")
 	f.StringVarP(&output, "output", "o", "text", "what to print when it runs: text (the kubeconfig's path) or json")
 	f.BoolVar(&cfg.ControlPlane, "control-plane", false, "start no node: etcd, API server, controllers and scheduler only")
 	return cmd
