@@ -94,7 +94,7 @@ func (c Config) edgeKeys(now time.Time) error {
 	for _, d := range c.domains() {
 		names = append(names, "*."+d)
 	}
-	pair, err := ca.Issue(pki.Subject{CommonName: "localkube edge", DNS: names})
+	pair, err := ca.Issue(pki.Subject{CommonName: "edge", DNS: names})
 	if err != nil {
 		return err
 	}
