@@ -56,6 +56,8 @@ type bidWatch struct {
 	specs     []deploymenttypes.GroupSpec
 	providers []providertypes.Provider
 	records   map[string]Record
+	audits    map[string][]string
+	accept    func(Offer) string
 	blockTime time.Duration
 	groups    []GroupOffers
 	seen      int
@@ -71,7 +73,10 @@ func (m *Machine) newBidWatch(ctx context.Context, s *State) (*bidWatch, error) 
 	if err != nil {
 		return nil, err
 	}
-	w := &bidWatch{m: m, s: s, specs: specs, providers: providers, records: map[string]Record{}, blockTime: m.blockTime(ctx), seen: -1}
+	w := &bidWatch{m: m, s: s, specs: specs, providers: providers, records: map[string]Record{}, audits: map[string][]string{}, blockTime: m.blockTime(ctx), seen: -1}
+	if !s.Auction.Lowest { // there the chain chooses
+		w.accept = m.Accept
+	}
 	for i, g := range s.Groups {
 		if eligible(providers, specs[i]) == 0 && !g.Leased {
 			m.tell(Warned{fmt.Sprintf("group %q: %s", g.Name, explainNoBids(providers, specs[i]))})
@@ -125,7 +130,7 @@ func (w *bidWatch) look(ctx context.Context, height int64, left time.Duration) (
 	}
 	n := 0
 	for _, g := range w.groups {
-		n += len(g.Offers)
+		n += len(g.Offers) + len(g.Refused)
 	}
 	if n != w.seen {
 		if n > w.seen {
@@ -165,9 +170,17 @@ func (w *bidWatch) gather(ctx context.Context, bids []markettypes.Bid, height in
 			if err != nil {
 				return err
 			}
-			group.Offers = append(group.Offers, o)
+			if w.accept != nil {
+				o.Refused = w.accept(o)
+			}
+			if o.Refused == "" {
+				group.Offers = append(group.Offers, o)
+			} else {
+				group.Refused = append(group.Refused, o)
+			}
 		}
 		sortOffers(group.Offers)
+		sortOffers(group.Refused)
 		w.groups = append(w.groups, group)
 	}
 	return nil
@@ -182,11 +195,14 @@ func (w *bidWatch) offer(ctx context.Context, b markettypes.Bid) (Offer, error) 
 			return Offer{}, err
 		}
 		record = newRecord(r)
+		if w.audits[b.Id.Provider], err = w.m.Chain.Auditors(ctx, b.Id.Provider); err != nil {
+			return Offer{}, err
+		}
 		w.records[b.Id.Provider] = record
 	}
 	o := Offer{
 		ID: b.Id, Provider: b.Id.Provider, PricePerBlock: Price{b.Price}, Record: record, Height: b.CreatedAt, ValidUntil: b.ValidUntil,
-		Attributes: map[string]string{},
+		Attributes: map[string]string{}, AuditedBy: nonNil(w.audits[b.Id.Provider]),
 	}
 	o.PricePerMonth = o.PricePerBlock.Over(Month, w.blockTime)
 	for _, p := range w.providers {
@@ -213,7 +229,10 @@ func (w *bidWatch) why(ctx context.Context, spec deploymenttypes.GroupSpec) stri
 func (w *bidWatch) timedOut(ctx context.Context, wait time.Duration) error {
 	var lines []string
 	for _, g := range w.groups {
-		if len(g.Offers) == 0 {
+		switch {
+		case len(g.Refused) > 0 && len(g.Offers) == 0:
+			lines = append(lines, fmt.Sprintf("group %q got no acceptable bid within %s: %s", g.Name, wait.Round(time.Second), explainUnacceptable(g.Refused)))
+		case len(g.Offers) == 0:
 			lines = append(lines, fmt.Sprintf("group %q got no bid within %s: %s", g.Name, wait.Round(time.Second), w.why(ctx, w.specs[g.Gseq-1])))
 		}
 	}

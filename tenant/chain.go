@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"cosmossdk.io/math"
@@ -13,6 +14,7 @@ import (
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
 	"berth.dev/berth/client"
+	audittypes "berth.dev/berth/x/audit/types"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	escrowtypes "berth.dev/berth/x/escrow/types"
 	markettypes "berth.dev/berth/x/market/types"
@@ -47,6 +49,8 @@ type Reader interface {
 	Provider(ctx context.Context, address string) (providertypes.Provider, error)
 	Providers(ctx context.Context) ([]providertypes.Provider, error)
 	Record(ctx context.Context, provider string) (markettypes.ProviderRecord, error)
+	// Auditors are the accounts that have signed attributes of a provider, in the order of their addresses.
+	Auditors(ctx context.Context, provider string) ([]string, error)
 }
 
 // Chain is the chain with a key to sign for.
@@ -71,6 +75,7 @@ type ClientChain struct {
 	deployment deploymenttypes.QueryClient
 	market     markettypes.QueryClient
 	provider   providertypes.QueryClient
+	audit      audittypes.QueryClient
 }
 
 // NewChain makes the Chain behind c.
@@ -79,7 +84,7 @@ func NewChain(c *client.Client) *ClientChain {
 	return &ClientChain{
 		Client: c, bank: banktypes.NewQueryClient(conn), escrow: escrowtypes.NewQueryClient(conn),
 		deployment: deploymenttypes.NewQueryClient(conn), market: markettypes.NewQueryClient(conn),
-		provider: providertypes.NewQueryClient(conn),
+		provider: providertypes.NewQueryClient(conn), audit: audittypes.NewQueryClient(conn),
 	}
 }
 
@@ -233,6 +238,25 @@ func (c *ClientChain) Record(ctx context.Context, provider string) (markettypes.
 		return markettypes.ProviderRecord{}, asked("the record of "+provider, err)
 	}
 	return res.Record, nil
+}
+
+// Auditors implements Reader.
+func (c *ClientChain) Auditors(ctx context.Context, provider string) ([]string, error) {
+	records, err := pages("the audits of "+provider, func(p *query.PageRequest) ([]audittypes.SignedAttributes, *query.PageResponse, error) {
+		res, err := c.audit.Records(ctx, &audittypes.QueryRecordsRequest{Provider: provider, Pagination: p})
+		if err != nil {
+			return nil, nil, err
+		}
+		return res.Records, res.Pagination, nil
+	})
+	out := []string{}
+	for _, r := range records {
+		if len(r.Attributes) > 0 {
+			out = append(out, r.Auditor)
+		}
+	}
+	slices.Sort(out)
+	return out, err
 }
 
 // pages reads a whole list.

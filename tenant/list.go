@@ -129,7 +129,7 @@ func (m *Machine) Bids(ctx context.Context, id deploymenttypes.DeploymentID) ([]
 	for _, g := range d.Groups {
 		s.Groups = append(s.Groups, GroupState{Name: g.Spec.Name})
 	}
-	w := &bidWatch{m: m, s: s, records: map[string]Record{}, blockTime: m.blockTime(ctx)}
+	w := &bidWatch{m: m, s: s, records: map[string]Record{}, audits: map[string][]string{}, accept: m.Accept, blockTime: m.blockTime(ctx)}
 	for _, g := range d.Groups {
 		w.specs = append(w.specs, g.Spec)
 	}

@@ -44,7 +44,9 @@ type Machine struct {
 	Network string
 	Observe Observer
 	Choose  Chooser
-	Clock   Clock
+	// Accept says why an offer is not acceptable; empty if it is. Nil accepts all.
+	Accept func(Offer) string
+	Clock  Clock
 	// Rand gives salts; it must be cryptographically secure.
 	Rand   io.Reader
 	Timing Timing
@@ -69,6 +71,9 @@ func New(chain Chain, dial Dial, store Store, network string) *Machine {
 		Clock: SystemClock{}, Rand: rand.Reader, Timing: DefaultTiming(),
 	}
 }
+
+// Select makes the machine take offers by a selection.
+func (m *Machine) Select(s Selection) { m.Accept, m.Choose = s.Accept, s.Choose }
 
 // Close ends the connections to providers.
 func (m *Machine) Close() error {

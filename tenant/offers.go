@@ -22,6 +22,10 @@ type Offer struct {
 	PricePerBlock Price             `json:"price_per_block"`
 	PricePerMonth *Price            `json:"price_per_month"`
 	Record        Record            `json:"record"`
+	// AuditedBy are the accounts that have signed attributes of the provider, in the order of their addresses.
+	AuditedBy []string `json:"audited_by"`
+	// Refused says why the tenant's selection does not accept the offer; empty if it does.
+	Refused string `json:"refused,omitempty"`
 	// Height is when the bid was made, ValidUntil the last height at which it can be taken; 0 means no end.
 	Height     int64 `json:"height"`
 	ValidUntil int64 `json:"valid_until"`
@@ -40,6 +44,8 @@ type GroupOffers struct {
 	Gseq   uint32  `json:"gseq"`
 	Name   string  `json:"name"`
 	Offers []Offer `json:"offers"`
+	// Refused are the bids that the tenant's selection does not accept, cheapest first.
+	Refused []Offer `json:"refused,omitempty"`
 	// Eligible counts the registered providers that have the attributes the group asks for.
 	Eligible int `json:"eligible"`
 }
@@ -62,7 +68,7 @@ func comparePrices(a, b Price) int {
 	}
 }
 
-// settled reports whether waiting longer for bids promises little: each group has one, and either all providers that
+// settled reports whether waiting longer for bids promises little: each group has one that is acceptable, and either all providers that
 // could bid did, or no new bid has come for quiet blocks.
 func settled(groups []GroupOffers, height, lastNews, quiet int64) bool {
 	complete := true
@@ -70,7 +76,7 @@ func settled(groups []GroupOffers, height, lastNews, quiet int64) bool {
 		if len(g.Offers) == 0 {
 			return false
 		}
-		complete = complete && len(g.Offers) >= g.Eligible
+		complete = complete && len(g.Offers)+len(g.Refused) >= g.Eligible
 	}
 	return complete || height-lastNews >= quiet
 }
@@ -112,6 +118,22 @@ func explainRefusals(g GroupScreening) string {
 	var parts []string
 	for _, r := range g.RefusalGroups() {
 		parts = append(parts, count(r.Providers, "provider")+": "+r.Example)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// explainUnacceptable says, for people, why none of a group's bids is taken: reasons that several share are said once.
+func explainUnacceptable(offers []Offer) string {
+	var parts []string
+	seen := map[string]int{}
+	for _, o := range offers {
+		seen[o.Refused]++
+	}
+	for _, o := range offers {
+		if n := seen[o.Refused]; n > 0 {
+			parts = append(parts, count(n, "bid")+": "+o.Refused)
+			seen[o.Refused] = 0
+		}
 	}
 	return strings.Join(parts, "; ")
 }

@@ -40,10 +40,17 @@ func newDeployCommand(connect connector) *cobra.Command {
 			"run, and wait until all services are ready. Each step is written down before and after it is done, so that\n" +
 			"a deployment that was interrupted at any point goes on with --resume DSEQ, and nothing is paid twice.\n\n" +
 			"A document's ${NAME} are taken from --env-file and from the environment. The names of those that it took are\n" +
-			"shown before anything is signed; look at them if the document is not your own, or give --no-env.",
+			"shown before anything is signed; look at them if the document is not your own, or give --no-env.\n\n" +
+			"--select says which bid to take. lowest takes the cheapest; audited the cheapest of a provider whose attributes an\n" +
+			"auditor has signed, or one of the auditors that are named; region:A,B the cheapest in A or, if there is none, in B;\n" +
+			"expr:EXPRESSION the cheapest for which the expression is true; ask lets you choose. A bid that is not acceptable is\n" +
+			"shown with the reason. Expressions read provider, host, region, attributes, audited_by, price_per_month (in ubrt),\n" +
+			"leases, active, closed (by reason) and BRT.",
 		Example: "  berth deploy deploy.yaml\n" +
 			"  berth deploy deploy.yaml -y --deposit 5BRT --bid-wait 1m -o json\n" +
 			"  berth deploy deploy.yaml --dry-run\n" +
+			"  berth deploy deploy.yaml --select region:eu-west,eu-north\n" +
+			"  berth deploy deploy.yaml --select 'expr:price_per_month < 12 * BRT && leases > 10'\n" +
 			"  berth deploy --resume 123456",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return deploy(cmd, connect, f, args) },
@@ -53,7 +60,7 @@ func newDeployCommand(connect connector) *cobra.Command {
 	fl.StringVar(&f.deposit, "deposit", "", "what to put into escrow, such as 5BRT (default: a day of the maximum price, at least the chain's minimum)")
 	fl.StringVar(&f.auction, "auction", "tenant", "who picks the bids: tenant, or lowest to leave it to the chain")
 	fl.Uint32Var(&f.window, "window", 2, "blocks for which bids are collected with --auction lowest")
-	fl.StringVar(&f.choice, "select", "lowest", "which bid to take: lowest, or ask on a terminal")
+	fl.StringVar(&f.choice, "select", tenant.SelectLowest, selectHelp)
 	fl.DurationVar(&f.bidWait, "bid-wait", tenant.DefaultTiming().BidWait, "how long to wait for bids")
 	fl.DurationVar(&f.readyWait, "ready-wait", tenant.DefaultTiming().ReadyWait, "how long services may take to become ready")
 	fl.Uint64Var(&f.resume, "resume", 0, "continue the deployment of this number")
@@ -73,10 +80,8 @@ func (f deployFlags) check(args []string) error {
 		return usageErrorf("--dry-run is for new deployments")
 	case f.auction != "tenant" && f.auction != "lowest":
 		return usageErrorf("--auction: %q is not one of tenant, lowest", f.auction)
-	case f.choice != "lowest" && f.choice != "ask":
-		return usageErrorf("--select: %q is not one of lowest, ask", f.choice)
-	case f.choice == "ask" && f.auction == "lowest":
-		return usageErrorf("--select ask: with --auction lowest the chain picks the bid")
+	case f.choice != tenant.SelectLowest && f.auction == "lowest":
+		return usageErrorf("--select %s: with --auction lowest the chain picks the bid", f.choice)
 	case f.bidWait <= 0:
 		return usageErrorf("--bid-wait: %s is not a time to wait", f.bidWait)
 	case f.readyWait <= 0:
@@ -97,6 +102,11 @@ func deploy(cmd *cobra.Command, connect connector, f deployFlags, args []string)
 		}
 		deposit = &c
 	}
+	if f.choice != tenant.SelectAsk { // before anything is read or asked
+		if _, err := tenant.ParseSelection(f.choice); err != nil {
+			return usageErrorf("--select: %w", err)
+		}
+	}
 	var plan *sdl.Plan
 	if f.resume == 0 {
 		var err error
@@ -110,11 +120,8 @@ func deploy(cmd *cobra.Command, connect connector, f deployFlags, args []string)
 	}
 	defer s.Close()
 	s.Timing.BidWait, s.Timing.ReadyWait = f.bidWait, f.readyWait
-	if f.choice == "ask" {
-		if !s.interactive() {
-			return usageErrorf("--select ask: not on a terminal, so there is nobody to ask")
-		}
-		s.Choose = s.chooseByHand
+	if err := s.selectBy(f.choice); err != nil {
+		return err
 	}
 	if f.resume != 0 {
 		return s.resume(cmd.Context(), f)
@@ -124,6 +131,25 @@ func deploy(cmd *cobra.Command, connect connector, f deployFlags, args []string)
 		r.Auction = tenant.AuctionState{Lowest: true, Window: f.window}
 	}
 	return s.deployNew(cmd.Context(), r, f)
+}
+
+const selectHelp = "which bid to take: lowest, audited[:ADDRESS,...], region:NAME,..., expr:EXPRESSION, or ask on a terminal"
+
+// selectBy makes the session take bids as a flag says.
+func (s *session) selectBy(text string) error {
+	if text == tenant.SelectAsk {
+		if !s.interactive() {
+			return usageErrorf("--select ask: not on a terminal, so there is nobody to ask")
+		}
+		s.Select(tenant.Selection{Choose: s.chooseByHand})
+		return nil
+	}
+	by, err := tenant.ParseSelection(text)
+	if err != nil {
+		return usageErrorf("--select: %w", err)
+	}
+	s.Select(by)
+	return nil
 }
 
 func (s *session) deployNew(ctx context.Context, r tenant.Request, f deployFlags) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -260,7 +261,7 @@ func newBidsCommand(connect connector) *cobra.Command {
 			}
 			return s.print(groups, func(w io.Writer) error {
 				for _, g := range groups {
-					if _, err := fmt.Fprintf(w, "%s: %s\n%s", printable(g.Name), counted(len(g.Offers), "open bid"), offersOrNothing(g.Offers)); err != nil {
+					if _, err := fmt.Fprintf(w, "%s: %s\n%s", printable(g.Name), counted(len(g.Offers), "open bid"), offersOrNothing(append(slices.Clone(g.Offers), g.Refused...))); err != nil {
 						return err
 					}
 				}

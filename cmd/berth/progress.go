@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,23 +81,42 @@ func (p *progress) show(e tenant.Event) {
 
 func (p *progress) bids(e tenant.BidsSeen) {
 	for _, g := range e.Groups {
-		if len(g.Offers) == 0 {
+		if len(g.Offers)+len(g.Refused) == 0 {
 			p.line("  %s: no bid yet in block %d (%s could; waiting up to %s)", g.Name, e.Height, counted(g.Eligible, "registered provider"), time.Duration(e.LeftSeconds*float64(time.Second)).Round(time.Second))
 			continue
 		}
-		p.line("  %s: %s in block %d", g.Name, counted(len(g.Offers), "bid"), e.Height)
-		fmt.Fprint(p.s.err, offersTable(g.Offers).render("         "))
+		p.line("  %s: %s in block %d", g.Name, counted(len(g.Offers)+len(g.Refused), "bid"), e.Height)
+		fmt.Fprint(p.s.err, offersTable(append(slices.Clone(g.Offers), g.Refused...)).render("         "))
 	}
 }
 
-// offersTable lists bids, cheapest first, numbered from 1.
+// offersTable lists bids, those that can be taken first, cheapest first and numbered from 1.
 func offersTable(offers []tenant.Offer) *table {
-	t := newTable("#", "PROVIDER", "HOST", "REGION", "PRICE/BLOCK", "PRICE/MONTH", "RECORD").alignRight(4, 5)
+	t := newTable("#", "PROVIDER", "HOST", "REGION", "PRICE/BLOCK", "PRICE/MONTH", "AUDITED BY", "RECORD", "").alignRight(4, 5)
+	refused := false
 	for i, o := range offers {
-		t.add(fmt.Sprint(i+1), shortAddress(o.Provider), strings.TrimPrefix(o.Host, "https://"), orDash(o.Region),
-			tenant.FormatDec(o.PricePerBlock.DecCoin), perMonth(o.PricePerMonth), recordText(o.Record))
+		number, why := fmt.Sprint(i+1), ""
+		if o.Refused != "" {
+			number, why, refused = "-", "not taken: "+o.Refused, true
+		}
+		t.add(number, shortAddress(o.Provider), strings.TrimPrefix(o.Host, "https://"), orDash(o.Region),
+			tenant.FormatDec(o.PricePerBlock.DecCoin), perMonth(o.PricePerMonth), auditorsText(o.AuditedBy), recordText(o.Record), why)
+	}
+	if !refused {
+		t.drop(8)
 	}
 	return t
+}
+
+// auditorsText names one auditor, or counts several.
+func auditorsText(auditors []string) string {
+	switch len(auditors) {
+	case 0:
+		return "-"
+	case 1:
+		return shortAddress(auditors[0])
+	}
+	return counted(len(auditors), "auditor")
 }
 
 func orDash(s string) string {

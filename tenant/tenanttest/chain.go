@@ -243,6 +243,15 @@ func (c chain) Record(ctx context.Context, provider string) (markettypes.Provide
 	return r, nil
 }
 
+func (c chain) Auditors(ctx context.Context, provider string) ([]string, error) {
+	leave, err := c.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return c.w.Audits[provider], nil
+}
+
 func (c chain) Estimate(ctx context.Context, _ ...sdk.Msg) (client.Fee, error) {
 	leave, err := c.enter(ctx)
 	if err != nil {

@@ -57,6 +57,8 @@ type World struct {
 	Funds   math.Int
 	// Floor is the owner's prune floor.
 	Floor uint64
+	// Audits are the auditors that have signed attributes, by provider.
+	Audits map[string][]string
 	// Sent counts the included messages by type.
 	Sent map[string]int
 	// BeforeSend, if set, may make a transaction fail without effect; AfterSend although it took effect.
