@@ -109,7 +109,9 @@ func (m *Machine) Run(ctx context.Context, s *State) error {
 		if err != nil {
 			return m.failed(ctx, s, err)
 		}
-		s.Step = next
+		if s.Step = next; next == StepDone {
+			s.RolledOut = s.ManifestHash
+		}
 		if err := m.save(s); err != nil {
 			return m.failed(ctx, s, err)
 		}

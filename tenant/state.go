@@ -52,6 +52,10 @@ type State struct {
 	Reclaim      uint32       `json:"reclaim_window_seconds,omitempty"`
 	ManifestHash string       `json:"manifest_hash"`
 	Groups       []GroupState `json:"groups"`
+	// RolledOut is the hash of the last manifest with which all services ran.
+	RolledOut string `json:"rolled_out,omitempty"`
+	// Revisions are the manifests before this one, the latest last.
+	Revisions []Revision `json:"revisions,omitempty"`
 	// Transactions are the hashes by what they did, in their order.
 	Transactions []TxState `json:"transactions,omitempty"`
 	CreatedAt    time.Time `json:"created_at"`

@@ -127,18 +127,24 @@ type chainView struct {
 }
 
 func (m *Machine) chainStatus(ctx context.Context, id deploymenttypes.DeploymentID) (*Status, error) {
-	d, err := m.Chain.Deployment(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		return nil, m.missing(ctx, id)
-	}
+	v, err := m.view(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	v := chainView{deployment: d, providers: map[string]providertypes.Provider{}}
-	if err := m.fillView(ctx, id, &v); err != nil {
-		return nil, err
-	}
 	return newStatus(m.Network, id, v), nil
+}
+
+// view reads all that the chain has of a deployment.
+func (m *Machine) view(ctx context.Context, id deploymenttypes.DeploymentID) (chainView, error) {
+	d, err := m.Chain.Deployment(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return chainView{}, m.missing(ctx, id)
+	}
+	if err != nil {
+		return chainView{}, err
+	}
+	v := chainView{deployment: d, providers: map[string]providertypes.Provider{}}
+	return v, m.fillView(ctx, id, &v)
 }
 
 // missing says why the chain does not hold a deployment: it may have pruned it, or never had it.

@@ -124,6 +124,9 @@ func (m *Machine) sealUpdate(ctx context.Context, s *State, d deploymenttypes.Qu
 	if err != nil {
 		return nil, failf(KindUsage, nil, "seal the manifests: %w", err)
 	}
+	if !bytes.Equal(root[:], s.Hash()) {
+		s.keep(m.Clock.Now())
+	}
 	if err := s.setSealed(specs, root[:], envelopes); err != nil {
 		return nil, err
 	}
