@@ -48,9 +48,12 @@ func LeasedIP(e manifesttypes.Expose) string {
 	return ""
 }
 
+// paused tells whether a service is a task that is kept without being run: nothing is paid for it.
+func paused(s manifesttypes.Service) bool { return s.Cron != nil && s.Cron.Suspended }
+
 // Check verifies that a group asks its provider for exactly what its spec on chain pays for: the same name, and for
-// each resource unit services of its size whose counts and endpoints add up to the unit's. Its error lists every
-// difference and is an ErrGroupMismatch.
+// each resource unit services of its size whose counts and endpoints add up to the unit's. A suspended task has no
+// unit, and hooks run within their service's. Its error lists every difference and is an ErrGroupMismatch.
 func Check(g manifesttypes.Group, spec deploymenttypes.GroupSpec) error {
 	var found mismatches
 	if g.Name != spec.Name {
@@ -62,6 +65,9 @@ func Check(g manifesttypes.Group, spec deploymenttypes.GroupSpec) error {
 	}
 	used := make(map[uint32]*demand, len(spec.Units))
 	for _, s := range g.Services {
+		if paused(s) && s.UnitId == 0 {
+			continue
+		}
 		unit, ok := units[s.UnitId]
 		if !ok {
 			found.addf("service %q: unit %d is not on chain", s.Name, s.UnitId)

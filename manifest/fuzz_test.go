@@ -30,7 +30,7 @@ func rich(name string) manifesttypes.Group {
 
 // FuzzDecode holds that what Decode takes is canonical and survives all that is done with a stranger's group.
 func FuzzDecode(f *testing.F) {
-	for _, g := range []manifesttypes.Group{group("east"), rich("east"), {Name: "east"}, {}} {
+	for _, g := range []manifesttypes.Group{group("east"), rich("east"), cared("east"), {Name: "east"}, {}} {
 		b, err := manifest.Encode(g)
 		if err != nil {
 			f.Fatal(err)

@@ -1,6 +1,10 @@
 package manifest
 
-import deploymenttypes "berth.dev/berth/x/deployment/types"
+import (
+	"time"
+
+	deploymenttypes "berth.dev/berth/x/deployment/types"
+)
 
 // The limits that hold for every deployment, as the chain enforces them: a document, a manifest and an order are
 // measured with one rule.
@@ -53,4 +57,43 @@ const (
 	MaxProxyBufferBytes = 1_048_576   // of a route's buffer
 	MaxRouteTimeoutMs   = 60_000      // of a route's timeouts
 	MaxNextTries        = 1000        // of tries at other instances
+)
+
+// The limits of how instances are looked after.
+const (
+	MaxProbeSeconds     = 3600 // of a probe's delay, period and timeout, each
+	MaxProbeThreshold   = 1000 // of a probe's thresholds
+	MaxPathBytes        = 1024 // of the path of a probe
+	MaxHeaders          = 32   // of a probe's request
+	MaxHeaderNameBytes  = 128  // of a header's name
+	MaxHeaderValueBytes = 1024 // of a header's value
+	MaxContentBytes     = 1024 // of the text that a body has to hold
+	MinProbeStatus      = 200  // of the statuses that a probe passes
+	MaxProbeStatus      = 399
+
+	MaxMinReadySeconds = 3600 // of how long an instance has to stay ready
+	MaxCooldownSeconds = 3600 // of how long less load has to last
+	MaxUtilization     = 100  // per cent of what an instance may use
+
+	MaxHooks       = 16     // of a service
+	MaxHookSeconds = 86_400 // of a hook's run
+
+	MaxScheduleBytes = 256         // of a task's schedule
+	MinEvery         = time.Minute // between two runs of a task
+	MaxEvery         = 366 * 24 * time.Hour
+	MinStartSeconds  = 10      // of how late a run may start: less is not always noticed in time
+	MaxStartSeconds  = 86_400  // of the same
+	MaxTaskSeconds   = 604_800 // of a task's run
+)
+
+// The numbers that stand for a 0 in a manifest.
+const (
+	DefaultProbePeriodSeconds    = 10
+	DefaultProbeTimeoutSeconds   = 1
+	DefaultProbeSuccessThreshold = 1
+	DefaultProbeFailureThreshold = 3
+	DefaultCooldownSeconds       = 300
+	DefaultHookSeconds           = 600
+	DefaultStartSeconds          = 60
+	DefaultTaskSeconds           = 86_400
 )

@@ -64,7 +64,11 @@ func (v *validator) run(g manifesttypes.Group) {
 	}
 	for i, s := range g.Services {
 		v.require(i == 0 || g.Services[i-1].Name < s.Name, "services are not sorted by name, or %q appears twice", s.Name)
-		v.require(s.UnitId > 0, "service %q: unit id is 0", s.Name)
+		if paused(s) {
+			v.require(s.UnitId == 0, "service %q: a suspended task needs no unit, its unit id is %d", s.Name, s.UnitId)
+		} else {
+			v.require(s.UnitId > 0, "service %q: unit id is 0", s.Name)
+		}
 		v.service(s)
 	}
 	v.edges(g)
@@ -87,6 +91,7 @@ func (v *validator) service(s manifesttypes.Service) {
 	v.exposes(where, s.Expose)
 	v.volumes(where, s.Volumes)
 	v.extras(where, s)
+	v.care(where, s)
 }
 
 // extras checks what few services have. Credentials are secret: no message shows any of them.
@@ -289,14 +294,16 @@ func (v *validator) dependencies(g manifesttypes.Group) {
 			linked[[2]string{e.FromService, e.ToService}] = true
 		}
 	}
-	local := make(map[string][]string, len(g.Services))
+	local, tasks := make(map[string][]string, len(g.Services)), map[string]bool{}
 	for _, s := range g.Services {
 		local[s.Name] = s.DependsOn
+		tasks[s.Name] = s.Cron != nil
 	}
 	for _, s := range g.Services {
 		for i, d := range s.DependsOn {
 			_, here := local[d]
 			v.require(here || linked[[2]string{s.Name, d}], "service %q: depends on %q, which is neither in the group nor linked to it", s.Name, d)
+			v.require(!tasks[d], "service %q: depends on %q, a task that runs at times and is never ready", s.Name, d)
 			v.require(i == 0 || s.DependsOn[i-1] < d, "service %q: dependencies are not sorted, or %q appears twice", s.Name, d)
 		}
 	}

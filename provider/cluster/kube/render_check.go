@@ -75,6 +75,7 @@ func checkService(p *problems, field string, sv manifesttypes.Service, s setting
 	checkVolumes(p, field, sv.Volumes)
 	checkExpose(p, field, sv.Expose, s)
 	checkAbilities(p, field, sv)
+	checkCare(p, field, sv)
 	if s.Routes == "" && slices.ContainsFunc(sv.Expose, routed) {
 		p.add(field+".expose", "this cluster has neither a Gateway nor an ingress controller for http from outside")
 	}
