@@ -90,6 +90,8 @@ type ClusterConfig struct {
 	IngressNamespaces []string `yaml:"ingress_namespaces"`
 	IngressCIDRs      []string `yaml:"ingress_cidrs"`
 	DenyCIDRs         []string `yaml:"deny_cidrs"`
+	// DNSCIDRs are addresses of name servers that are no pods.
+	DNSCIDRs []string `yaml:"dns_cidrs"`
 	// UserNamespaces is auto, on or off.
 	UserNamespaces string           `yaml:"user_namespaces"`
 	RuntimeClass   string           `yaml:"runtime_class"`

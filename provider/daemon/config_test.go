@@ -23,6 +23,7 @@ func TestConfigRoundTrip(t *testing.T) {
 		"per block": func(c *Config) { c.Pricing.PerMonth, c.Pricing.PerBlock = nil, &RatesConfig{CPU: "0.25", Minimum: "1"} },
 		"lists": func(c *Config) {
 			c.Bids.DenyOwners = []string{"berth1x", "berth1y"}
+			c.Cluster.DNSCIDRs = []string{"169.254.20.10/32"}
 			c.Cluster.DenyCIDRs = []string{"203.0.113.0/24", "2001:db8::/32"}
 			c.Cluster.ImageUsers = map[string]int64{"a/b:1": 1000}
 			c.Cluster.Nodes = []NodeConfig{{Name: "n", CPU: "1.5", MemoryGiB: 2, StorageGiB: 3, GPU: 1, GPUClass: "vendor/nvidia/model/t4", Arch: "arm64"}}

@@ -135,7 +135,7 @@ func openCluster(cfg Config, home Home, provider string, log *slog.Logger) (clus
 		Overcommit: kube.Overcommit{CPU: over[inventory.CPU], Memory: over[inventory.Memory], Storage: over[inventory.Storage]},
 		Kubeconfig: c.Kubeconfig, Provider: provider, Domain: c.Domain, IngressPort: c.IngressPort, NodeHost: c.NodeHost,
 		RouteMode: kube.RouteMode(c.RouteMode), IngressClass: c.IngressClass, IngressNamespaces: c.IngressNamespaces,
-		IngressCIDRs: c.IngressCIDRs, DenyCIDRs: c.DenyCIDRs, UserNamespaces: kube.UserNamespaces(c.UserNamespaces),
+		IngressCIDRs: c.IngressCIDRs, DenyCIDRs: c.DenyCIDRs, DNSCIDRs: c.DNSCIDRs, UserNamespaces: kube.UserNamespaces(c.UserNamespaces),
 		ImageUsers: c.ImageUsers, RuntimeClass: c.RuntimeClass, Shared: cfg.shared(), Logger: log,
 	})
 	if err != nil {

@@ -77,6 +77,8 @@ cluster:
   ingress_cidrs: {{q .Cluster.IngressCIDRs}}
   # Address ranges that workloads may not reach, besides private and link-local ones.
   deny_cidrs: {{q .Cluster.DenyCIDRs}}
+  # Name servers that are no pods, such as a cache on each node: [169.254.20.10/32].
+  dns_cidrs: {{q .Cluster.DNSCIDRs}}
   # auto, on or off; images that run as root need them.
   user_namespaces: {{q .Cluster.UserNamespaces}}
   runtime_class: {{q .Cluster.RuntimeClass}}

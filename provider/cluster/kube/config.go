@@ -62,6 +62,8 @@ type Config struct {
 	// DNSNamespace and DNSLabels select the pods of the cluster's DNS: kube-system and k8s-app=kube-dns if empty.
 	DNSNamespace string
 	DNSLabels    map[string]string
+	// DNSCIDRs are addresses of name servers that are no pods, such as a cache on each node.
+	DNSCIDRs []string
 	// DenyCIDRs are closed to workloads, besides the private ranges and what is known of nodes, pods and services.
 	DenyCIDRs []string
 
@@ -136,7 +138,7 @@ func (c Config) Validate() error {
 	if (c.GatewayName == "") != (c.GatewayNamespace == "") {
 		errs = append(errs, errors.New("kube: a gateway needs both its name and its namespace"))
 	}
-	for _, s := range slices.Concat(c.DenyCIDRs, c.IngressCIDRs) {
+	for _, s := range slices.Concat(c.DenyCIDRs, c.IngressCIDRs, c.DNSCIDRs) {
 		p, err := netip.ParsePrefix(s)
 		if err == nil && p.Addr().Is4In6() {
 			err = fmt.Errorf("%s: write IPv4 addresses as such", s)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -72,9 +73,44 @@ func (c *Cluster) list(ctx context.Context, kind, ns string) ([]unstructured.Uns
 	return all.Items, nil
 }
 
-// converge makes the changes. What is applied first confines what comes later, so the first error ends it.
+// converge makes the changes. What confines comes before what runs, so the first error ends it: policies are applied,
+// and those that no longer hold are removed, before any instance of a new manifest can start. As one policy always
+// denies everything, a policy less is a door less.
 func (c *Cluster) converge(ctx context.Context, ns string, ch changes) error {
-	for _, u := range ch.apply {
+	runs := slices.IndexFunc(ch.apply, func(u *unstructured.Unstructured) bool { return !slices.Contains(confining, u.GetKind()) })
+	if runs < 0 {
+		runs = len(ch.apply)
+	}
+	doors, rest := split(ch.remove, func(k key) bool { return k.kind == kindNetworkPolicy })
+	if err := c.applyAll(ctx, ns, ch.apply[:runs]); err != nil {
+		return err
+	}
+	if err := c.removeAll(ctx, ns, doors); err != nil {
+		return err
+	}
+	if err := c.applyAll(ctx, ns, ch.apply[runs:]); err != nil {
+		return err
+	}
+	return c.removeAll(ctx, ns, rest)
+}
+
+// confining are the kinds that are rendered first: nothing of them runs.
+var confining = []string{kindNamespace, kindSecret, kindServiceAccount, kindNetworkPolicy}
+
+// split parts a list in two and keeps its order.
+func split[T any](all []T, first func(T) bool) (a, b []T) {
+	for _, v := range all {
+		if first(v) {
+			a = append(a, v)
+		} else {
+			b = append(b, v)
+		}
+	}
+	return a, b
+}
+
+func (c *Cluster) applyAll(ctx context.Context, ns string, objects []*unstructured.Unstructured) error {
+	for _, u := range objects {
 		_, err := c.resource(u.GetKind(), ns).Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: manager, Force: true})
 		if apierrors.IsInvalid(err) {
 			return fmt.Errorf("%w: apply %s %s: %w", cluster.ErrRefused, u.GetKind(), u.GetName(), err)
@@ -83,8 +119,12 @@ func (c *Cluster) converge(ctx context.Context, ns string, ch changes) error {
 			return fmt.Errorf("apply %s %s: %w", u.GetKind(), u.GetName(), err)
 		}
 	}
+	return nil
+}
+
+func (c *Cluster) removeAll(ctx context.Context, ns string, keys []key) error {
 	var errs []error
-	for _, k := range ch.remove {
+	for _, k := range keys {
 		background := metav1.DeletePropagationBackground
 		err := c.resource(k.kind, ns).Delete(ctx, k.name, metav1.DeleteOptions{PropagationPolicy: &background})
 		if err != nil && !apierrors.IsNotFound(err) {

@@ -30,6 +30,8 @@ type discovered struct {
 	settings settings
 	// routes is decided once: a Gateway that is away for a moment must not turn routes into Ingress objects.
 	routes *routing
+	// onHost are the pods with ports on the host that were last seen in a namespace of the ingress controller.
+	onHost map[string][]entry
 }
 
 // routing is how hosts are led to services.
@@ -57,7 +59,7 @@ func (c *Cluster) discover(ctx context.Context) (settings, error) {
 	cfg := c.cfg
 	s := settings{
 		Domain: cfg.Domain, IngressClass: cfg.IngressClass, IngressNamespaces: cfg.IngressNamespaces, IngressCIDRs: cfg.IngressCIDRs,
-		DNSNamespace: cfg.DNSNamespace, DNSLabels: cfg.DNSLabels, ImageUsers: cfg.ImageUsers,
+		DNSNamespace: cfg.DNSNamespace, DNSLabels: cfg.DNSLabels, DNSCIDRs: cfg.DNSCIDRs, ImageUsers: cfg.ImageUsers,
 		RuntimeClass: cfg.RuntimeClass, GPUResource: cfg.GPUResource, DrainSeconds: cfg.DrainSeconds,
 		Overcommit: cfg.Overcommit,
 	}
@@ -71,6 +73,9 @@ func (c *Cluster) discover(ctx context.Context) (settings, error) {
 	}
 	if s.Routes == RouteIngress && len(s.IngressNamespaces)+len(s.IngressCIDRs) == 0 {
 		return s, errors.New("routes are Ingress objects: the configuration must name the namespaces or addresses of the ingress controller")
+	}
+	if s.Entries, err = c.entries(ctx, s.IngressNamespaces); err != nil {
+		return s, err
 	}
 	nodes, err := c.typed.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {

@@ -25,6 +25,9 @@ const (
 	labelService   = "berth.dev/service"
 	labelRevision  = "berth.dev/revision"
 	labelRole      = "berth.dev/role"
+	// labelForwards stands on the namespace of a lease that has ports of the provider.
+	labelForwards = "berth.dev/forwards"
+	forwardsYes   = "true"
 
 	annotationLease    = "berth.dev/lease-id"
 	annotationRendered = "berth.dev/rendered"

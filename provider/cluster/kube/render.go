@@ -24,8 +24,12 @@ type settings struct {
 	IngressClass      string
 	IngressNamespaces []string
 	IngressCIDRs      []string
-	DNSNamespace      string
-	DNSLabels         map[string]string
+	// Entries are where clients from outside reach the ingress controller.
+	Entries      []entry
+	DNSNamespace string
+	DNSLabels    map[string]string
+	// DNSCIDRs are addresses of name servers that are no pods, such as a cache on each node.
+	DNSCIDRs []string
 	// DenyCIDRs are the configured ranges and those of nodes, pods and services, sorted.
 	DenyCIDRs []string
 	// IPv6 says that pods have IPv6 addresses as well: without, no policy mentions any, and all of it stays closed.
@@ -120,13 +124,17 @@ func (r *rendering) podSecurityLevel() string {
 }
 
 func (r *rendering) namespaceObject() *corev1.Namespace {
+	labels := with(r.labels,
+		"pod-security.kubernetes.io/enforce", r.podSecurityLevel(),
+		"pod-security.kubernetes.io/enforce-version", "latest")
+	if r.forwards() {
+		labels[labelForwards] = forwardsYes
+	}
 	return &corev1.Namespace{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name: r.namespace,
-			Labels: with(r.labels,
-				"pod-security.kubernetes.io/enforce", r.podSecurityLevel(),
-				"pod-security.kubernetes.io/enforce-version", "latest"),
+			Name:        r.namespace,
+			Labels:      labels,
 			Annotations: map[string]string{annotationLease: r.workload.Lease.String()},
 		},
 	}

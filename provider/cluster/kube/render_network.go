@@ -16,12 +16,13 @@ import (
 )
 
 // closedRanges are never reachable from a workload as part of "the internet": this network, shared address space (which
-// clouds use for their own services), loopback, link-local (metadata services), private ranges, multicast and reserved
-// addresses; for IPv6 also the prefixes by which gateways lead to IPv4 addresses.
+// clouds use for their own services), loopback, link-local (metadata services), Azure's address of the host, private
+// ranges, those for protocols and for measuring networks, multicast and reserved addresses; for IPv6 also the prefixes
+// by which gateways and tunnels lead to IPv4 addresses.
 var closedRanges = []string{
-	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
-	"224.0.0.0/3",
-	"::/127", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "fc00::/7", "fe80::/10", "ff00::/8",
+	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16", "172.16.0.0/12",
+	"192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3",
+	"::/127", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fc00::/7", "fe80::/10", "ff00::/8",
 }
 
 const (
@@ -31,10 +32,10 @@ const (
 	namespaceLabel = "kubernetes.io/metadata.name"
 )
 
-// networkPolicies render who may talk to whom: nobody, except for DNS, the internet, and one policy for each
-// connection that expose.to allows, which opens both its ends.
+// networkPolicies render who may talk to whom: nobody, except for DNS, the internet, what this cluster offers to anyone,
+// and one policy for each connection that expose.to allows, which opens both its ends.
 func (r *rendering) networkPolicies() []runtime.Object {
-	out := []runtime.Object{r.denyAll(), r.allowDNS(), r.allowInternet()}
+	out := []runtime.Object{r.denyAll(), r.allowDNS(), r.allowInternet(), r.allowEntries()}
 	for _, sv := range r.workload.Group.Services {
 		for _, c := range clientsOf(sv, r.workload.Group.Services) {
 			out = append(out, r.edge(c, sv)...)
@@ -62,11 +63,15 @@ func (r *rendering) denyAll() *networkingv1.NetworkPolicy {
 
 func (r *rendering) allowDNS() *networkingv1.NetworkPolicy {
 	p := r.policy("allow-dns", nil, networkingv1.PolicyTypeEgress)
+	to := []networkingv1.NetworkPolicyPeer{{
+		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{namespaceLabel: r.DNSNamespace}},
+		PodSelector:       &metav1.LabelSelector{MatchLabels: r.DNSLabels},
+	}}
+	for _, cidr := range r.DNSCIDRs {
+		to = append(to, networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: cidr}})
+	}
 	p.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{
-		To: []networkingv1.NetworkPolicyPeer{{
-			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{namespaceLabel: r.DNSNamespace}},
-			PodSelector:       &metav1.LabelSelector{MatchLabels: r.DNSLabels},
-		}},
+		To: to,
 		Ports: []networkingv1.NetworkPolicyPort{
 			policyPort(53, corev1.ProtocolUDP), policyPort(53, corev1.ProtocolTCP),
 		},
@@ -78,17 +83,12 @@ func (r *rendering) allowDNS() *networkingv1.NetworkPolicy {
 // other leases.
 func (r *rendering) allowInternet() *networkingv1.NetworkPolicy {
 	p := r.policy("allow-internet", nil, networkingv1.PolicyTypeEgress)
-	p.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{To: r.everywhere(r.closed)}}
-	return p
-}
-
-// everywhere are all addresses that pods can have, except for what except gives for each address family.
-func (r *rendering) everywhere(except func(v4 bool) []string) []networkingv1.NetworkPolicyPeer {
-	out := []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: anyIPv4, Except: except(true)}}}
+	to := []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: anyIPv4, Except: r.closed(true)}}}
 	if r.IPv6 {
-		out = append(out, networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: anyIPv6, Except: except(false)}})
+		to = append(to, networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: anyIPv6, Except: r.closed(false)}})
 	}
-	return out
+	p.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{To: to}}
+	return p
 }
 
 // closed are the ranges of one address family that workloads cannot reach, each once and none inside another.
@@ -204,9 +204,8 @@ func (r *rendering) fromOutside(sv manifesttypes.Service) runtime.Object {
 		p.Spec.Ingress = append(p.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{From: peers, Ports: routed})
 	}
 	if len(direct) > 0 {
-		p.Spec.Ingress = append(p.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{
-			From: r.everywhere(func(bool) []string { return nil }), Ports: direct,
-		})
+		// Without peers it is everybody. A range of addresses would not do: some enforcers hold that no pod is in any.
+		p.Spec.Ingress = append(p.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{Ports: direct})
 	}
 	if len(p.Spec.Ingress) == 0 {
 		return nil
