@@ -52,6 +52,8 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"LeasesApart", testLeasesApart},
 		{"Concurrent", testConcurrent},
 		{"CancelledContext", testCancelledContext},
+		{"LinkDependency", testLinkDependency},
+		{"LinkTarget", testLinkTarget},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := &suite{Harness: newHarness(t)}

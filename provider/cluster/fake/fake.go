@@ -65,6 +65,7 @@ type Cluster struct {
 	ports       map[uint32]string // external port -> its holder
 	calls       map[string]int
 	changed     chan struct{} // closed and replaced whenever logs or leases change
+	links       links
 }
 
 var _ cluster.Cluster = (*Cluster)(nil)
@@ -232,6 +233,7 @@ func (c *Cluster) Status(ctx context.Context, id markettypes.LeaseID) ([]cluster
 	if !ok || l.terminating {
 		return nil, fmt.Errorf("simulated cluster: status of %s: %w", id, cluster.ErrNotFound)
 	}
+	l.links = c.links.byLease[id]
 	if l.step(c.cfg, c.held) {
 		c.notify()
 	}

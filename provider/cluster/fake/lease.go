@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/provider/cluster"
@@ -15,6 +16,8 @@ type lease struct {
 	services    []*service // in the order of their names, as in the manifest
 	terminating bool
 	removeAfter int
+	// links are those that were last set.
+	links []cluster.Link
 }
 
 // service is the simulated state of one service.
@@ -126,12 +129,12 @@ func (s *service) start() {
 
 func (l *lease) dependenciesReady(s *service) bool {
 	for _, name := range s.spec.DependsOn {
-		// A service of another group is another cluster's affair.
 		if d := l.find(name); d != nil && d.ready < d.spec.Count {
 			return false
 		}
 	}
-	return true
+	// What has been started once goes on without its links.
+	return s.ready > 0 || len(cluster.MissingLinks(l.workload.Group, s.spec, l.links)) == 0
 }
 
 func instance(service string, i uint32) string { return fmt.Sprintf("%s-%d", service, i) }
@@ -167,6 +170,9 @@ func (l *lease) message(s *service) string {
 	case s.updated >= s.spec.Count:
 		return ""
 	case !l.dependenciesReady(s):
+		if missing := cluster.MissingLinks(l.workload.Group, s.spec, l.links); s.ready == 0 && len(missing) > 0 {
+			return "waiting for " + strings.Join(missing, ", ")
+		}
 		return "waiting for the services it depends on"
 	default:
 		return "starting"

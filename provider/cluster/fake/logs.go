@@ -23,6 +23,7 @@ func (c *Cluster) Logs(ctx context.Context, id markettypes.LeaseID, o cluster.Lo
 	if o.Service != "" && l.find(o.Service) == nil {
 		return nil, fmt.Errorf("simulated cluster: logs of service %q of %s: %w", o.Service, id, cluster.ErrNotFound)
 	}
+	l.links = c.links.byLease[id]
 	l.step(c.cfg, c.held)
 	st := &logStream{cluster: c, lease: id, options: o, read: map[string]int{}, done: make(chan struct{}), ctx: ctx}
 	for _, s := range l.services {
