@@ -35,44 +35,51 @@ type Linker interface {
 	SetLinks(ctx context.Context, lease markettypes.LeaseID, links []Link) error
 	// ForgetLinks drops what SetLinks told of a lease that has ended.
 	ForgetLinks(lease markettypes.LeaseID)
-	// Instances are where the ready instances of a service take connections to one of its ports, as clients number it.
-	// It returns ErrNotFound if the lease or the port of the service is not there; no instances are no error.
+	// Instances are where the ready instances of a service take connections to a port of their containers; none for a
+	// lease or a service that is not there.
 	Instances(ctx context.Context, lease markettypes.LeaseID, service string, port uint32, udp bool) ([]netip.AddrPort, error)
 	// Client tells which service of a lease connects from an address. The service is empty, and ok true, for an address
 	// behind which any of them may stand, such as a node's; ok is false for the address of a stranger.
 	Client(ctx context.Context, lease markettypes.LeaseID, from netip.Addr) (service string, ok bool, err error)
 }
 
-// MissingLinks says for people which links a service of a group depends on that are not ready: those to services that are
-// not of the group. Links that are not known, as before SetLinks was called, are not ready.
+// MissingLinks says for people which links a service of a group depends on that are not ready: those to services of other
+// groups that its edges lead to. Links that are not known, as before SetLinks was called, are not ready.
 func MissingLinks(g manifesttypes.Group, sv manifesttypes.Service, links []Link) []string {
 	var out []string
 	for _, dep := range sv.DependsOn {
 		if slices.ContainsFunc(g.Services, func(s manifesttypes.Service) bool { return s.Name == dep }) {
 			continue
 		}
-		ready := false
-		for _, l := range links {
-			if l.Service == dep && slices.Contains(l.Clients, sv.Name) {
-				if ready = l.Ready; !ready {
-					break
-				}
-			}
-		}
-		if !ready {
-			out = append(out, linkTo(g, sv.Name, dep))
+		groups := groupsOf(g, sv.Name, dep)
+		if len(groups) > 0 && !ready(sv.Name, dep, links) {
+			out = append(out, "link to "+dep+" in group "+strings.Join(groups, " or "))
 		}
 	}
 	return out
 }
 
-// linkTo names a link with the groups that it may lead to.
-func linkTo(g manifesttypes.Group, client, service string) string {
+// ready tells whether all links of a client to a service are ready, and there is one.
+func ready(client, service string, links []Link) bool {
+	found := false
+	for _, l := range links {
+		if l.Service == service && slices.Contains(l.Clients, client) {
+			if !l.Ready {
+				return false
+			}
+			found = true
+		}
+	}
+	return found
+}
+
+// groupsOf are the other groups in which a client may reach a service.
+func groupsOf(g manifesttypes.Group, client, service string) []string {
 	var groups []string
 	for _, e := range g.Edges {
 		if e.FromGroup == g.Name && e.FromService == client && e.ToService == service && !slices.Contains(groups, e.ToGroup) {
 			groups = append(groups, e.ToGroup)
 		}
 	}
-	return "link to " + service + " in group " + strings.Join(groups, " or ")
+	return groups
 }

@@ -137,6 +137,7 @@ func openCluster(cfg Config, home Home, provider string, log *slog.Logger) (clus
 		RouteMode: kube.RouteMode(c.RouteMode), IngressClass: c.IngressClass, IngressNamespaces: c.IngressNamespaces,
 		IngressCIDRs: c.IngressCIDRs, DenyCIDRs: c.DenyCIDRs, DNSCIDRs: c.DNSCIDRs, UserNamespaces: kube.UserNamespaces(c.UserNamespaces),
 		ImageUsers: c.ImageUsers, RuntimeClass: c.RuntimeClass, Shared: cfg.shared(), Logger: log,
+		Link: kube.LinkConfig{Enabled: true},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to the Kubernetes cluster: %w", err)

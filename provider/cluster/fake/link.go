@@ -2,11 +2,9 @@ package fake
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 
-	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/provider/cluster"
 	markettypes "berth.dev/berth/x/market/types"
 )
@@ -66,23 +64,14 @@ func (c *Cluster) Links(id markettypes.LeaseID) []cluster.Link {
 
 // Instances implements cluster.Linker. A ready instance is at an address that nobody has, unless PlaceInstances gave it
 // one.
-func (c *Cluster) Instances(ctx context.Context, id markettypes.LeaseID, service string, port uint32, udp bool) ([]netip.AddrPort, error) {
+func (c *Cluster) Instances(ctx context.Context, id markettypes.LeaseID, service string, port uint32, _ bool) ([]netip.AddrPort, error) {
 	if err := c.enter(ctx, OpInstances); err != nil {
 		return nil, err
 	}
 	defer c.mu.Unlock()
 	l := c.leases[id]
 	s := l.find(service)
-	if s == nil || l.terminating {
-		return nil, fmt.Errorf("simulated cluster: instances of %s of %s: %w", service, id, cluster.ErrNotFound)
-	}
-	i := slices.IndexFunc(s.spec.Expose, func(e manifesttypes.Expose) bool {
-		return e.As == port && (e.Proto == manifesttypes.PROTO_UDP) == udp
-	})
-	if i < 0 {
-		return nil, fmt.Errorf("simulated cluster: port %d of %s of %s: %w", port, service, id, cluster.ErrNotFound)
-	}
-	if s.ready == 0 {
+	if s == nil || l.terminating || s.ready == 0 {
 		return nil, nil
 	}
 	if places, ok := c.links.places[service]; ok {
@@ -90,7 +79,7 @@ func (c *Cluster) Instances(ctx context.Context, id markettypes.LeaseID, service
 	}
 	var out []netip.AddrPort
 	for n := range min(s.ready, 250) {
-		out = append(out, netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n + 1)}), uint16(s.spec.Expose[i].Port)))
+		out = append(out, netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n + 1)}), uint16(port)))
 	}
 	return out, nil
 }

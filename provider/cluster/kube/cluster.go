@@ -44,6 +44,7 @@ type Cluster struct {
 
 	leases keyedMutex
 	env    discovered
+	links  linkMemory
 	cache  cache
 }
 
@@ -136,7 +137,9 @@ func (c *Cluster) apply(ctx context.Context, ns string, w cluster.Workload) erro
 		return err
 	}
 	s.LeaseKey = leaseKey(have)
-	rendered, err := render(w, s, starter(w.Group.Services, have))
+	links, known := c.links.of(ns)
+	have = s.takeLinks(links, known, have)
+	rendered, err := render(w, s, startsWithLinks(starter(w.Group.Services, have), w.Group, links, have))
 	if err != nil {
 		return err
 	}
@@ -260,6 +263,7 @@ func (c *Cluster) observe(ctx context.Context, id markettypes.LeaseID) (observat
 		return o, err
 	}
 	ns := namespaceOf(id)
+	o.links, _ = c.links.of(ns)
 	deployments, err := c.typed.AppsV1().Deployments(ns).List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels()})
 	if err != nil {
 		return o, fmt.Errorf("list deployments: %w", err)

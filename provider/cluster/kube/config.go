@@ -86,6 +86,9 @@ type Config struct {
 	// in time; 5 if 0.
 	DrainSeconds int64
 
+	// Link says how links to other groups reach pods and are reached by them.
+	Link LinkConfig
+
 	// Shared says that other Berth providers sell a part of the same nodes: their pods are not counted as foreign.
 	Shared bool
 

@@ -83,8 +83,16 @@ func (c *Cluster) discover(ctx context.Context) (settings, error) {
 	}
 	s.UserNamespaces = cfg.UserNamespaces == UserNamespacesOn ||
 		cfg.UserNamespaces == UserNamespacesAuto && haveUserNamespaces(nodes.Items)
-	s.DenyCIDRs, s.IPv6, err = c.clusterRanges(ctx, nodes.Items)
-	return s, err
+	if s.DenyCIDRs, s.IPv6, err = c.clusterRanges(ctx, nodes.Items); err != nil {
+		return s, err
+	}
+	var own []string
+	s.NodeAddresses = nodeAddresses(nodes.Items)
+	s.Link.Peers, own = c.linkPeers(nodes.Items)
+	s.DenyCIDRs = append(s.DenyCIDRs, own...)
+	slices.Sort(s.DenyCIDRs)
+	s.DenyCIDRs = slices.Compact(s.DenyCIDRs)
+	return s, nil
 }
 
 // haveUserNamespaces tells whether the container runtimes of all nodes that take workloads say that they can map users.

@@ -17,6 +17,7 @@ const (
 	kindDeployment     = "Deployment"
 	kindHTTPRoute      = "HTTPRoute"
 	kindIngress        = "Ingress"
+	kindEndpointSlice  = "EndpointSlice"
 )
 
 // resources are where the kinds are served.
@@ -31,12 +32,13 @@ var resources = map[string]schema.GroupVersionResource{
 	kindDeployment:     {Group: "apps", Version: "v1", Resource: "deployments"},
 	kindHTTPRoute:      {Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"},
 	kindIngress:        {Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
+	kindEndpointSlice:  {Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
 }
 
 // pruneOrder are the kinds of objects in a lease's namespace, in the order in which those that are no longer rendered
 // are deleted: what leads to a workload before it, and what confines it after it.
 var pruneOrder = []string{
-	kindHTTPRoute, kindIngress, kindDeployment, kindService, kindSecret, kindServiceAccount, kindNetworkPolicy,
+	kindHTTPRoute, kindIngress, kindEndpointSlice, kindDeployment, kindService, kindSecret, kindServiceAccount, kindNetworkPolicy,
 	kindLimitRange, kindQuota,
 }
 

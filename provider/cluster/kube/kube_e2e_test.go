@@ -43,7 +43,7 @@ func config(t *testing.T) Config {
 	}
 	return Config{
 		Kubeconfig: kubeconfig, Provider: "berth1e2e" + digest([]byte(t.Name()+run), 6), Domain: "e2e.localhost",
-		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Link: LinkConfig{Enabled: true},
 	}
 }
 
@@ -327,7 +327,7 @@ func TestDriftIsRepaired(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ch, err := plan(ns, have, s)
+		ch, err := c.plan(ns, have, s)
 		if err != nil {
 			t.Fatal(err)
 		}

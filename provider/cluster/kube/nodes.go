@@ -173,8 +173,18 @@ func trimPod(p *corev1.Pod) *corev1.Pod {
 			NodeName: p.Spec.NodeName, Overhead: p.Spec.Overhead, Resources: p.Spec.Resources,
 			InitContainers: trimContainers(p.Spec.InitContainers), Containers: trimContainers(p.Spec.Containers),
 		},
-		Status: corev1.PodStatus{Phase: p.Status.Phase},
+		Status: corev1.PodStatus{Phase: p.Status.Phase, PodIP: p.Status.PodIP, Conditions: onlyReady(p.Status.Conditions)},
 	}
+}
+
+// onlyReady keeps whether a pod is ready.
+func onlyReady(all []corev1.PodCondition) []corev1.PodCondition {
+	for _, c := range all {
+		if c.Type == corev1.PodReady {
+			return []corev1.PodCondition{{Type: c.Type, Status: c.Status}}
+		}
+	}
+	return nil
 }
 
 func trimContainers(in []corev1.Container) []corev1.Container {

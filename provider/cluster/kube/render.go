@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,6 +43,9 @@ type settings struct {
 	Overcommit     Overcommit
 	// LeaseKey hides what hashes would tell of secrets; see leaseKey. Without it the salt of the workload is the key.
 	LeaseKey []byte
+	// Link is what is known of links to other groups; NodeAddresses are the nodes' own.
+	Link          linkSettings
+	NodeAddresses []netip.Addr
 }
 
 // rendering carries what all renderers of one lease share.
@@ -75,7 +79,7 @@ func render(w cluster.Workload, s settings, starts func(service string) bool) ([
 	for _, sv := range w.Group.Services {
 		typed = append(typed, r.service(sv)...)
 	}
-	return r.finish(typed)
+	return r.finish(append(typed, r.links()...))
 }
 
 // finish converts the objects and makes sure that each has a name of its own.

@@ -42,6 +42,7 @@ func check(w cluster.Workload, s settings) error {
 	if n := len(w.Group.Services); n == 0 || n > maxServices {
 		p.add("services", "%d services, want 1..%d", n, maxServices)
 	}
+	checkLinks(&p, w.Group, s)
 	names := map[string]bool{}
 	for _, sv := range w.Group.Services {
 		field := "services." + sv.Name

@@ -44,7 +44,7 @@ func (r *rendering) networkPolicies() []runtime.Object {
 			out = append(out, p)
 		}
 	}
-	return out
+	return append(out, r.linkPolicies()...)
 }
 
 func (r *rendering) policy(name string, pods map[string]string, types ...networkingv1.PolicyType) *networkingv1.NetworkPolicy {

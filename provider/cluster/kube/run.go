@@ -53,6 +53,9 @@ func (c *Cluster) Run(ctx context.Context) error {
 	if _, err := deployments.AddEventHandler(enqueue(queue, deployments.GetStore())); err != nil {
 		return fmt.Errorf("kube: watch deployments: %w", err)
 	}
+	if _, err := deployments.AddEventHandler(c.enqueueLinked(queue)); err != nil {
+		return fmt.Errorf("kube: watch deployments: %w", err)
+	}
 	capacity.Start(ctx.Done())
 	ours.Start(ctx.Done())
 	c.cache.current.Store(w)
@@ -155,7 +158,7 @@ func (c *Cluster) Reconcile(ctx context.Context) error {
 	}
 	var errs []error
 	for ns, have := range leases {
-		ch, err := plan(ns, have, s)
+		ch, err := c.plan(ns, have, s)
 		if err == nil && len(ch.apply)+len(ch.remove) > 0 {
 			err = c.reconcile(ctx, ns)
 		}
@@ -194,7 +197,7 @@ func (c *Cluster) readAll(ctx context.Context) (map[string]live, error) {
 
 // plan computes what a lease lacks by its own manifest. A lease without a manifest, whose creation was cut short, is
 // left to the provider, which will apply or remove it.
-func plan(ns string, have live, s settings) (changes, error) {
+func (c *Cluster) plan(ns string, have live, s settings) (changes, error) {
 	u, ok := have[key{kindSecret, manifestSecret}]
 	if !ok {
 		return changes{}, nil
@@ -208,7 +211,9 @@ func plan(ns string, have live, s settings) (changes, error) {
 		return changes{}, err
 	}
 	s.LeaseKey = leaseKey(have)
-	rendered, err := render(w, s, starter(w.Group.Services, have))
+	links, known := c.links.of(ns)
+	have = s.takeLinks(links, known, have)
+	rendered, err := render(w, s, startsWithLinks(starter(w.Group.Services, have), w.Group, links, have))
 	if err != nil {
 		return changes{}, err
 	}
@@ -237,7 +242,7 @@ func (c *Cluster) reconcile(ctx context.Context, ns string) error {
 	if err != nil {
 		return err
 	}
-	ch, err := plan(ns, have, s)
+	ch, err := c.plan(ns, have, s)
 	if err != nil {
 		return err
 	}

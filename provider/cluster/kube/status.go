@@ -21,6 +21,7 @@ type observation struct {
 	domain      string
 	nodeHost    string
 	ingressPort int
+	links       []cluster.Link
 }
 
 // statusOf gives the state of every service of the manifest, in the order of their names.
@@ -33,7 +34,7 @@ func statusOf(o observation) []cluster.ServiceStatus {
 	for _, sv := range o.workload.Group.Services {
 		st := o.service(sv)
 		if d := o.deployments[sv.Name]; st.Message == "" && (d == nil || replicas(d) == 0) {
-			waiting := waitingFor(sv, local, o.ready)
+			waiting := slices.Concat(waitingFor(sv, local, o.ready), cluster.MissingLinks(o.workload.Group, sv, o.links))
 			if len(waiting) > 0 {
 				st.Message = "waiting for " + strings.Join(waiting, ", ")
 			}
