@@ -2,7 +2,6 @@ package kube
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 
@@ -62,16 +61,25 @@ type rendering struct {
 // the workload come before what runs. starts tells which services may have instances. An error wraps
 // cluster.ErrRefused and names every field that cannot be honoured.
 func render(w cluster.Workload, s settings, starts func(service string) bool) ([]*unstructured.Unstructured, error) {
+	r, typed, err := renderTyped(w, s, starts)
+	if err != nil {
+		return nil, err
+	}
+	return r.finish(typed)
+}
+
+// renderTyped is render before the conversion to what is sent.
+func renderTyped(w cluster.Workload, s settings, starts func(service string) bool) (*rendering, []runtime.Object, error) {
 	if err := check(w, s); err != nil {
-		return nil, fmt.Errorf("%w: %w", cluster.ErrRefused, err)
+		return nil, nil, fmt.Errorf("%w: %w", cluster.ErrRefused, err)
 	}
 	if len(s.LeaseKey) == 0 {
 		s.LeaseKey = w.Group.Salt
 	}
-	r := rendering{settings: s, workload: w, namespace: namespaceOf(w.Lease), labels: leaseLabels(w.Lease), starts: starts}
+	r := &rendering{settings: s, workload: w, namespace: namespaceOf(w.Lease), labels: leaseLabels(w.Lease), starts: starts}
 	memory, err := r.memory()
 	if err != nil {
-		return nil, fmt.Errorf("render %s: %w", w.Lease, err)
+		return nil, nil, fmt.Errorf("render %s: %w", w.Lease, err)
 	}
 	typed := []runtime.Object{r.namespaceObject(), memory, r.serviceAccount()}
 	typed = append(typed, r.networkPolicies()...)
@@ -79,16 +87,18 @@ func render(w cluster.Workload, s settings, starts func(service string) bool) ([
 	for _, sv := range w.Group.Services {
 		typed = append(typed, r.service(sv)...)
 	}
-	return r.finish(append(typed, r.links()...))
+	return r, append(typed, r.links()...), nil
 }
 
 // finish converts the objects and makes sure that each has a name of its own.
 func (r *rendering) finish(typed []runtime.Object) ([]*unstructured.Unstructured, error) {
 	out := make([]*unstructured.Unstructured, 0, len(typed))
-	seen := map[key]bool{}
+	seen := make(map[key]bool, len(typed))
+	var room []byte
 	for _, o := range typed {
-		u, err := toUnstructured(o, r.LeaseKey)
-		if err != nil {
+		var u *unstructured.Unstructured
+		var err error
+		if u, room, err = toUnstructured(o, r.LeaseKey, room); err != nil {
 			return nil, fmt.Errorf("render %s: %w", r.workload.Lease, err)
 		}
 		k := keyOf(u)
@@ -196,40 +206,28 @@ func (r *rendering) serviceAccount() *corev1.ServiceAccount {
 
 // toUnstructured converts an object to what is sent: without nulls and without a status, and with a hash of itself in
 // an annotation, by which a later rendering that lacks a field is told from a cluster that added one. The hash of a
-// Secret is a keyed one: it must not confirm a guess of what the Secret holds.
-func toUnstructured(o runtime.Object, key []byte) (*unstructured.Unstructured, error) {
-	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+// Secret is a keyed one: it must not confirm a guess of what the Secret holds. room is what a former call returned as its
+// second value, so that the text that is hashed is not given new memory for each object.
+func toUnstructured(o runtime.Object, key, room []byte) (u *unstructured.Unstructured, _ []byte, err error) {
+	m, data, err := unstructuredOf(o, room[:0])
 	if err != nil {
-		return nil, fmt.Errorf("convert %T: %w", o, err)
+		return nil, nil, fmt.Errorf("convert %T: %w", o, err)
 	}
-	delete(m, "status")
-	dropNulls(m)
-	data, err := json.Marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("encode %T: %w", o, err)
-	}
-	u := &unstructured.Unstructured{Object: m}
-	rendered := digest(data, 16)
+	u = &unstructured.Unstructured{Object: m}
+	rendered := ""
 	if u.GetKind() == kindSecret {
 		rendered = keyedDigest(key, data, 16)
+	} else {
+		rendered = digest(data, 16)
 	}
-	u.SetAnnotations(with(u.GetAnnotations(), annotationRendered, rendered))
-	return u, nil
-}
-
-func dropNulls(v any) {
-	switch v := v.(type) {
-	case map[string]any:
-		for k, e := range v {
-			if e == nil {
-				delete(v, k)
-				continue
-			}
-			dropNulls(e)
-		}
-	case []any:
-		for _, e := range v {
-			dropNulls(e)
-		}
+	meta, ok := m["metadata"].(map[string]any)
+	if !ok {
+		return nil, nil, fmt.Errorf("convert %T: it has no metadata", o)
 	}
+	if annotations, ok := meta["annotations"].(map[string]any); ok {
+		annotations[annotationRendered] = rendered
+	} else {
+		meta["annotations"] = map[string]any{annotationRendered: rendered}
+	}
+	return u, data, nil
 }

@@ -191,10 +191,14 @@ func (r *rendering) envSecret(sv manifesttypes.Service) *corev1.Secret {
 
 func (r *rendering) envVars(sv manifesttypes.Service) []corev1.EnvVar {
 	var out []corev1.EnvVar
+	if len(sv.Env) == 0 {
+		return nil
+	}
+	secret := r.envSecretName(sv)
 	for i, e := range sv.Env {
 		out = append(out, corev1.EnvVar{Name: e.Name, ValueFrom: &corev1.EnvVarSource{
 			SecretKeyRef: &corev1.SecretKeySelector{
-				LocalObjectReference: corev1.LocalObjectReference{Name: r.envSecretName(sv)}, Key: envKey(i),
+				LocalObjectReference: corev1.LocalObjectReference{Name: secret}, Key: envKey(i),
 			},
 		}})
 	}
