@@ -68,7 +68,11 @@ func (app *App) FinalizeBlock(req *abci.RequestFinalizeBlock) (*abci.ResponseFin
 func (app *App) Commit() (*abci.ResponseCommit, error) {
 	app.guard.mu.Lock()
 	defer app.guard.mu.Unlock()
-	return app.BaseApp.Commit()
+	res, err := app.BaseApp.Commit()
+	if err == nil {
+		app.feed.commit()
+	}
+	return res, err
 }
 
 // CheckTx checks a transaction for the mempool.

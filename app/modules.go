@@ -103,6 +103,7 @@ func (app *App) setModules() {
 
 	app.configurator = module.NewConfigurator(enc.Codec, app.MsgServiceRouter(), app.GRPCQueryRouter())
 	must(app.manager.RegisterServices(app.configurator))
+	app.feed.market = app.MarketKeeper
 	markettypes.RegisterFeedServer(app.GRPCQueryRouter(), &app.feed)
 	autocliv1.RegisterQueryServer(app.GRPCQueryRouter(), runtimeservices.NewAutoCLIQueryService(app.manager.Modules))
 }

@@ -14,6 +14,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/gogoproto/proto"
 
+	"berth.dev/berth/internal/orderevent"
 	audittypes "berth.dev/berth/x/audit/types"
 	markettypes "berth.dev/berth/x/market/types"
 	providertypes "berth.dev/berth/x/provider/types"
@@ -60,9 +61,8 @@ func newDecoder(provider string) decoder { return decoder{quoted: `"` + provider
 func (d decoder) decode(events []abci.Event) ([]proto.Message, error) {
 	var wanted []*abci.Event
 	for i := range events {
-		ev := &events[i]
-		if want := interests[ev.Type]; want == everyone || want == ours && d.names(ev, "provider") || want == owned && d.names(ev, "owner") {
-			wanted = append(wanted, ev)
+		if d.wants(&events[i]) {
+			wanted = append(wanted, &events[i])
 		}
 	}
 	out := make([]proto.Message, len(wanted))
@@ -88,11 +88,19 @@ func (d decoder) decode(events []abci.Event) ([]proto.Message, error) {
 // parseTogether is how many events one goroutine parses: a block with thousands of orders is worth all cores.
 const parseTogether = 128
 
-// parse reads an event. New orders, of which there are many, are read in a tenth of the time if they look as they do
+// wants reports whether an event is worth decoding.
+func (d decoder) wants(ev *abci.Event) bool {
+	want := interests[ev.Type]
+	return want == everyone || want == ours && d.names(ev, "provider") || want == owned && d.names(ev, "owner")
+}
+
+// parse reads an event. New orders, of which there are many, are read in a fiftieth of the time if they look as they do
 // today; what looks in any way different is read as all others are.
 func parse(ev *abci.Event) (proto.Message, error) {
-	if ev.Type == orderCreated {
-		if e, ok := parseOrderCreated(ev); ok {
+	if ev.Type == orderevent.Type {
+		e := &markettypes.EventOrderCreated{}
+		if orderevent.Parse(ev, &e.Order) {
+			e.Owner, e.Dseq = e.Order.Id.Owner, e.Order.Id.Dseq
 			return e, nil
 		}
 	}

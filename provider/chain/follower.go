@@ -22,8 +22,8 @@ type Update struct {
 	Height, Head int64
 	Snapshot     *Snapshot
 	Events       []proto.Message
-	// Seen is when the block, or the last one of those that were read together, was found to be committed.
-	Seen time.Time
+	// Seen is when the node was asked for the block, as it was due or said to be there; Read is when it had been read.
+	Seen, Read time.Time
 }
 
 // Node is the part of a CometBFT RPC that following needs.
@@ -70,7 +70,7 @@ type Follower struct {
 	place  Place
 	synced bool // the place was reached in this process, so that the next block continues what the sink knows
 	saved  time.Time
-	seen   time.Time // when the node last told of its committed height
+	seen   time.Time // when the node was last asked
 	quiet  bool      // the last failure was already logged
 }
 
@@ -139,20 +139,66 @@ var errNotYet = errors.New("the block's results are not there yet")
 
 // advance gives the sink everything up to the node's head.
 func (f *Follower) advance(ctx context.Context, sink func(context.Context, Update) error) error {
+	f.seen = time.Now()
+	answer := f.ask(ctx)
 	head, err := f.head(ctx)
+	told := <-answer
 	if err != nil {
 		return err
 	}
 	if err := f.checkHead(head); err != nil {
 		return err
 	}
-	if f.synced && head.Height == f.place.Height {
+	for len(told.blocks) > 0 {
+		for _, b := range told.blocks {
+			u := Update{Height: b.height, Head: max(head.Height, told.head), Events: b.events}
+			if err := f.deliver(ctx, u, f.place.ChainID, sink); err != nil {
+				return err
+			}
+		}
+		if f.place.Height >= told.head || ctx.Err() != nil {
+			break
+		}
+		told = <-f.ask(ctx) // an answer holds only so much
+	}
+	if f.synced && head.Height <= f.place.Height {
 		return nil
 	}
+	return f.catchUp(ctx, head, sink)
+}
+
+// told is what the node's feed has of the blocks to come.
+type told struct {
+	blocks []fed
+	head   int64
+}
+
+// ask asks the node's feed for the next blocks, while something else goes on. What it does not have is read in the general
+// way, and so is what was asked before anything is known.
+func (f *Follower) ask(ctx context.Context) <-chan told {
+	out := make(chan told, 1)
+	if !f.synced || f.reader == nil {
+		out <- told{}
+		return out
+	}
+	from := f.place.Height + 1
+	go func() {
+		blocks, head, err := f.reader.feed(ctx, from, f.decode)
+		if err != nil {
+			out <- told{}
+			return
+		}
+		out <- told{blocks, head}
+	}()
+	return out
+}
+
+// catchUp reads what the feed did not give: everything, at the start and after a gap, or block by block.
+func (f *Follower) catchUp(ctx context.Context, head client.Head, sink func(context.Context, Update) error) error {
+	var err error
 	if head.Height, err = f.committed(ctx, head.Height); err != nil {
 		return err
 	}
-	f.seen = time.Now()
 	if !f.synced || head.Height-f.place.Height > f.cfg.MaxReplay {
 		if err := f.snapshot(ctx, head, sink); err != nil {
 			return err
@@ -218,14 +264,9 @@ func (f *Follower) block(ctx context.Context, height, head int64, sink func(cont
 	return f.deliver(ctx, Update{Height: height, Head: head, Events: events}, f.place.ChainID, sink)
 }
 
-// events reads the events of a block: from the node's feed, which is quick, or from the block's results, which every node
-// has and which hold the events of all modules and providers.
+// events reads the events of a block from the block's results, which every node has and which hold the events of all
+// modules and providers.
 func (f *Follower) events(ctx context.Context, height int64) ([]abci.Event, error) {
-	if f.reader != nil {
-		if events, err := f.reader.Feed(ctx, height); err == nil {
-			return events, nil
-		}
-	}
 	res, err := f.node.BlockResults(ctx, &height)
 	if err != nil {
 		// A node answers that it lacks the results, or does not answer; the former is ordinary right after a block.
@@ -247,7 +288,7 @@ const saveEvery = time.Second
 // deliver hands over an update and then remembers its height: at once when there was something to act on, so that a
 // restart never acts below it, otherwise every second.
 func (f *Follower) deliver(ctx context.Context, u Update, chainID string, sink func(context.Context, Update) error) error {
-	u.Seen = f.seen
+	u.Seen, u.Read = f.seen, time.Now()
 	if err := sink(ctx, u); err != nil {
 		return &fatalError{err}
 	}

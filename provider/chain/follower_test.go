@@ -24,6 +24,8 @@ import (
 	"github.com/cosmos/gogoproto/proto"
 
 	"berth.dev/berth/client"
+	"berth.dev/berth/internal/orderevent"
+	"berth.dev/berth/internal/squeeze"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	markettypes "berth.dev/berth/x/market/types"
 )
@@ -110,23 +112,49 @@ func (n *fakeNode) Invoke(_ context.Context, _ string, req, reply any, opts ...g
 				out.Leases = append(out.Leases, markettypes.QueryLeaseResponse{Lease: l})
 			}
 		}
-	case *markettypes.FeedBlockRequest:
-		if !n.feeds || q.Provider != us {
+	case *markettypes.FeedBlocksRequest:
+		if !n.feeds || q.Provider != us || q.From <= n.pruned {
 			return status.Error(codes.NotFound, "not remembered")
 		}
-		out := reply.(*markettypes.FeedBlockResponse)
-		out.Height = q.Height
-		for _, e := range n.events[q.Height] {
-			ev := &markettypes.FeedEvent{Type: e.Type}
-			for _, a := range e.Attributes {
-				ev.Attributes = append(ev.Attributes, &markettypes.FeedAttribute{Key: a.Key, Value: a.Value})
-			}
-			out.Events = append(out.Events, ev)
-		}
+		return n.feed(q.From, reply.(*markettypes.FeedBlocksResponse))
 	case *markettypes.QueryOrderRequest:
 		reply.(*markettypes.QueryOrderResponse).Order.Id = q.Id
 	}
 	return nil
+}
+
+// feed gives two blocks at a time, orders encoded.
+func (n *fakeNode) feed(from int64, out *markettypes.FeedBlocksResponse) (err error) {
+	out.Head = n.committed()
+	var all markettypes.FeedBlocks
+	for h := from; h <= out.Head && h < from+2; h++ {
+		b := markettypes.FeedBlock{Height: h}
+		for i := range n.events[h] {
+			b.Events = append(b.Events, feedEvent(&n.events[h][i]))
+		}
+		all.Blocks = append(all.Blocks, b)
+	}
+	data, err := all.Marshal()
+	if err != nil {
+		return err
+	}
+	out.Blocks, err = squeeze.Pack(data)
+	return err
+}
+
+// feedEvent is what a node's feed makes of an event.
+func feedEvent(e *abci.Event) (out markettypes.FeedEvent) {
+	var o markettypes.Order
+	if e.Type == orderevent.Type && orderevent.Parse(e, &o) {
+		if out.Order, _ = o.Marshal(); len(out.Order) > 0 {
+			return out
+		}
+	}
+	out.Type = e.Type
+	for _, a := range e.Attributes {
+		out.Attributes = append(out.Attributes, markettypes.FeedAttribute{Key: a.Key, Value: a.Value})
+	}
+	return out
 }
 
 // page gives two orders at a time.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cosmos/gogoproto/proto"
 
+	"berth.dev/berth/internal/orderevent"
 	markettypes "berth.dev/berth/x/market/types"
 )
 
@@ -41,7 +42,7 @@ func (r *Reader) Block(ctx context.Context, node Node, height int64) ([]proto.Me
 
 // history are the events that Block returns.
 var history = map[string]bool{
-	orderCreated: true,
+	orderevent.Type: true,
 	proto.MessageName(&markettypes.EventOrderClosed{}):  true,
 	proto.MessageName(&markettypes.EventLeaseCreated{}): true,
 	proto.MessageName(&markettypes.EventLeaseClosed{}):  true,

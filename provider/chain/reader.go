@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 
-	abci "github.com/cometbft/cometbft/abci/types"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
@@ -168,25 +167,6 @@ func (r *Reader) Deployment(ctx context.Context, id deploymenttypes.DeploymentID
 		return nil, fmt.Errorf("read deployment %s: %w", id, err)
 	}
 	return res, nil
-}
-
-// Feed returns the events of a recent block that may concern us, if the node remembers them.
-func (r *Reader) Feed(ctx context.Context, height int64) ([]abci.Event, error) {
-	res, err := markettypes.NewFeedClient(r.conn).Block(ctx, &markettypes.FeedBlockRequest{Height: height, Provider: r.provider})
-	if err != nil {
-		return nil, fmt.Errorf("read the events of block %d: %w", height, err)
-	}
-	if res.Height != height {
-		return nil, fmt.Errorf("asked for the events of block %d, got those of %d", height, res.Height)
-	}
-	events := make([]abci.Event, len(res.Events))
-	for i, e := range res.Events {
-		events[i] = abci.Event{Type: e.Type, Attributes: make([]abci.EventAttribute, len(e.Attributes))}
-		for j, a := range e.Attributes {
-			events[i].Attributes[j] = abci.EventAttribute{Key: a.Key, Value: a.Value}
-		}
-	}
-	return events, nil
 }
 
 // Order returns one order.

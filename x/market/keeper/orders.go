@@ -8,6 +8,8 @@ import (
 	"cosmossdk.io/collections"
 	errorsmod "cosmossdk.io/errors"
 
+	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
+
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	"berth.dev/berth/x/market/types"
 )
@@ -152,4 +154,32 @@ func (k *Keeper) newest(ctx context.Context, id deploymenttypes.DeploymentKey, f
 		return true, nil
 	})
 	return last, ok, errorsmod.Wrap(err, "read the orders of a deployment")
+}
+
+// WalkOpenOrders calls each with the open orders as they are stored, sorted by their ids, from the one after a key on, until
+// it says to stop. The keys are for this function only. It is for queries that give orders away whole: nothing
+// is decoded, counted or checked.
+func (k *Keeper) WalkOpenOrders(ctx context.Context, after []byte, each func(key, order []byte) (stop bool)) error {
+	s := k.store.OpenKVStore(ctx)
+	prefix := types.OpenOrdersPrefix.Bytes()
+	start := slices.Concat(prefix, after)
+	if len(after) > 0 {
+		start = append(start, 0)
+	}
+	keys, err := s.Iterator(start, storetypes.PrefixEndBytes(prefix))
+	if err != nil {
+		return errorsmod.Wrap(err, "read the open orders")
+	}
+	defer func() { _ = keys.Close() }()
+	for ; keys.Valid(); keys.Next() {
+		key := keys.Key()[len(prefix):]
+		order, err := s.Get(slices.Concat(types.OrdersPrefix.Bytes(), key))
+		if err != nil {
+			return errorsmod.Wrap(err, "read an open order")
+		}
+		if each(key, order) {
+			break
+		}
+	}
+	return errorsmod.Wrap(keys.Error(), "read the open orders")
 }

@@ -6,6 +6,7 @@ package types
 import (
 	context "context"
 	fmt "fmt"
+	_ "github.com/cosmos/gogoproto/gogoproto"
 	grpc1 "github.com/cosmos/gogoproto/grpc"
 	proto "github.com/cosmos/gogoproto/proto"
 	grpc "google.golang.org/grpc"
@@ -27,25 +28,25 @@ var _ = math.Inf
 // proto package needs to be updated.
 const _ = proto.GoGoProtoPackageIsVersion3 // please upgrade the proto package
 
-// FeedBlockRequest names a block.
-type FeedBlockRequest struct {
-	Height int64 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+// FeedBlocksRequest names the first block.
+type FeedBlocksRequest struct {
+	From int64 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
 	// provider leaves out what concerns other providers only: their bids and records. Empty leaves out nothing.
 	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
 }
 
-func (m *FeedBlockRequest) Reset()         { *m = FeedBlockRequest{} }
-func (m *FeedBlockRequest) String() string { return proto.CompactTextString(m) }
-func (*FeedBlockRequest) ProtoMessage()    {}
-func (*FeedBlockRequest) Descriptor() ([]byte, []int) {
+func (m *FeedBlocksRequest) Reset()         { *m = FeedBlocksRequest{} }
+func (m *FeedBlocksRequest) String() string { return proto.CompactTextString(m) }
+func (*FeedBlocksRequest) ProtoMessage()    {}
+func (*FeedBlocksRequest) Descriptor() ([]byte, []int) {
 	return fileDescriptor_7c0c87297aba52a0, []int{0}
 }
-func (m *FeedBlockRequest) XXX_Unmarshal(b []byte) error {
+func (m *FeedBlocksRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
 }
-func (m *FeedBlockRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+func (m *FeedBlocksRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
 	if deterministic {
-		return xxx_messageInfo_FeedBlockRequest.Marshal(b, m, deterministic)
+		return xxx_messageInfo_FeedBlocksRequest.Marshal(b, m, deterministic)
 	} else {
 		b = b[:cap(b)]
 		n, err := m.MarshalToSizedBuffer(b)
@@ -55,51 +56,52 @@ func (m *FeedBlockRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, er
 		return b[:n], nil
 	}
 }
-func (m *FeedBlockRequest) XXX_Merge(src proto.Message) {
-	xxx_messageInfo_FeedBlockRequest.Merge(m, src)
+func (m *FeedBlocksRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_FeedBlocksRequest.Merge(m, src)
 }
-func (m *FeedBlockRequest) XXX_Size() int {
+func (m *FeedBlocksRequest) XXX_Size() int {
 	return m.Size()
 }
-func (m *FeedBlockRequest) XXX_DiscardUnknown() {
-	xxx_messageInfo_FeedBlockRequest.DiscardUnknown(m)
+func (m *FeedBlocksRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_FeedBlocksRequest.DiscardUnknown(m)
 }
 
-var xxx_messageInfo_FeedBlockRequest proto.InternalMessageInfo
+var xxx_messageInfo_FeedBlocksRequest proto.InternalMessageInfo
 
-func (m *FeedBlockRequest) GetHeight() int64 {
+func (m *FeedBlocksRequest) GetFrom() int64 {
 	if m != nil {
-		return m.Height
+		return m.From
 	}
 	return 0
 }
 
-func (m *FeedBlockRequest) GetProvider() string {
+func (m *FeedBlocksRequest) GetProvider() string {
 	if m != nil {
 		return m.Provider
 	}
 	return ""
 }
 
-// FeedBlockResponse has events as they stand in the block's results.
-type FeedBlockResponse struct {
-	Events []*FeedEvent `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
-	// height is the block's.
-	Height int64 `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
+// FeedBlocksResponse has as many blocks as fit into one answer, in their order and without a hole.
+type FeedBlocksResponse struct {
+	// head is the last block that the node has committed.
+	Head int64 `protobuf:"varint,1,opt,name=head,proto3" json:"head,omitempty"`
+	// blocks is a FeedBlocks, compressed by DEFLATE (RFC 1951).
+	Blocks []byte `protobuf:"bytes,2,opt,name=blocks,proto3" json:"blocks,omitempty"`
 }
 
-func (m *FeedBlockResponse) Reset()         { *m = FeedBlockResponse{} }
-func (m *FeedBlockResponse) String() string { return proto.CompactTextString(m) }
-func (*FeedBlockResponse) ProtoMessage()    {}
-func (*FeedBlockResponse) Descriptor() ([]byte, []int) {
+func (m *FeedBlocksResponse) Reset()         { *m = FeedBlocksResponse{} }
+func (m *FeedBlocksResponse) String() string { return proto.CompactTextString(m) }
+func (*FeedBlocksResponse) ProtoMessage()    {}
+func (*FeedBlocksResponse) Descriptor() ([]byte, []int) {
 	return fileDescriptor_7c0c87297aba52a0, []int{1}
 }
-func (m *FeedBlockResponse) XXX_Unmarshal(b []byte) error {
+func (m *FeedBlocksResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
 }
-func (m *FeedBlockResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+func (m *FeedBlocksResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
 	if deterministic {
-		return xxx_messageInfo_FeedBlockResponse.Marshal(b, m, deterministic)
+		return xxx_messageInfo_FeedBlocksResponse.Marshal(b, m, deterministic)
 	} else {
 		b = b[:cap(b)]
 		n, err := m.MarshalToSizedBuffer(b)
@@ -109,44 +111,145 @@ func (m *FeedBlockResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, e
 		return b[:n], nil
 	}
 }
-func (m *FeedBlockResponse) XXX_Merge(src proto.Message) {
-	xxx_messageInfo_FeedBlockResponse.Merge(m, src)
+func (m *FeedBlocksResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_FeedBlocksResponse.Merge(m, src)
 }
-func (m *FeedBlockResponse) XXX_Size() int {
+func (m *FeedBlocksResponse) XXX_Size() int {
 	return m.Size()
 }
-func (m *FeedBlockResponse) XXX_DiscardUnknown() {
-	xxx_messageInfo_FeedBlockResponse.DiscardUnknown(m)
+func (m *FeedBlocksResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_FeedBlocksResponse.DiscardUnknown(m)
 }
 
-var xxx_messageInfo_FeedBlockResponse proto.InternalMessageInfo
+var xxx_messageInfo_FeedBlocksResponse proto.InternalMessageInfo
 
-func (m *FeedBlockResponse) GetEvents() []*FeedEvent {
+func (m *FeedBlocksResponse) GetHead() int64 {
 	if m != nil {
-		return m.Events
+		return m.Head
+	}
+	return 0
+}
+
+func (m *FeedBlocksResponse) GetBlocks() []byte {
+	if m != nil {
+		return m.Blocks
 	}
 	return nil
 }
 
-func (m *FeedBlockResponse) GetHeight() int64 {
+// FeedBlocks are blocks of growing height.
+type FeedBlocks struct {
+	Blocks []FeedBlock `protobuf:"bytes,1,rep,name=blocks,proto3" json:"blocks"`
+}
+
+func (m *FeedBlocks) Reset()         { *m = FeedBlocks{} }
+func (m *FeedBlocks) String() string { return proto.CompactTextString(m) }
+func (*FeedBlocks) ProtoMessage()    {}
+func (*FeedBlocks) Descriptor() ([]byte, []int) {
+	return fileDescriptor_7c0c87297aba52a0, []int{2}
+}
+func (m *FeedBlocks) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *FeedBlocks) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_FeedBlocks.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *FeedBlocks) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_FeedBlocks.Merge(m, src)
+}
+func (m *FeedBlocks) XXX_Size() int {
+	return m.Size()
+}
+func (m *FeedBlocks) XXX_DiscardUnknown() {
+	xxx_messageInfo_FeedBlocks.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_FeedBlocks proto.InternalMessageInfo
+
+func (m *FeedBlocks) GetBlocks() []FeedBlock {
+	if m != nil {
+		return m.Blocks
+	}
+	return nil
+}
+
+// FeedBlock has the events of a block in their order.
+type FeedBlock struct {
+	Height int64       `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	Events []FeedEvent `protobuf:"bytes,2,rep,name=events,proto3" json:"events"`
+}
+
+func (m *FeedBlock) Reset()         { *m = FeedBlock{} }
+func (m *FeedBlock) String() string { return proto.CompactTextString(m) }
+func (*FeedBlock) ProtoMessage()    {}
+func (*FeedBlock) Descriptor() ([]byte, []int) {
+	return fileDescriptor_7c0c87297aba52a0, []int{3}
+}
+func (m *FeedBlock) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *FeedBlock) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_FeedBlock.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *FeedBlock) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_FeedBlock.Merge(m, src)
+}
+func (m *FeedBlock) XXX_Size() int {
+	return m.Size()
+}
+func (m *FeedBlock) XXX_DiscardUnknown() {
+	xxx_messageInfo_FeedBlock.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_FeedBlock proto.InternalMessageInfo
+
+func (m *FeedBlock) GetHeight() int64 {
 	if m != nil {
 		return m.Height
 	}
 	return 0
 }
 
+func (m *FeedBlock) GetEvents() []FeedEvent {
+	if m != nil {
+		return m.Events
+	}
+	return nil
+}
+
 // FeedEvent is an event of the market, audit or provider module.
 type FeedEvent struct {
-	// type is the event's, for example berth.market.v1.EventOrderCreated.
-	Type       string           `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
-	Attributes []*FeedAttribute `protobuf:"bytes,2,rep,name=attributes,proto3" json:"attributes,omitempty"`
+	// type is the event's, for example berth.market.v1.EventBidCreated.
+	Type       string          `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Attributes []FeedAttribute `protobuf:"bytes,2,rep,name=attributes,proto3" json:"attributes"`
+	// order stands in place of type and attributes if the event is berth.market.v1.EventOrderCreated: the Order of which it
+	// tells, encoded.
+	Order []byte `protobuf:"bytes,3,opt,name=order,proto3" json:"order,omitempty"`
 }
 
 func (m *FeedEvent) Reset()         { *m = FeedEvent{} }
 func (m *FeedEvent) String() string { return proto.CompactTextString(m) }
 func (*FeedEvent) ProtoMessage()    {}
 func (*FeedEvent) Descriptor() ([]byte, []int) {
-	return fileDescriptor_7c0c87297aba52a0, []int{2}
+	return fileDescriptor_7c0c87297aba52a0, []int{4}
 }
 func (m *FeedEvent) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -182,9 +285,16 @@ func (m *FeedEvent) GetType() string {
 	return ""
 }
 
-func (m *FeedEvent) GetAttributes() []*FeedAttribute {
+func (m *FeedEvent) GetAttributes() []FeedAttribute {
 	if m != nil {
 		return m.Attributes
+	}
+	return nil
+}
+
+func (m *FeedEvent) GetOrder() []byte {
+	if m != nil {
+		return m.Order
 	}
 	return nil
 }
@@ -199,7 +309,7 @@ func (m *FeedAttribute) Reset()         { *m = FeedAttribute{} }
 func (m *FeedAttribute) String() string { return proto.CompactTextString(m) }
 func (*FeedAttribute) ProtoMessage()    {}
 func (*FeedAttribute) Descriptor() ([]byte, []int) {
-	return fileDescriptor_7c0c87297aba52a0, []int{3}
+	return fileDescriptor_7c0c87297aba52a0, []int{5}
 }
 func (m *FeedAttribute) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -242,37 +352,207 @@ func (m *FeedAttribute) GetValue() string {
 	return ""
 }
 
+// FeedOrdersRequest asks for a page.
+type FeedOrdersRequest struct {
+	// after is the next of the page before; empty for the first.
+	After []byte `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	// limit is the most orders that come; 0 and what is too large mean as many as the node gives.
+	Limit uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+}
+
+func (m *FeedOrdersRequest) Reset()         { *m = FeedOrdersRequest{} }
+func (m *FeedOrdersRequest) String() string { return proto.CompactTextString(m) }
+func (*FeedOrdersRequest) ProtoMessage()    {}
+func (*FeedOrdersRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_7c0c87297aba52a0, []int{6}
+}
+func (m *FeedOrdersRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *FeedOrdersRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_FeedOrdersRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *FeedOrdersRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_FeedOrdersRequest.Merge(m, src)
+}
+func (m *FeedOrdersRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *FeedOrdersRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_FeedOrdersRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_FeedOrdersRequest proto.InternalMessageInfo
+
+func (m *FeedOrdersRequest) GetAfter() []byte {
+	if m != nil {
+		return m.After
+	}
+	return nil
+}
+
+func (m *FeedOrdersRequest) GetLimit() uint32 {
+	if m != nil {
+		return m.Limit
+	}
+	return 0
+}
+
+// FeedOrdersResponse is a page.
+type FeedOrdersResponse struct {
+	// orders is a FeedOrders, compressed by DEFLATE (RFC 1951).
+	Orders []byte `protobuf:"bytes,1,opt,name=orders,proto3" json:"orders,omitempty"`
+	// next is what to ask for the next page; empty after the last.
+	Next []byte `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+}
+
+func (m *FeedOrdersResponse) Reset()         { *m = FeedOrdersResponse{} }
+func (m *FeedOrdersResponse) String() string { return proto.CompactTextString(m) }
+func (*FeedOrdersResponse) ProtoMessage()    {}
+func (*FeedOrdersResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_7c0c87297aba52a0, []int{7}
+}
+func (m *FeedOrdersResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *FeedOrdersResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_FeedOrdersResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *FeedOrdersResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_FeedOrdersResponse.Merge(m, src)
+}
+func (m *FeedOrdersResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *FeedOrdersResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_FeedOrdersResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_FeedOrdersResponse proto.InternalMessageInfo
+
+func (m *FeedOrdersResponse) GetOrders() []byte {
+	if m != nil {
+		return m.Orders
+	}
+	return nil
+}
+
+func (m *FeedOrdersResponse) GetNext() []byte {
+	if m != nil {
+		return m.Next
+	}
+	return nil
+}
+
+// FeedOrders are encoded Orders, sorted by owner, dseq, gseq, oseq.
+type FeedOrders struct {
+	Orders [][]byte `protobuf:"bytes,1,rep,name=orders,proto3" json:"orders,omitempty"`
+}
+
+func (m *FeedOrders) Reset()         { *m = FeedOrders{} }
+func (m *FeedOrders) String() string { return proto.CompactTextString(m) }
+func (*FeedOrders) ProtoMessage()    {}
+func (*FeedOrders) Descriptor() ([]byte, []int) {
+	return fileDescriptor_7c0c87297aba52a0, []int{8}
+}
+func (m *FeedOrders) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *FeedOrders) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_FeedOrders.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *FeedOrders) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_FeedOrders.Merge(m, src)
+}
+func (m *FeedOrders) XXX_Size() int {
+	return m.Size()
+}
+func (m *FeedOrders) XXX_DiscardUnknown() {
+	xxx_messageInfo_FeedOrders.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_FeedOrders proto.InternalMessageInfo
+
+func (m *FeedOrders) GetOrders() [][]byte {
+	if m != nil {
+		return m.Orders
+	}
+	return nil
+}
+
 func init() {
-	proto.RegisterType((*FeedBlockRequest)(nil), "berth.market.v1.FeedBlockRequest")
-	proto.RegisterType((*FeedBlockResponse)(nil), "berth.market.v1.FeedBlockResponse")
+	proto.RegisterType((*FeedBlocksRequest)(nil), "berth.market.v1.FeedBlocksRequest")
+	proto.RegisterType((*FeedBlocksResponse)(nil), "berth.market.v1.FeedBlocksResponse")
+	proto.RegisterType((*FeedBlocks)(nil), "berth.market.v1.FeedBlocks")
+	proto.RegisterType((*FeedBlock)(nil), "berth.market.v1.FeedBlock")
 	proto.RegisterType((*FeedEvent)(nil), "berth.market.v1.FeedEvent")
 	proto.RegisterType((*FeedAttribute)(nil), "berth.market.v1.FeedAttribute")
+	proto.RegisterType((*FeedOrdersRequest)(nil), "berth.market.v1.FeedOrdersRequest")
+	proto.RegisterType((*FeedOrdersResponse)(nil), "berth.market.v1.FeedOrdersResponse")
+	proto.RegisterType((*FeedOrders)(nil), "berth.market.v1.FeedOrders")
 }
 
 func init() { proto.RegisterFile("berth/market/v1/feed.proto", fileDescriptor_7c0c87297aba52a0) }
 
 var fileDescriptor_7c0c87297aba52a0 = []byte{
-	// 318 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x7c, 0x91, 0x3f, 0x4f, 0xf3, 0x30,
-	0x10, 0xc6, 0xeb, 0xfe, 0xd3, 0xdb, 0x7b, 0x85, 0x28, 0x16, 0x42, 0x51, 0x06, 0xab, 0x64, 0xea,
-	0x94, 0xa8, 0x65, 0x80, 0x09, 0x89, 0x4a, 0x74, 0x64, 0xf0, 0xc0, 0xc0, 0x52, 0x35, 0xe4, 0x20,
-	0x51, 0x4a, 0x13, 0x6c, 0xc7, 0xa2, 0xdf, 0x82, 0x8f, 0xc5, 0xd8, 0x91, 0x11, 0x25, 0x5f, 0x04,
-	0xc5, 0x49, 0xab, 0x80, 0x2a, 0xb6, 0x3b, 0xdd, 0xf3, 0xf8, 0xe7, 0xbb, 0x07, 0x6c, 0x1f, 0x85,
-	0x0a, 0xbd, 0x97, 0xa5, 0x88, 0x51, 0x79, 0x7a, 0xe2, 0x3d, 0x21, 0x06, 0x6e, 0x2a, 0x12, 0x95,
-	0xd0, 0x63, 0x33, 0x73, 0xab, 0x99, 0xab, 0x27, 0xce, 0x1c, 0x86, 0x73, 0xc4, 0x60, 0xb6, 0x4a,
-	0x1e, 0x63, 0x8e, 0xaf, 0x19, 0x4a, 0x45, 0xcf, 0xa0, 0x1f, 0x62, 0xf4, 0x1c, 0x2a, 0x8b, 0x8c,
-	0xc8, 0xb8, 0xc3, 0xeb, 0x8e, 0xda, 0xf0, 0x2f, 0x15, 0x89, 0x8e, 0x02, 0x14, 0x56, 0x7b, 0x44,
-	0xc6, 0x03, 0xbe, 0xef, 0x9d, 0x05, 0x9c, 0x34, 0xde, 0x91, 0x69, 0xb2, 0x96, 0x48, 0xa7, 0xd0,
-	0x47, 0x8d, 0x6b, 0x25, 0x2d, 0x32, 0xea, 0x8c, 0xff, 0x4f, 0x6d, 0xf7, 0x17, 0xde, 0x2d, 0x3d,
-	0xb7, 0xa5, 0x84, 0xd7, 0xca, 0x06, 0xbc, 0xdd, 0x84, 0x3b, 0x0b, 0x18, 0xec, 0xc5, 0x94, 0x42,
-	0x57, 0x6d, 0x52, 0x34, 0xff, 0x1b, 0x70, 0x53, 0xd3, 0x6b, 0x80, 0xa5, 0x52, 0x22, 0xf2, 0x33,
-	0x85, 0xd2, 0x6a, 0x1b, 0x20, 0x3b, 0x08, 0xbc, 0xd9, 0xc9, 0x78, 0xc3, 0xe1, 0x5c, 0xc2, 0xd1,
-	0x8f, 0x21, 0x1d, 0x42, 0x27, 0xc6, 0x4d, 0xcd, 0x28, 0x4b, 0x7a, 0x0a, 0x3d, 0xbd, 0x5c, 0x65,
-	0x58, 0x6f, 0x5f, 0x35, 0xd3, 0x7b, 0xe8, 0x96, 0x46, 0x7a, 0x07, 0x3d, 0xb3, 0x3e, 0x3d, 0x3f,
-	0x48, 0x6d, 0x9e, 0xd8, 0x76, 0xfe, 0x92, 0x54, 0xd7, 0x9b, 0x5d, 0x7d, 0xe4, 0x8c, 0x6c, 0x73,
-	0x46, 0xbe, 0x72, 0x46, 0xde, 0x0b, 0xd6, 0xda, 0x16, 0xac, 0xf5, 0x59, 0xb0, 0xd6, 0x03, 0xab,
-	0xcc, 0x01, 0x6a, 0xaf, 0xca, 0xfa, 0x6d, 0x97, 0x76, 0x79, 0x09, 0xe9, 0xf7, 0x4d, 0xd8, 0x17,
-	0xdf, 0x01, 0x00, 0x00, 0xff, 0xff, 0xdc, 0xba, 0xd9, 0xd3, 0x0a, 0x02, 0x00, 0x00,
+	// 466 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x7c, 0x93, 0xcd, 0x6e, 0xd3, 0x40,
+	0x10, 0xc7, 0x63, 0x9c, 0x46, 0x64, 0x68, 0x05, 0xac, 0xa2, 0xaa, 0xf2, 0x61, 0x89, 0x16, 0x0e,
+	0x39, 0xd9, 0x6a, 0x39, 0xd0, 0x1b, 0x10, 0xa0, 0xd7, 0x0a, 0x4b, 0x5c, 0x90, 0x38, 0x38, 0x78,
+	0x92, 0x58, 0xf9, 0x58, 0xb3, 0xde, 0x58, 0xad, 0x78, 0x09, 0x1e, 0x85, 0xc7, 0xe8, 0xb1, 0x47,
+	0x4e, 0x08, 0x25, 0x2f, 0x82, 0x66, 0x3f, 0xdc, 0x06, 0x25, 0xdc, 0x66, 0x3c, 0xff, 0xf9, 0xed,
+	0xec, 0xfc, 0xbd, 0x10, 0x8d, 0x50, 0xe9, 0x69, 0xb2, 0xc8, 0xd4, 0x0c, 0x75, 0x52, 0x9f, 0x26,
+	0x63, 0xc4, 0x3c, 0x2e, 0x95, 0xd4, 0x92, 0x3d, 0x36, 0xb5, 0xd8, 0xd6, 0xe2, 0xfa, 0x34, 0xea,
+	0x4d, 0xe4, 0x44, 0x9a, 0x5a, 0x42, 0x91, 0x95, 0x89, 0x77, 0xf0, 0xf4, 0x02, 0x31, 0x1f, 0xce,
+	0xe5, 0xd7, 0x59, 0x95, 0xe2, 0xb7, 0x15, 0x56, 0x9a, 0x31, 0x68, 0x8f, 0x95, 0x5c, 0x9c, 0x04,
+	0xfd, 0x60, 0x10, 0xa6, 0x26, 0x66, 0x11, 0x3c, 0x2c, 0x95, 0xac, 0x8b, 0x1c, 0xd5, 0xc9, 0x83,
+	0x7e, 0x30, 0xe8, 0xa6, 0x4d, 0x2e, 0xde, 0x00, 0xbb, 0x0f, 0xa9, 0x4a, 0xb9, 0xac, 0x90, 0x28,
+	0x53, 0xcc, 0x72, 0x4f, 0xa1, 0x98, 0x1d, 0x43, 0x67, 0x64, 0x54, 0x86, 0x71, 0x98, 0xba, 0x4c,
+	0x5c, 0x00, 0xdc, 0x11, 0xd8, 0x79, 0xa3, 0x0a, 0xfa, 0xe1, 0xe0, 0xd1, 0x59, 0x14, 0xff, 0x73,
+	0x99, 0xb8, 0x11, 0x0f, 0xdb, 0x37, 0xbf, 0x9f, 0xb5, 0x1a, 0xce, 0x17, 0xe8, 0x36, 0x25, 0x3a,
+	0x6c, 0x8a, 0xc5, 0x64, 0xaa, 0xdd, 0x08, 0x2e, 0x23, 0x3c, 0xd6, 0xb8, 0xd4, 0x34, 0xc4, 0x7e,
+	0xfc, 0x07, 0x92, 0x78, 0xbc, 0xd5, 0x8b, 0xef, 0x16, 0x6f, 0x4a, 0x74, 0x3f, 0x7d, 0x5d, 0xa2,
+	0x81, 0x77, 0x53, 0x13, 0xb3, 0xf7, 0x00, 0x99, 0xd6, 0xaa, 0x18, 0xad, 0x34, 0x7a, 0x3c, 0xdf,
+	0x89, 0x7f, 0xeb, 0x65, 0xee, 0x88, 0x7b, 0x7d, 0xac, 0x07, 0x07, 0x52, 0xd1, 0xa2, 0x43, 0xb3,
+	0x24, 0x9b, 0x88, 0x57, 0x70, 0xb4, 0xd5, 0xc8, 0x9e, 0x40, 0x38, 0xc3, 0x6b, 0x77, 0x3e, 0x85,
+	0xd4, 0x58, 0x67, 0xf3, 0x15, 0x3a, 0x87, 0x6c, 0x22, 0x5e, 0x5b, 0x8f, 0x2f, 0x89, 0xd2, 0x78,
+	0xdc, 0x83, 0x83, 0x6c, 0xac, 0x51, 0x99, 0xf6, 0xc3, 0xd4, 0x26, 0xf4, 0x75, 0x5e, 0x2c, 0x0a,
+	0x6d, 0x00, 0x47, 0xa9, 0x4d, 0xbc, 0xbf, 0x1e, 0xe0, 0xfc, 0x3d, 0x86, 0x8e, 0x19, 0xac, 0x72,
+	0x08, 0x97, 0xd1, 0x5e, 0x96, 0x78, 0xa5, 0x9d, 0xc3, 0x26, 0x16, 0x2f, 0xac, 0xbf, 0x96, 0xb0,
+	0xd5, 0x19, 0xde, 0x75, 0x9e, 0xfd, 0x0c, 0xa0, 0x4d, 0x32, 0xf6, 0x11, 0x3a, 0xee, 0x57, 0x10,
+	0xfb, 0xad, 0xf7, 0x57, 0x89, 0x9e, 0xff, 0x57, 0xe3, 0xa6, 0xfd, 0x04, 0x70, 0x59, 0xe2, 0xd2,
+	0x4d, 0xb0, 0x1b, 0xbb, 0xb5, 0xa1, 0x3d, 0xd8, 0xed, 0x25, 0x0c, 0xcf, 0x6f, 0xd6, 0x3c, 0xb8,
+	0x5d, 0xf3, 0xe0, 0xcf, 0x9a, 0x07, 0x3f, 0x36, 0xbc, 0x75, 0xbb, 0xe1, 0xad, 0x5f, 0x1b, 0xde,
+	0xfa, 0xcc, 0x6d, 0x77, 0x8e, 0x75, 0x62, 0x9f, 0xe9, 0x95, 0x7f, 0xa8, 0xf4, 0xa7, 0x54, 0xa3,
+	0x8e, 0x79, 0x80, 0x2f, 0xff, 0x06, 0x00, 0x00, 0xff, 0xff, 0xee, 0xea, 0x5e, 0xf6, 0xc5, 0x03,
+	0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -287,8 +567,11 @@ const _ = grpc.SupportPackageIsVersion4
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://godoc.org/google.golang.org/grpc#ClientConn.NewStream.
 type FeedClient interface {
-	// Block returns the events of a block in their order, or the gRPC code NotFound if the node does not have them.
-	Block(ctx context.Context, in *FeedBlockRequest, opts ...grpc.CallOption) (*FeedBlockResponse, error)
+	// Blocks returns the events of the blocks from a height on that the node has committed, or the gRPC code NotFound if the
+	// node does not have those of the first of them.
+	Blocks(ctx context.Context, in *FeedBlocksRequest, opts ...grpc.CallOption) (*FeedBlocksResponse, error)
+	// OpenOrders returns a page of the open orders of all owners as they are stored: open_bids is not filled in.
+	OpenOrders(ctx context.Context, in *FeedOrdersRequest, opts ...grpc.CallOption) (*FeedOrdersResponse, error)
 }
 
 type feedClient struct {
@@ -299,9 +582,18 @@ func NewFeedClient(cc grpc1.ClientConn) FeedClient {
 	return &feedClient{cc}
 }
 
-func (c *feedClient) Block(ctx context.Context, in *FeedBlockRequest, opts ...grpc.CallOption) (*FeedBlockResponse, error) {
-	out := new(FeedBlockResponse)
-	err := c.cc.Invoke(ctx, "/berth.market.v1.Feed/Block", in, out, opts...)
+func (c *feedClient) Blocks(ctx context.Context, in *FeedBlocksRequest, opts ...grpc.CallOption) (*FeedBlocksResponse, error) {
+	out := new(FeedBlocksResponse)
+	err := c.cc.Invoke(ctx, "/berth.market.v1.Feed/Blocks", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *feedClient) OpenOrders(ctx context.Context, in *FeedOrdersRequest, opts ...grpc.CallOption) (*FeedOrdersResponse, error) {
+	out := new(FeedOrdersResponse)
+	err := c.cc.Invoke(ctx, "/berth.market.v1.Feed/OpenOrders", in, out, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -310,36 +602,60 @@ func (c *feedClient) Block(ctx context.Context, in *FeedBlockRequest, opts ...gr
 
 // FeedServer is the server API for Feed service.
 type FeedServer interface {
-	// Block returns the events of a block in their order, or the gRPC code NotFound if the node does not have them.
-	Block(context.Context, *FeedBlockRequest) (*FeedBlockResponse, error)
+	// Blocks returns the events of the blocks from a height on that the node has committed, or the gRPC code NotFound if the
+	// node does not have those of the first of them.
+	Blocks(context.Context, *FeedBlocksRequest) (*FeedBlocksResponse, error)
+	// OpenOrders returns a page of the open orders of all owners as they are stored: open_bids is not filled in.
+	OpenOrders(context.Context, *FeedOrdersRequest) (*FeedOrdersResponse, error)
 }
 
 // UnimplementedFeedServer can be embedded to have forward compatible implementations.
 type UnimplementedFeedServer struct {
 }
 
-func (*UnimplementedFeedServer) Block(ctx context.Context, req *FeedBlockRequest) (*FeedBlockResponse, error) {
-	return nil, status.Errorf(codes.Unimplemented, "method Block not implemented")
+func (*UnimplementedFeedServer) Blocks(ctx context.Context, req *FeedBlocksRequest) (*FeedBlocksResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Blocks not implemented")
+}
+func (*UnimplementedFeedServer) OpenOrders(ctx context.Context, req *FeedOrdersRequest) (*FeedOrdersResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method OpenOrders not implemented")
 }
 
 func RegisterFeedServer(s grpc1.Server, srv FeedServer) {
 	s.RegisterService(&_Feed_serviceDesc, srv)
 }
 
-func _Feed_Block_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(FeedBlockRequest)
+func _Feed_Blocks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FeedBlocksRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(FeedServer).Block(ctx, in)
+		return srv.(FeedServer).Blocks(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: "/berth.market.v1.Feed/Block",
+		FullMethod: "/berth.market.v1.Feed/Blocks",
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(FeedServer).Block(ctx, req.(*FeedBlockRequest))
+		return srv.(FeedServer).Blocks(ctx, req.(*FeedBlocksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Feed_OpenOrders_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FeedOrdersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FeedServer).OpenOrders(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/berth.market.v1.Feed/OpenOrders",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FeedServer).OpenOrders(ctx, req.(*FeedOrdersRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -350,15 +666,19 @@ var _Feed_serviceDesc = grpc.ServiceDesc{
 	HandlerType: (*FeedServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{
-			MethodName: "Block",
-			Handler:    _Feed_Block_Handler,
+			MethodName: "Blocks",
+			Handler:    _Feed_Blocks_Handler,
+		},
+		{
+			MethodName: "OpenOrders",
+			Handler:    _Feed_OpenOrders_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "berth/market/v1/feed.proto",
 }
 
-func (m *FeedBlockRequest) Marshal() (dAtA []byte, err error) {
+func (m *FeedBlocksRequest) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
 	n, err := m.MarshalToSizedBuffer(dAtA[:size])
@@ -368,12 +688,12 @@ func (m *FeedBlockRequest) Marshal() (dAtA []byte, err error) {
 	return dAtA[:n], nil
 }
 
-func (m *FeedBlockRequest) MarshalTo(dAtA []byte) (int, error) {
+func (m *FeedBlocksRequest) MarshalTo(dAtA []byte) (int, error) {
 	size := m.Size()
 	return m.MarshalToSizedBuffer(dAtA[:size])
 }
 
-func (m *FeedBlockRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+func (m *FeedBlocksRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	i := len(dAtA)
 	_ = i
 	var l int
@@ -385,15 +705,15 @@ func (m *FeedBlockRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x12
 	}
-	if m.Height != 0 {
-		i = encodeVarintFeed(dAtA, i, uint64(m.Height))
+	if m.From != 0 {
+		i = encodeVarintFeed(dAtA, i, uint64(m.From))
 		i--
 		dAtA[i] = 0x8
 	}
 	return len(dAtA) - i, nil
 }
 
-func (m *FeedBlockResponse) Marshal() (dAtA []byte, err error) {
+func (m *FeedBlocksResponse) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
 	n, err := m.MarshalToSizedBuffer(dAtA[:size])
@@ -403,21 +723,88 @@ func (m *FeedBlockResponse) Marshal() (dAtA []byte, err error) {
 	return dAtA[:n], nil
 }
 
-func (m *FeedBlockResponse) MarshalTo(dAtA []byte) (int, error) {
+func (m *FeedBlocksResponse) MarshalTo(dAtA []byte) (int, error) {
 	size := m.Size()
 	return m.MarshalToSizedBuffer(dAtA[:size])
 }
 
-func (m *FeedBlockResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+func (m *FeedBlocksResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	i := len(dAtA)
 	_ = i
 	var l int
 	_ = l
-	if m.Height != 0 {
-		i = encodeVarintFeed(dAtA, i, uint64(m.Height))
+	if len(m.Blocks) > 0 {
+		i -= len(m.Blocks)
+		copy(dAtA[i:], m.Blocks)
+		i = encodeVarintFeed(dAtA, i, uint64(len(m.Blocks)))
 		i--
-		dAtA[i] = 0x10
+		dAtA[i] = 0x12
 	}
+	if m.Head != 0 {
+		i = encodeVarintFeed(dAtA, i, uint64(m.Head))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *FeedBlocks) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *FeedBlocks) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *FeedBlocks) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Blocks) > 0 {
+		for iNdEx := len(m.Blocks) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Blocks[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintFeed(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *FeedBlock) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *FeedBlock) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *FeedBlock) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
 	if len(m.Events) > 0 {
 		for iNdEx := len(m.Events) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -429,8 +816,13 @@ func (m *FeedBlockResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 				i = encodeVarintFeed(dAtA, i, uint64(size))
 			}
 			i--
-			dAtA[i] = 0xa
+			dAtA[i] = 0x12
 		}
+	}
+	if m.Height != 0 {
+		i = encodeVarintFeed(dAtA, i, uint64(m.Height))
+		i--
+		dAtA[i] = 0x8
 	}
 	return len(dAtA) - i, nil
 }
@@ -455,6 +847,13 @@ func (m *FeedEvent) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.Order) > 0 {
+		i -= len(m.Order)
+		copy(dAtA[i:], m.Order)
+		i = encodeVarintFeed(dAtA, i, uint64(len(m.Order)))
+		i--
+		dAtA[i] = 0x1a
+	}
 	if len(m.Attributes) > 0 {
 		for iNdEx := len(m.Attributes) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -516,6 +915,110 @@ func (m *FeedAttribute) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *FeedOrdersRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *FeedOrdersRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *FeedOrdersRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Limit != 0 {
+		i = encodeVarintFeed(dAtA, i, uint64(m.Limit))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.After) > 0 {
+		i -= len(m.After)
+		copy(dAtA[i:], m.After)
+		i = encodeVarintFeed(dAtA, i, uint64(len(m.After)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *FeedOrdersResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *FeedOrdersResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *FeedOrdersResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Next) > 0 {
+		i -= len(m.Next)
+		copy(dAtA[i:], m.Next)
+		i = encodeVarintFeed(dAtA, i, uint64(len(m.Next)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Orders) > 0 {
+		i -= len(m.Orders)
+		copy(dAtA[i:], m.Orders)
+		i = encodeVarintFeed(dAtA, i, uint64(len(m.Orders)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *FeedOrders) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *FeedOrders) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *FeedOrders) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Orders) > 0 {
+		for iNdEx := len(m.Orders) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Orders[iNdEx])
+			copy(dAtA[i:], m.Orders[iNdEx])
+			i = encodeVarintFeed(dAtA, i, uint64(len(m.Orders[iNdEx])))
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintFeed(dAtA []byte, offset int, v uint64) int {
 	offset -= sovFeed(v)
 	base := offset
@@ -527,14 +1030,14 @@ func encodeVarintFeed(dAtA []byte, offset int, v uint64) int {
 	dAtA[offset] = uint8(v)
 	return base
 }
-func (m *FeedBlockRequest) Size() (n int) {
+func (m *FeedBlocksRequest) Size() (n int) {
 	if m == nil {
 		return 0
 	}
 	var l int
 	_ = l
-	if m.Height != 0 {
-		n += 1 + sovFeed(uint64(m.Height))
+	if m.From != 0 {
+		n += 1 + sovFeed(uint64(m.From))
 	}
 	l = len(m.Provider)
 	if l > 0 {
@@ -543,20 +1046,51 @@ func (m *FeedBlockRequest) Size() (n int) {
 	return n
 }
 
-func (m *FeedBlockResponse) Size() (n int) {
+func (m *FeedBlocksResponse) Size() (n int) {
 	if m == nil {
 		return 0
 	}
 	var l int
 	_ = l
+	if m.Head != 0 {
+		n += 1 + sovFeed(uint64(m.Head))
+	}
+	l = len(m.Blocks)
+	if l > 0 {
+		n += 1 + l + sovFeed(uint64(l))
+	}
+	return n
+}
+
+func (m *FeedBlocks) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Blocks) > 0 {
+		for _, e := range m.Blocks {
+			l = e.Size()
+			n += 1 + l + sovFeed(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *FeedBlock) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Height != 0 {
+		n += 1 + sovFeed(uint64(m.Height))
+	}
 	if len(m.Events) > 0 {
 		for _, e := range m.Events {
 			l = e.Size()
 			n += 1 + l + sovFeed(uint64(l))
 		}
-	}
-	if m.Height != 0 {
-		n += 1 + sovFeed(uint64(m.Height))
 	}
 	return n
 }
@@ -576,6 +1110,10 @@ func (m *FeedEvent) Size() (n int) {
 			l = e.Size()
 			n += 1 + l + sovFeed(uint64(l))
 		}
+	}
+	l = len(m.Order)
+	if l > 0 {
+		n += 1 + l + sovFeed(uint64(l))
 	}
 	return n
 }
@@ -597,13 +1135,61 @@ func (m *FeedAttribute) Size() (n int) {
 	return n
 }
 
+func (m *FeedOrdersRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.After)
+	if l > 0 {
+		n += 1 + l + sovFeed(uint64(l))
+	}
+	if m.Limit != 0 {
+		n += 1 + sovFeed(uint64(m.Limit))
+	}
+	return n
+}
+
+func (m *FeedOrdersResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Orders)
+	if l > 0 {
+		n += 1 + l + sovFeed(uint64(l))
+	}
+	l = len(m.Next)
+	if l > 0 {
+		n += 1 + l + sovFeed(uint64(l))
+	}
+	return n
+}
+
+func (m *FeedOrders) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Orders) > 0 {
+		for _, b := range m.Orders {
+			l = len(b)
+			n += 1 + l + sovFeed(uint64(l))
+		}
+	}
+	return n
+}
+
 func sovFeed(x uint64) (n int) {
 	return (math_bits.Len64(x|1) + 6) / 7
 }
 func sozFeed(x uint64) (n int) {
 	return sovFeed(uint64((x << 1) ^ uint64((int64(x) >> 63))))
 }
-func (m *FeedBlockRequest) Unmarshal(dAtA []byte) error {
+func (m *FeedBlocksRequest) Unmarshal(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -626,17 +1212,17 @@ func (m *FeedBlockRequest) Unmarshal(dAtA []byte) error {
 		fieldNum := int32(wire >> 3)
 		wireType := int(wire & 0x7)
 		if wireType == 4 {
-			return fmt.Errorf("proto: FeedBlockRequest: wiretype end group for non-group")
+			return fmt.Errorf("proto: FeedBlocksRequest: wiretype end group for non-group")
 		}
 		if fieldNum <= 0 {
-			return fmt.Errorf("proto: FeedBlockRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+			return fmt.Errorf("proto: FeedBlocksRequest: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
 		case 1:
 			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Height", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field From", wireType)
 			}
-			m.Height = 0
+			m.From = 0
 			for shift := uint(0); ; shift += 7 {
 				if shift >= 64 {
 					return ErrIntOverflowFeed
@@ -646,7 +1232,7 @@ func (m *FeedBlockRequest) Unmarshal(dAtA []byte) error {
 				}
 				b := dAtA[iNdEx]
 				iNdEx++
-				m.Height |= int64(b&0x7F) << shift
+				m.From |= int64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -704,7 +1290,7 @@ func (m *FeedBlockRequest) Unmarshal(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *FeedBlockResponse) Unmarshal(dAtA []byte) error {
+func (m *FeedBlocksResponse) Unmarshal(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -727,13 +1313,219 @@ func (m *FeedBlockResponse) Unmarshal(dAtA []byte) error {
 		fieldNum := int32(wire >> 3)
 		wireType := int(wire & 0x7)
 		if wireType == 4 {
-			return fmt.Errorf("proto: FeedBlockResponse: wiretype end group for non-group")
+			return fmt.Errorf("proto: FeedBlocksResponse: wiretype end group for non-group")
 		}
 		if fieldNum <= 0 {
-			return fmt.Errorf("proto: FeedBlockResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+			return fmt.Errorf("proto: FeedBlocksResponse: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
 		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Head", wireType)
+			}
+			m.Head = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowFeed
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Head |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Blocks", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowFeed
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthFeed
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthFeed
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Blocks = append(m.Blocks[:0], dAtA[iNdEx:postIndex]...)
+			if m.Blocks == nil {
+				m.Blocks = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipFeed(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthFeed
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *FeedBlocks) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowFeed
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: FeedBlocks: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: FeedBlocks: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Blocks", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowFeed
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthFeed
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthFeed
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Blocks = append(m.Blocks, FeedBlock{})
+			if err := m.Blocks[len(m.Blocks)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipFeed(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthFeed
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *FeedBlock) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowFeed
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: FeedBlock: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: FeedBlock: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Height", wireType)
+			}
+			m.Height = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowFeed
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Height |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Events", wireType)
 			}
@@ -762,30 +1554,11 @@ func (m *FeedBlockResponse) Unmarshal(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Events = append(m.Events, &FeedEvent{})
+			m.Events = append(m.Events, FeedEvent{})
 			if err := m.Events[len(m.Events)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
-		case 2:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Height", wireType)
-			}
-			m.Height = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return ErrIntOverflowFeed
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Height |= int64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipFeed(dAtA[iNdEx:])
@@ -897,9 +1670,43 @@ func (m *FeedEvent) Unmarshal(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Attributes = append(m.Attributes, &FeedAttribute{})
+			m.Attributes = append(m.Attributes, FeedAttribute{})
 			if err := m.Attributes[len(m.Attributes)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Order", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowFeed
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthFeed
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthFeed
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Order = append(m.Order[:0], dAtA[iNdEx:postIndex]...)
+			if m.Order == nil {
+				m.Order = []byte{}
 			}
 			iNdEx = postIndex
 		default:
@@ -1015,6 +1822,309 @@ func (m *FeedAttribute) Unmarshal(dAtA []byte) error {
 				return io.ErrUnexpectedEOF
 			}
 			m.Value = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipFeed(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthFeed
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *FeedOrdersRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowFeed
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: FeedOrdersRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: FeedOrdersRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field After", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowFeed
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthFeed
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthFeed
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.After = append(m.After[:0], dAtA[iNdEx:postIndex]...)
+			if m.After == nil {
+				m.After = []byte{}
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Limit", wireType)
+			}
+			m.Limit = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowFeed
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Limit |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipFeed(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthFeed
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *FeedOrdersResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowFeed
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: FeedOrdersResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: FeedOrdersResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Orders", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowFeed
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthFeed
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthFeed
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Orders = append(m.Orders[:0], dAtA[iNdEx:postIndex]...)
+			if m.Orders == nil {
+				m.Orders = []byte{}
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Next", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowFeed
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthFeed
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthFeed
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Next = append(m.Next[:0], dAtA[iNdEx:postIndex]...)
+			if m.Next == nil {
+				m.Next = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipFeed(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthFeed
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *FeedOrders) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowFeed
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: FeedOrders: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: FeedOrders: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Orders", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowFeed
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthFeed
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthFeed
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Orders = append(m.Orders, make([]byte, postIndex-iNdEx))
+			copy(m.Orders[len(m.Orders)-1], dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex

@@ -1,22 +1,17 @@
-package chain
+package orderevent
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
-
-	abci "github.com/cometbft/cometbft/abci/types"
+	"strings"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
-	"github.com/cosmos/gogoproto/proto"
 
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	markettypes "berth.dev/berth/x/market/types"
 	providertypes "berth.dev/berth/x/provider/types"
 )
-
-var orderCreated = proto.MessageName(&markettypes.EventOrderCreated{})
 
 // The parts of an order as protobuf's JSON has them: wide integers are texts, enumerations are names.
 type (
@@ -65,32 +60,18 @@ type (
 	}
 )
 
-// parseOrderCreated reads the event of a new order without reflection over protobuf descriptors. It reports false for
-// whatever it does not know, such as a field of a later version: then the general way has to read it.
-func parseOrderCreated(ev *abci.Event) (*markettypes.EventOrderCreated, bool) {
-	var e markettypes.EventOrderCreated
-	var order []byte
-	for _, a := range ev.Attributes {
-		switch a.Key {
-		case "order":
-			order = []byte(a.Value)
-		case "owner", "dseq", "mode", "msg_index": // the order's id says both of the former
-		default:
-			return nil, false
-		}
-	}
+// parseAny reads an order's JSON whatever the order of its fields.
+func parseAny(text string, o *markettypes.Order) bool {
 	var in orderJSON
-	dec := json.NewDecoder(bytes.NewReader(order))
+	dec := json.NewDecoder(strings.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&in); err != nil {
-		return nil, false
+		return false
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, false
+		return false
 	}
-	ok := in.order(&e.Order)
-	e.Owner, e.Dseq = e.Order.Id.Owner, e.Order.Id.Dseq
-	return &e, ok
+	return in.order(o)
 }
 
 func (in *orderJSON) order(o *markettypes.Order) bool {
