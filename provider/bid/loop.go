@@ -45,9 +45,21 @@ type Sender interface {
 type Observer interface {
 	Decided(code Code)
 	BidsSent(taken, refused, lost int)
-	// Broadcast is told the time from seeing a block to the moment at which bids on its orders had been broadcast.
-	Broadcast(after time.Duration)
+	// Reached is told the time from seeing a block to the end of a step on the way of the bids on its orders.
+	Reached(s Step, after time.Duration)
 }
+
+// Step is a part of the way from a block to the bids on its orders.
+type Step string
+
+// The steps, in their order. The first two happen once for all orders of a block, the others for each transaction.
+const (
+	Read      Step = "read"
+	Decided   Step = "decided"
+	Signed         = Step(chain.Signed)
+	Noted          = Step(chain.Noted)
+	Broadcast Step = "broadcast"
+)
 
 // batch is a transaction that waits to be sent.
 type batch struct {
@@ -193,8 +205,9 @@ func (l *Loop) Handle(u chain.Update) error {
 	} else {
 		l.book.Block(u.Height, u.Events)
 	}
-	if u.Head-u.Height <= maxLag {
-		l.decide(u.Seen)
+	if u.Head-u.Height <= maxLag && l.decide(u.Seen) > 0 && !u.Seen.IsZero() {
+		l.cfg.Observer.Reached(Read, u.Read.Sub(u.Seen))
+		l.cfg.Observer.Reached(Decided, time.Since(u.Seen))
 	}
 	return nil
 }
@@ -204,10 +217,10 @@ func (l *Loop) bidding() bool {
 	return l.enabled != 0 && l.book.height >= l.enabled && l.ready && l.nodes && l.told && l.block > 0 && len(l.params.BidMinDeposits) > 0
 }
 
-// decide puts the bids of one pass into messages for Run.
-func (l *Loop) decide(seen time.Time) {
+// decide puts the bids of one pass into messages for Run, and returns how many they are.
+func (l *Loop) decide(seen time.Time) (bids int) {
 	if !l.bidding() {
-		return
+		return 0
 	}
 	l.decided, l.bids = 0, 0
 	all := l.book.Decide(l.observe)
@@ -229,6 +242,7 @@ func (l *Loop) decide(seen time.Time) {
 		l.queries, l.asked = append(l.queries, questions...), seen
 		nudge(l.ask)
 	}
+	return len(all)
 }
 
 // nudge wakes who waits on c, once.
@@ -359,8 +373,8 @@ func (l *Loop) send(ctx context.Context, b batch) {
 // deposits were paid one by one, and the batch goes once more, with gas for a crowd or, after that, as a simulation finds.
 func (l *Loop) sendBids(ctx context.Context, b batch) (*client.Result, error) {
 	var once sync.Once
-	sent := func() { once.Do(func() { l.observeBroadcast(b) }) }
-	o := chain.Options{Gas: Gas(b.load), Sent: sent}
+	sent := func() { once.Do(func() { l.reached(b, Broadcast) }) }
+	o := chain.Options{Gas: Gas(b.load), Sent: sent, Passed: func(s chain.Step) { l.reached(b, Step(s)) }}
 	res, err := l.sender.SendWith(ctx, o, b.msg)
 	for errors.Is(err, sdkerrors.ErrOutOfGas) && o.Gas > 0 {
 		o.Gas = 0
@@ -368,15 +382,16 @@ func (l *Loop) sendBids(ctx context.Context, b batch) (*client.Result, error) {
 			b.load.Full = true
 			o.Gas = Gas(b.load)
 		}
+		o.Passed = nil
 		l.setCrowded()
 		res, err = l.sender.SendWith(ctx, o, b.msg)
 	}
 	return res, err
 }
 
-func (l *Loop) observeBroadcast(b batch) {
+func (l *Loop) reached(b batch, s Step) {
 	if !b.seen.IsZero() {
-		l.cfg.Observer.Broadcast(time.Since(b.seen))
+		l.cfg.Observer.Reached(s, time.Since(b.seen))
 	}
 }
 

@@ -62,7 +62,11 @@ func (r *recorder) SendWith(_ context.Context, o chain.Options, msgs ...sdk.Msg)
 
 func (r *recorder) Decided(c Code) { r.codes[c]++ }
 
-func (r *recorder) Broadcast(time.Duration) { r.broadcasts++ }
+func (r *recorder) Reached(s Step, _ time.Duration) {
+	if s == Broadcast {
+		r.broadcasts++
+	}
+}
 
 func (r *recorder) BidsSent(taken, refused, lost int) {
 	r.taken, r.refused, r.lost = r.taken+taken, r.refused+refused, r.lost+lost

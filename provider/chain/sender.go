@@ -99,6 +99,23 @@ type Options struct {
 	Gas uint64
 	// Sent, if not nil, is called once, when the node has the transaction or may have it.
 	Sent func()
+	// Passed, if not nil, is told what has been done on the way there.
+	Passed func(Step)
+}
+
+// Step is a part of a transaction's way to the node.
+type Step string
+
+// The steps, in their order.
+const (
+	Signed Step = "signed"
+	Noted  Step = "noted" // in the journal
+)
+
+func (o Options) pass(s Step) {
+	if o.Passed != nil {
+		o.Passed(s)
+	}
 }
 
 // Send puts the messages into one transaction with gas found by simulation; see SendWith.
@@ -116,9 +133,11 @@ func (s *Sender) SendWith(ctx context.Context, o Options, msgs ...sdk.Msg) (*cli
 	if err != nil {
 		return nil, err
 	}
+	o.pass(Signed)
 	if err := s.journal.add(f.hash, f.timeout); err != nil {
 		return nil, err
 	}
+	o.pass(Noted)
 	_, err = s.c.Broadcast(ctx, f.tx)
 	var refused *client.TxError
 	if errors.As(err, &refused) { // the first try, refused before it was in any pool

@@ -39,6 +39,7 @@ type metrics struct {
 	withdrawn  *prometheus.CounterVec
 	clusterUp  prometheus.Gauge
 	broadcast  prometheus.Histogram
+	steps      *prometheus.HistogramVec
 	balance    *prometheus.GaugeVec
 }
 
@@ -71,6 +72,10 @@ func newMetrics() *metrics {
 			Name: "berth_provider_block_to_broadcast_seconds", Help: "From seeing a block to having broadcast bids on its orders.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
+		steps: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "berth_provider_bid_step_seconds", Help: "From seeing a block to the end of each step on the way of the bids on its orders.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
+		}, []string{"step"}),
 		clusterUp: gauge("cluster_up", "1 while the cluster's nodes can be read."),
 		balance: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "berth_provider_signer_balance", Help: "What the account that signs has, in whole units of the denom.",
@@ -100,8 +105,14 @@ func (m *metrics) BidsSent(taken, refused, lost int) {
 	m.bids.WithLabelValues("unknown").Add(float64(lost))
 }
 
-// Broadcast implements bid.Observer.
-func (m *metrics) Broadcast(after time.Duration) { m.broadcast.Observe(after.Seconds()) }
+// Reached implements bid.Observer.
+func (m *metrics) Reached(s bid.Step, after time.Duration) {
+	if s == bid.Broadcast {
+		m.broadcast.Observe(after.Seconds())
+		return
+	}
+	m.steps.WithLabelValues(string(s)).Observe(after.Seconds())
+}
 
 // Reconciled implements lease.Observer.
 func (m *metrics) Reconciled(err error) { m.reconciles.WithLabelValues(result(err)).Inc() }

@@ -149,8 +149,10 @@ func (m *market) enlarge(t *testing.T) {
 }
 
 // pid is the measured provider's.
-func (m *market) pid() (int, error) {
-	data, err := os.ReadFile(filepath.Join(m.info.State, "pids", "provider-"+m.east.Name))
+func (m *market) pid() (int, error) { return m.pidOf("provider-" + m.east.Name) }
+
+func (m *market) pidOf(name string) (int, error) {
+	data, err := os.ReadFile(filepath.Join(m.info.State, "pids", name))
 	if err != nil {
 		return 0, err
 	}
@@ -263,14 +265,124 @@ func (m *market) deployment(dseq uint64) sdk.Msg {
 	return msg
 }
 
+// throw asks for n deployments in transactions that reach the node at once, and does not wait for them: reading what became
+// of so many takes a core for itself, which is not what is measured.
+func (m *market) throw(t *testing.T, n int) {
+	t.Helper()
+	first := m.txOf(perTx)
+	fee, err := m.tenant.Estimate(t.Context(), first...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, _, err := m.tenant.Account(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := m.tenant.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var txs [][]byte
+	for made := 0; made < n; made += perTx {
+		msgs := first
+		if made > 0 {
+			msgs = m.txOf(min(perTx, n-made))
+		}
+		tx, err := m.tenant.BuildTx(t.Context(), client.BuildOptions{
+			Gas: fee.Gas * 5 / 4, AccountNumber: number, Unordered: true, TimeoutTimestamp: head.Time.Add(time.Minute + time.Duration(made)),
+		}, msgs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		txs = append(txs, tx)
+	}
+	var g errgroup.Group
+	for _, tx := range txs {
+		g.Go(func() error {
+			_, err := m.tenant.Broadcast(t.Context(), tx)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// steps are what the provider tells of its way from a block to its bids, in their order.
+var steps = []string{"read", "decided", "signed", "noted", "broadcast"}
+
+// step is how often a step was reached, and the sum of the seconds until then.
+func (m *market) step(name string) (sum, n float64) {
+	metric, label := "berth_provider_bid_step_seconds", `step="`+name+`"`
+	if name == "broadcast" {
+		metric, label = "berth_provider_block_to_broadcast_seconds", ""
+	}
+	return max(0, m.metric(metric+"_sum", label)), max(0, m.metric(metric+"_count", label))
+}
+
+// cpu is the processor time that a program has taken so far.
+func (m *market) cpu(name string) time.Duration {
+	pid, err := m.pidOf(name)
+	if err != nil {
+		return 0
+	}
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	ticks := 0
+	for _, f := range fields[11:13] { // user and system time, in hundredths of a second
+		n, _ := strconv.Atoi(f)
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
+func load() string {
+	data, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	one, _, _ := strings.Cut(string(data), " ")
+	return one
+}
+
 // burst times the answer to orders that arrive at once.
 func (m *market) burst(t *testing.T, deployments int) {
 	head, err := m.tenant.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.deploy(t, deployments, deployments)
 	want := deployments * groups
+	before := make(map[string][2]float64)
+	for _, s := range steps {
+		sum, n := m.step(s)
+		before[s] = [2]float64{sum, n}
+	}
+	programs := []string{"provider-" + m.east.Name, "berthd"}
+	spent := make(map[string]time.Duration)
+	for _, p := range programs {
+		spent[p] = m.cpu(p)
+	}
+	busy, taken := load(), max(0, m.metric("berth_provider_bids_total", `"taken"`))
+	m.throw(t, deployments)
+	// Seldom, as telling takes time as well.
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for until := time.Now().Add(time.Minute); m.metric("berth_provider_bids_total", `"taken"`)-taken < float64(want) && time.Now().Before(until); {
+		<-tick.C
+	}
+	for _, p := range programs {
+		t.Logf("figure: %s took %.0f ms of processor time from the orders to the last bid", p, (m.cpu(p)-spent[p]).Seconds()*1000)
+	}
+	way := ""
+	for _, s := range steps {
+		sum, n := m.step(s)
+		sum, n = sum-before[s][0], n-before[s][1]
+		way += fmt.Sprintf(" %s %.0f ms (%.0f times)", s, 1000*sum/n, n)
+	}
+	t.Logf("figure: from seeing a block until, on average:%s; target 100 ms to the last; load %s before it", way, busy)
 	orders, bids := 0, 0
 	var lastOrder, lastBid, lastOrderHeight, lastBidHeight = time.Time{}, time.Time{}, int64(0), int64(0)
 	deadline := time.Now().Add(2 * time.Minute)
@@ -295,8 +407,6 @@ func (m *market) burst(t *testing.T, deployments int) {
 	}
 	t.Logf("figure: burst of %d orders: all %d bids committed %.2f s (%d blocks) after the block that holds the last order; target 5 s",
 		orders, bids, lastBid.Sub(lastOrder).Seconds(), lastBidHeight-lastOrderHeight)
-	sum, n := m.metric("berth_provider_block_to_broadcast_seconds_sum", ""), m.metric("berth_provider_block_to_broadcast_seconds_count", "")
-	t.Logf("figure: from seeing a block to having broadcast its bids: %.0f ms on average over %.0f transactions; target 100 ms", 1000*sum/n, n)
 }
 
 // count counts a block's new orders, and the measured provider's bids among the new ones.
