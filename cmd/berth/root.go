@@ -111,6 +111,7 @@ func newRoot(connect connector) *cobra.Command {
 		newDiffCommand(connect),
 		newUpdateCommand(connect),
 		newRollbackCommand(connect),
+		newWatchCommand(connect),
 		newTopUpCommand(connect),
 		newManifestCommand(connect),
 		newCloseCommand(connect),
