@@ -109,7 +109,7 @@ func FuzzDecodeState(f *testing.F) {
 	f.Add([]byte(`{"version":1,"owner":"a","dseq":1,"step":"bids","manifest_hash":"` + strings.Repeat("00", 32) + `","groups":[{"name":"g","choice":{"oseq":1}}]}`))
 	f.Add([]byte(`{} {}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := decodeState(data)
+		s, err := DecodeState(data)
 		if err != nil {
 			return
 		}
@@ -122,7 +122,7 @@ func FuzzDecodeState(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := decodeState(again); err != nil {
+		if _, err := DecodeState(again); err != nil {
 			t.Fatalf("decode what was encoded: %v", err)
 		}
 	})

@@ -94,7 +94,7 @@ func (f *FileStore) Load(dseq uint64) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the state of deployment %d: %w", dseq, err)
 	}
-	s, err := decodeState(data)
+	s, err := DecodeState(data)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
@@ -104,8 +104,8 @@ func (f *FileStore) Load(dseq uint64) (*State, error) {
 	return s, nil
 }
 
-// decodeState reads one state; unknown fields and data behind it are errors.
-func decodeState(data []byte) (*State, error) {
+// DecodeState reads one state file; unknown fields and data behind it are errors.
+func DecodeState(data []byte) (*State, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	s := new(State)

@@ -123,6 +123,8 @@ func newRoot(connect connector) *cobra.Command {
 		newSDLCommand(connect),
 		newKeysCommand(),
 		newConfigCommand(),
+		newBackupCommand(),
+		newRestoreCommand(),
 		newDevnetCommand(),
 		newVersionCommand(),
 	)

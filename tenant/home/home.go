@@ -119,16 +119,22 @@ func Load(dir string) (Config, error) {
 	if len(data) > maxConfig {
 		return Config{}, fmt.Errorf("read %s: larger than %d bytes", path, maxConfig)
 	}
+	c, err := Parse(data)
+	if err != nil {
+		return Config{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Parse reads the text of a configuration; an unknown key is an error.
+func Parse(data []byte) (Config, error) {
 	var c Config
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return Config{}, fmt.Errorf("read %s: %w", path, err)
+		return Config{}, err
 	}
-	if err := c.Validate(); err != nil {
-		return Config{}, fmt.Errorf("read %s: %w", path, err)
-	}
-	return c, nil
+	return c, c.Validate()
 }
 
 // Save writes the configuration of a home, which it makes if need be, so that a crash leaves the old or the new one.
