@@ -31,8 +31,12 @@ type ServiceStatus struct {
 	Ports []Port   `json:"ports"`
 	// Message says why instances are not ready.
 	Message string `json:"message,omitempty"`
+	// Reason is the kind of what Message says, such as image, crash or capacity.
+	Reason string `json:"reason,omitempty"`
 	// Failed means that waiting does not help.
 	Failed bool `json:"failed,omitempty"`
+	// Log are the last lines that an instance wrote before it ended.
+	Log []string `json:"log,omitempty"`
 }
 
 // Port is a port of the provider that leads to a service's.
@@ -51,7 +55,7 @@ func newServices(list []gatewaytypes.ServiceStatus) []ServiceStatus {
 	for i, s := range list {
 		out[i] = ServiceStatus{
 			Name: s.Name, Desired: s.Desired, Ready: s.Ready, Updated: s.Updated, URLs: append([]string{}, s.Urls...),
-			Ports: []Port{}, Message: s.Message, Failed: s.Failed,
+			Ports: []Port{}, Message: s.Message, Reason: s.Reason, Failed: s.Failed, Log: s.Log,
 		}
 		for _, p := range s.Ports {
 			out[i].Ports = append(out[i].Ports, Port{Host: p.Host, Port: p.Port, External: p.ExternalPort, Proto: p.Proto})
@@ -184,7 +188,7 @@ func (m *Machine) firstFailure(ctx context.Context, s *State, views []leaseView)
 		for _, svc := range v.services {
 			if svc.Failed {
 				f := failf(KindRollout, []Hint{HintLogs, HintUpdate, HintClose}, "service %q failed: %s", svc.Name, orUnknown(svc.Message))
-				f.Logs = m.lastLogs(ctx, s, i, svc.Name)
+				f.Logs = m.failureLogs(ctx, s, i, svc)
 				return f
 			}
 		}
@@ -209,7 +213,7 @@ func (m *Machine) notReady(ctx context.Context, s *State, views []leaseView) err
 			}
 			lines = append(lines, fmt.Sprintf("service %q: %d of %d ready: %s", svc.Name, svc.Ready, svc.Desired, orUnknown(svc.Message)))
 			if f.Logs == nil {
-				f.Logs = m.lastLogs(ctx, s, i, svc.Name)
+				f.Logs = m.failureLogs(ctx, s, i, svc)
 			}
 		}
 	}
@@ -222,6 +226,18 @@ func orUnknown(message string) string {
 		return "the provider gives no reason"
 	}
 	return message
+}
+
+// failureLogs are the last lines of the instance that ended or, if none did, of those that run.
+func (m *Machine) failureLogs(ctx context.Context, s *State, i int, svc ServiceStatus) []LogLine {
+	if len(svc.Log) == 0 {
+		return m.lastLogs(ctx, s, i, svc.Name)
+	}
+	lines := make([]LogLine, len(svc.Log))
+	for n, text := range svc.Log[:min(len(svc.Log), failureLogs)] {
+		lines[n] = LogLine{Service: svc.Name, Line: text}
+	}
+	return lines
 }
 
 // lastLogs reads the last lines of a service, as many as can be had.

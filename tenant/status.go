@@ -35,6 +35,8 @@ type Status struct {
 	PricePerBlock Price   `json:"price_per_block"`
 	PricePerMonth *Price  `json:"price_per_month"`
 	FundedUntil   *Moment `json:"funded_until"`
+	// SuspendedUntil is when the leases end that are suspended, unless a deposit resumes them; nil if none is.
+	SuspendedUntil *Moment `json:"suspended_until,omitempty"`
 	// Ready is true when each group has a lease and all its services run the present manifest.
 	Ready  bool          `json:"ready"`
 	URLs   []string      `json:"urls"`
@@ -83,6 +85,8 @@ type LeaseStatus struct {
 	// Current is true when the provider runs the manifest whose hash is on chain.
 	Current  bool            `json:"current"`
 	Services []ServiceStatus `json:"services"`
+	// Refused says why the provider did not take the manifest that was sent last; empty if it did.
+	Refused string `json:"refused,omitempty"`
 	// Unknown says why the provider could not be asked; the services are unknown then, not absent.
 	Unknown string `json:"unknown,omitempty"`
 
@@ -195,6 +199,9 @@ func newStatus(network string, id deploymenttypes.DeploymentID, v chainView) *St
 	if v.escrow.FundedUntil > 0 && v.escrow.Account.State == escrowtypes.ACCOUNT_STATE_OPEN {
 		st.FundedUntil = momentAt(v.escrow.FundedUntil, v.height, v.now, v.blockTime)
 	}
+	if a := v.escrow.Account; a.State == escrowtypes.ACCOUNT_STATE_SUSPENDED && a.DueAt > 0 {
+		st.SuspendedUntil = momentAt(a.DueAt, v.height, v.now, v.blockTime)
+	}
 	for _, g := range v.deployment.Groups {
 		st.Groups = append(st.Groups, newGroupStatus(g, v))
 	}
@@ -258,6 +265,9 @@ func (m *Machine) askProviders(ctx context.Context, st *Status) {
 			err := m.call(ctx, l.Provider, statusTimeout, func(ctx context.Context, g Gateway) error {
 				res, err := g.LeaseStatus(ctx, l.id)
 				l.Services, l.Current = newServices(res.Services), hex.EncodeToString(res.ManifestHash) == st.ManifestHash
+				if res.Refused != nil {
+					l.Refused = res.Refused.Reason
+				}
 				return err
 			})
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -62,7 +63,8 @@ func (s *session) statusText(st *tenant.Status) string {
 	fmt.Fprintf(&b, "Costs         %s\n", costText(st.PricePerBlock, st.PricePerMonth))
 	fmt.Fprintf(&b, "Escrow        %s of %s left\n", wholeUnits(st.Escrow.Spendable), tenant.FormatCoin(st.Escrow.Deposited))
 	if st.Escrow.State == "suspended" {
-		fmt.Fprintf(&b, "              %s: the deposit is used up; top it up or the leases will end\n", paint.red("suspended"))
+		fmt.Fprintf(&b, "              %s: the deposit is used up and no instance runs; persistent volumes are kept\n", paint.red("suspended"))
+		fmt.Fprintf(&b, "              a deposit resumes everything as it was; without one, the leases end %s\n", endText(st.SuspendedUntil, s.Clock.Now()))
 	}
 	fmt.Fprintf(&b, "Funded until  %s\n", momentText(st.FundedUntil, s.Clock.Now()))
 	return b.String()
@@ -113,6 +115,9 @@ func writeServices(b *strings.Builder, paint style, l *tenant.LeaseStatus) {
 	if !l.Current {
 		fmt.Fprintf(b, "  %s\n", paint.amber("the provider still runs an earlier manifest"))
 	}
+	if l.Refused != "" {
+		fmt.Fprintf(b, "  %s %s\n", paint.red("the manifest sent last was refused:"), printable(l.Refused))
+	}
 	t := newTable("SERVICE", "READY", "ADDRESS", "")
 	for _, svc := range l.Services {
 		message := svc.Message
@@ -125,6 +130,22 @@ func writeServices(b *strings.Builder, paint style, l *tenant.LeaseStatus) {
 		t.add(svc.Name, fmt.Sprintf("%d/%d", svc.Ready, svc.Desired), addresses(svc), message)
 	}
 	b.WriteString(t.render("  "))
+	for _, svc := range l.Services {
+		if len(svc.Log) > 0 && !svc.Complete() {
+			fmt.Fprintf(b, "  last lines of %s:\n", printable(svc.Name))
+			for _, line := range svc.Log {
+				fmt.Fprintf(b, "    %s\n", printable(line))
+			}
+		}
+	}
+}
+
+// endText is when something ends, as far as it is known.
+func endText(m *tenant.Moment, now time.Time) string {
+	if m == nil {
+		return "soon"
+	}
+	return "at " + momentText(m, now)
 }
 
 func addresses(svc tenant.ServiceStatus) string {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	manifesttypes "berth.dev/berth/manifest/types"
@@ -17,7 +18,17 @@ import (
 var ErrNotFound = errors.New("not found in the cluster")
 
 // ErrRefused means that the cluster was reached and cannot run what was asked for; repeating the call will not help.
+// What stands behind it in an error's text is meant for the tenant; see Refusal.
 var ErrRefused = errors.New("refused by the cluster")
+
+// Refusal is what an error says to the tenant, if it wraps ErrRefused.
+func Refusal(err error) (text string, refused bool) {
+	if !errors.Is(err, ErrRefused) {
+		return "", false
+	}
+	_, text, _ = strings.Cut(err.Error(), ErrRefused.Error()+": ")
+	return text, true
+}
 
 type (
 	// MilliCPU is an amount of processor time, in thousandths of a core.
@@ -35,11 +46,17 @@ type Workload struct {
 	Group manifesttypes.Group
 	// ManifestHash is the deployment's hash that Envelope was accepted against, 32 bytes.
 	ManifestHash []byte
+	// Suspended says that no instance is to run, while everything else of the lease stays: its persistent volumes,
+	// host names and ports. The cluster keeps this with the manifest.
+	Suspended bool
 }
 
-// Deployed is a workload that the cluster holds.
+// Deployed is a workload that the cluster holds. Its ManifestHash is empty if no manifest is there, because what made
+// it was cut short.
 type Deployed struct {
 	Workload
+	// Damaged says that there is a manifest that cannot be read; only Lease is known then.
+	Damaged bool
 	// Terminating is true while its removal is under way.
 	Terminating bool
 }
@@ -99,9 +116,53 @@ type ServiceStatus struct {
 	Ports   []ForwardedPort
 	// Message says why instances are not ready, for people; empty when all are and a rollout is complete.
 	Message string
+	// Reason is the kind of what Message says; empty when Message is.
+	Reason Reason
 	// Failed means that waiting will not help: the tenant has to change the manifest.
 	Failed bool
+	// Log are the last lines that an instance wrote before it ended, at most MaxFailureLog of them and each at most
+	// MaxFailureLine bytes long; empty if none ended.
+	Log []string
 }
+
+// SuspendedMessage is the message of the services of a suspended lease.
+const SuspendedMessage = "suspended: the deposit is used up"
+
+// The bounds of ServiceStatus.Log.
+const (
+	MaxFailureLog  = 50
+	MaxFailureLine = 1 << 10
+)
+
+// Reason is why a service is not as its manifest wants it, for programs. Clients must expect others than these.
+type Reason string
+
+// The reasons.
+const (
+	// ReasonStarting is an instance that nothing is known to be wrong with.
+	ReasonStarting Reason = "starting"
+	// ReasonDependency is a service that waits for those it depends on.
+	ReasonDependency Reason = "dependency"
+	// ReasonSuspended is a lease that nobody pays for.
+	ReasonSuspended Reason = "suspended"
+	// ReasonImage is an image that cannot be pulled or run.
+	ReasonImage Reason = "image"
+	// ReasonCrash is a program that ends, ReasonMemory one that was ended for the memory that it took.
+	ReasonCrash  Reason = "crash"
+	ReasonMemory Reason = "memory"
+	// ReasonStorage is an instance that was ended for what it wrote.
+	ReasonStorage Reason = "storage"
+	// ReasonUnhealthy is an instance whose probes fail.
+	ReasonUnhealthy Reason = "unhealthy"
+	// ReasonCapacity is an instance that finds no room on the nodes.
+	ReasonCapacity Reason = "capacity"
+	// ReasonVolume is a volume that cannot be had.
+	ReasonVolume Reason = "volume"
+	// ReasonRefused is an instance that the cluster does not take, for a quota or for its form.
+	ReasonRefused Reason = "refused"
+	// ReasonNode is an instance that a node could not start, for a reason of its own.
+	ReasonNode Reason = "node"
+)
 
 // ForwardedPort is a tcp or udp port of the provider that leads to a service.
 type ForwardedPort struct {
@@ -145,7 +206,8 @@ type Cluster interface {
 	Pools(ctx context.Context) (Pools, error)
 	// Apply makes the cluster run w and returns when the cluster has taken it, not when it is ready. It is
 	// idempotent, and it replaces what the lease ran before without a gap where it can. It returns an error that
-	// wraps ErrRefused when the cluster was reached and will never take w as it is.
+	// wraps ErrRefused when the cluster was reached and will never take w as it is; what the lease ran before goes on
+	// then, and if it ran nothing it still does.
 	Apply(ctx context.Context, w Workload) error
 	// Remove ends everything of a lease. It returns nil once removal is under way or complete, also for a lease
 	// that the cluster never held.

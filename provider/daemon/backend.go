@@ -91,10 +91,19 @@ func (b *backend) PutManifest(ctx context.Context, id markettypes.LeaseID, env m
 	}
 	hash := d.Deployment.ManifestHash
 	err = b.leases.Accept(ctx, cluster.Workload{Lease: id, Envelope: env, Group: group, ManifestHash: hash})
+	if text, refused := cluster.Refusal(err); refused {
+		return nil, fmt.Errorf("%w: %s", gateway.ErrRefused, text)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", gateway.ErrUnavailable, err)
 	}
 	return hash, nil
+}
+
+// checkRemembered says whether what the cluster remembers of a lease is a manifest of the deployment's hash beside it.
+func checkRemembered(w cluster.Workload) error {
+	_, err := manifest.Open(w.Envelope, w.ManifestHash)
+	return err
 }
 
 // promised reads from the chain what the lease is for: its deployment and its group's spec.
@@ -231,10 +240,16 @@ func (b *backend) Manifest(_ context.Context, id markettypes.LeaseID) (manifestt
 // LeaseStatus implements gateway.Backend.
 func (b *backend) LeaseStatus(ctx context.Context, id markettypes.LeaseID) (gatewaytypes.LeaseStatusResponse, error) {
 	w, ok, err := b.accepted(id)
-	if err != nil || !ok {
+	if err != nil {
 		return gatewaytypes.LeaseStatusResponse{}, err
 	}
-	out := gatewaytypes.LeaseStatusResponse{ManifestHash: w.ManifestHash}
+	out := gatewaytypes.LeaseStatusResponse{ManifestHash: w.ManifestHash, Suspended: b.leases.Suspended(id)}
+	if r, refused := b.leases.Refused(id); refused {
+		out.Refused = &gatewaytypes.RefusedManifest{ManifestHash: r.ManifestHash, Reason: r.Reason}
+	}
+	if !ok {
+		return out, nil
+	}
 	services, err := b.cluster.Status(ctx, id)
 	if errors.Is(err, cluster.ErrNotFound) {
 		return out, nil
@@ -251,6 +266,7 @@ func (b *backend) LeaseStatus(ctx context.Context, id markettypes.LeaseID) (gate
 func serviceStatus(s cluster.ServiceStatus) gatewaytypes.ServiceStatus {
 	out := gatewaytypes.ServiceStatus{
 		Name: s.Name, Desired: s.Desired, Ready: s.Ready, Updated: s.Updated, Urls: s.URLs, Message: s.Message, Failed: s.Failed,
+		Reason: string(s.Reason), Log: s.Log,
 	}
 	for _, p := range s.Ports {
 		out.Ports = append(out.Ports, gatewaytypes.ForwardedPort{Host: p.Host, Port: p.Port, ExternalPort: p.ExternalPort, Proto: p.Proto})

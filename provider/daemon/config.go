@@ -151,6 +151,8 @@ type LeasesConfig struct {
 	ManifestTimeout Duration `yaml:"manifest_timeout"`
 	Resync          Duration `yaml:"resync"`
 	Refresh         Duration `yaml:"refresh"`
+	// CloseFailingAfter is how long a service may have failed before its lease is closed; 0 never closes it.
+	CloseFailingAfter Duration `yaml:"close_failing_after"`
 }
 
 // WithdrawConfig says how often earnings are taken out.
@@ -324,6 +326,9 @@ func (c Config) validateLoops() error {
 		if d.value <= 0 {
 			errs = append(errs, fmt.Errorf("%s must be positive", d.name))
 		}
+	}
+	if c.Leases.CloseFailingAfter < 0 {
+		errs = append(errs, errors.New("leases.close_failing_after is negative; 0s never closes a lease for it"))
 	}
 	if n := time.Duration(c.Bids.MaxNotice); n < 0 || n%time.Second != 0 || n > 1<<32*time.Second-time.Second {
 		errs = append(errs, fmt.Errorf("bids.max_notice: %s is not a number of whole seconds, at least 0", n))

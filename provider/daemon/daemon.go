@@ -158,7 +158,8 @@ func (d *Daemon) openLoops(o Options) error {
 	}
 	d.leases = lease.New(lease.Config{
 		Provider: d.provider, ManifestTimeout: time.Duration(d.cfg.Leases.ManifestTimeout), Resync: time.Duration(d.cfg.Leases.Resync),
-		Refresh: time.Duration(d.cfg.Leases.Refresh), Observer: d.metrics, Log: d.log,
+		Refresh: time.Duration(d.cfg.Leases.Refresh), CloseFailingAfter: time.Duration(d.cfg.Leases.CloseFailingAfter),
+		Check: checkRemembered, Observer: d.metrics, Log: d.log,
 	}, d.cluster, d.reader, d.sender, memory)
 	d.metrics.watch(d.bids.Counts, d.bids.Usage, func() (active, suspended int) {
 		ids, suspended := d.leases.Leases()

@@ -138,6 +138,9 @@ leases:
   # How often chain and cluster are compared when nothing happens, and workloads are applied again to repair drift.
   resync: {{q .Leases.Resync}}
   refresh: {{q .Leases.Refresh}}
+  # A lease with a service that cannot run (no such image, keeps ending) for this long is closed, for example 24h; 0s never
+  # closes one. Its tenant sees the reason in the status all the while.
+  close_failing_after: {{q .Leases.CloseFailingAfter}}
 
 withdraw:
   interval: {{q .Withdraw.Interval}}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type Sender interface {
 // Runner is the part of a cluster that the controller drives.
 type Runner interface {
 	Apply(ctx context.Context, w cluster.Workload) error
+	Status(ctx context.Context, lease markettypes.LeaseID) ([]cluster.ServiceStatus, error)
 	Remove(ctx context.Context, lease markettypes.LeaseID) error
 	List(ctx context.Context) ([]cluster.Deployed, error)
 }
@@ -50,7 +52,11 @@ type Config struct {
 	// Resync is how often chain and cluster are compared when nothing happens; default 30 s.
 	Resync time.Duration
 	// Refresh is how often every workload is applied again; default 10 m.
-	Refresh  time.Duration
+	Refresh time.Duration
+	// CloseFailingAfter is how long a service may have failed before its lease is closed; 0 keeps it.
+	CloseFailingAfter time.Duration
+	// Check says whether a workload that the cluster remembers is whole; nil takes any.
+	Check    func(cluster.Workload) error
 	Observer Observer
 	Log      *slog.Logger
 	// Now is the clock; nil means time.Now.
@@ -66,6 +72,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Refresh <= 0 {
 		c.Refresh = 10 * time.Minute
+	}
+	if c.Check == nil {
+		c.Check = func(cluster.Workload) error { return nil }
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -96,6 +105,15 @@ type Controller struct {
 	healthy  bool // the cluster answered last
 	refresh  time.Time
 	warned   map[markettypes.LeaseID]bool
+	failing  map[markettypes.LeaseID]time.Time // since when all looks found a service that failed
+	refused  map[markettypes.LeaseID]Refusal
+}
+
+// Refusal is a manifest that the cluster did not take while a lease ran another, or none.
+type Refusal struct {
+	ManifestHash []byte
+	// Reason is for the tenant.
+	Reason string
 }
 
 // New makes a controller with what it remembers from before.
@@ -103,7 +121,8 @@ func New(cfg Config, runner Runner, c Chain, sender Sender, memory *Memory) *Con
 	return &Controller{
 		cfg: cfg.withDefaults(), runner: runner, chain: c, sender: sender, memory: memory, wake: make(chan struct{}, 1),
 		leases: make(map[markettypes.LeaseID]State), accepted: make(map[markettypes.LeaseID]cluster.Workload),
-		warned: make(map[markettypes.LeaseID]bool),
+		warned: make(map[markettypes.LeaseID]bool), failing: make(map[markettypes.LeaseID]time.Time),
+		refused: make(map[markettypes.LeaseID]Refusal),
 	}
 }
 
@@ -218,7 +237,7 @@ func (c *Controller) nextWait() time.Duration {
 	now := c.cfg.Now()
 	for id, state := range c.leases {
 		if _, ok := c.accepted[id]; !ok && state.Closing.IsZero() {
-			wait = min(wait, max(time.Second, state.closable(c.cfg.ManifestTimeout).Sub(now)))
+			wait = min(wait, max(time.Second, state.closable(state.Since.Add(c.cfg.ManifestTimeout)).Sub(now)))
 		}
 	}
 	return wait
@@ -247,6 +266,7 @@ func (c *Controller) reconcile(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list workloads: %w", err)
 	}
+	c.lookForFailures(ctx)
 	actions := Diff(c.view(observed))
 	var errs []error
 	for _, a := range actions {
@@ -287,20 +307,66 @@ func (c *Controller) view(observed []cluster.Deployed) View {
 		running[d.Lease] = true
 		_, known := c.accepted[d.Lease]
 		if _, ours := c.leases[d.Lease]; ours && !known && !d.Terminating {
-			c.accepted[d.Lease] = d.Workload
-			c.remember(d.Lease)
+			c.adopt(d)
 		}
 	}
 	c.forgetEnded(running)
-	refresh := !c.listed || now.Sub(c.refresh) >= c.cfg.Refresh
-	if refresh {
+	// A new process does not apply everything anew: the cluster holds what it was last given.
+	refresh := c.listed && now.Sub(c.refresh) >= c.cfg.Refresh
+	if refresh || !c.listed {
 		c.refresh = now
 	}
 	c.listed = true
 	return View{
 		Provider: c.cfg.Provider, Leases: maps.Clone(c.leases), Observed: observed, Accepted: maps.Clone(c.accepted),
 		Remembered: maps.Clone(c.memory.had), Refresh: refresh, Now: now, ManifestTimeout: c.cfg.ManifestTimeout,
+		Failing: maps.Clone(c.failing), CloseFailingAfter: c.cfg.CloseFailingAfter,
 	}
+}
+
+// adopt makes the workload that the cluster remembers the accepted one, if it is whole. c.mu is held.
+func (c *Controller) adopt(d *cluster.Deployed) {
+	if d.Damaged || len(d.ManifestHash) == 0 {
+		return
+	}
+	if err := c.cfg.Check(d.Workload); err != nil {
+		c.cfg.Log.Warn("what the cluster remembers of a lease is not what was accepted", "lease", d.Lease.String(), "err", err)
+		d.Damaged = true
+		return
+	}
+	c.accepted[d.Lease] = d.Workload
+	c.remember(d.Lease)
+}
+
+// lookForFailures notes which leases have a service that failed, if the operator wants such leases closed. What can't be
+// learned ends the time that a lease was seen to fail.
+func (c *Controller) lookForFailures(ctx context.Context) {
+	if c.cfg.CloseFailingAfter <= 0 {
+		return
+	}
+	ids, _ := c.Leases()
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			return
+		}
+		failed := c.fails(ctx, id)
+		c.mu.Lock()
+		_, before := c.failing[id]
+		switch {
+		case !failed:
+			delete(c.failing, id)
+		case !before:
+			c.failing[id] = c.cfg.Now()
+		}
+		c.mu.Unlock()
+	}
+}
+
+func (c *Controller) fails(ctx context.Context, id markettypes.LeaseID) bool {
+	ctx, cancel := context.WithTimeout(ctx, actTimeout)
+	defer cancel()
+	services, err := c.runner.Status(ctx, id)
+	return err == nil && slices.ContainsFunc(services, func(s cluster.ServiceStatus) bool { return s.Failed })
 }
 
 // forgetEnded drops what is known of leases that are neither active nor running.
@@ -310,6 +376,8 @@ func (c *Controller) forgetEnded(running map[markettypes.LeaseID]bool) {
 		return !ours && !running[id]
 	}
 	maps.DeleteFunc(c.accepted, func(id markettypes.LeaseID, _ cluster.Workload) bool { return ended(id) })
+	maps.DeleteFunc(c.failing, func(id markettypes.LeaseID, _ time.Time) bool { return ended(id) })
+	maps.DeleteFunc(c.refused, func(id markettypes.LeaseID, _ Refusal) bool { return ended(id) })
 	for id := range maps.Clone(c.memory.had) {
 		if ended(id) {
 			c.forget(id)
@@ -338,13 +406,11 @@ func (c *Controller) act(ctx context.Context, a Action) error {
 	case Apply:
 		return c.reapply(ctx, a.Workload)
 	case Announce:
-		return c.end(ctx, a.Lease, "announcing the close of a lease whose manifest never came", &markettypes.MsgStartReclaim{
-			Provider: c.cfg.Provider, Id: a.Lease, Reason: markettypes.CLOSE_REASON_MANIFEST_TIMEOUT,
+		return c.end(ctx, a, "announcing the close of a lease", &markettypes.MsgStartReclaim{
+			Provider: c.cfg.Provider, Id: a.Lease, Reason: a.Reason,
 		})
 	case Close:
-		return c.end(ctx, a.Lease, "closing a lease whose manifest never came", &markettypes.MsgCloseLease{
-			Signer: c.cfg.Provider, Id: a.Lease, Reason: markettypes.CLOSE_REASON_MANIFEST_TIMEOUT,
-		})
+		return c.end(ctx, a, "closing a lease", &markettypes.MsgCloseLease{Signer: c.cfg.Provider, Id: a.Lease, Reason: a.Reason})
 	case Lost:
 		c.warnLost(a.Lease)
 	}
@@ -381,11 +447,12 @@ func (c *Controller) reapply(ctx context.Context, w cluster.Workload) error {
 	defer c.applies.lock(w.Lease)()
 	c.mu.Lock()
 	now, ok := c.accepted[w.Lease]
-	_, ours := c.leases[w.Lease]
+	state, ours := c.leases[w.Lease]
 	c.mu.Unlock()
 	if !ok || !ours {
 		return nil
 	}
+	now.Suspended = state.Suspended
 	return c.run(ctx, now)
 }
 
@@ -398,9 +465,16 @@ func (c *Controller) run(ctx context.Context, w cluster.Workload) error {
 	return nil
 }
 
-// end takes a step towards the end of a lease whose manifest never came. A step whose outcome is unknown, or that the
-// chain refuses because its clock is behind ours, is taken again after a while, as the lease still shows then.
-func (c *Controller) end(ctx context.Context, id markettypes.LeaseID, what string, msg sdk.Msg) error {
+// end takes a step towards the end of a lease. A step whose outcome is unknown, or that the chain refuses because its
+// clock is behind ours, is taken again after a while, as the lease still shows then. A lease whose manifest never came is
+// one of which the cluster says, asked for it by name, that it does not hold it: a list may have left it out.
+func (c *Controller) end(ctx context.Context, a Action, what string, msg sdk.Msg) error {
+	id := a.Lease
+	if a.Reason == markettypes.CLOSE_REASON_MANIFEST_TIMEOUT {
+		if _, err := c.runner.Status(ctx, id); !errors.Is(err, cluster.ErrNotFound) {
+			return fmt.Errorf("%s: lease %s: the cluster does not say that it holds nothing of it: %w", what, id, err)
+		}
+	}
 	c.mu.Lock()
 	state, ok := c.leases[id]
 	state.Closing = c.cfg.Now()
@@ -411,7 +485,7 @@ func (c *Controller) end(ctx context.Context, id markettypes.LeaseID, what strin
 	if !ok {
 		return nil
 	}
-	c.cfg.Log.Info(what, "lease", id.String(), "after", c.cfg.ManifestTimeout.String(), "notice", state.Notice.String())
+	c.cfg.Log.Info(what, "lease", id.String(), "reason", a.Reason.String(), "notice", state.Notice.String())
 	if _, err := c.sender.Send(ctx, msg); err != nil {
 		return fmt.Errorf("%s: lease %s: %w", what, id, err)
 	}
@@ -431,13 +505,22 @@ func (c *Controller) warnLost(id markettypes.LeaseID) {
 // lease that has closed since the check is cleaned up by the next reconciliation.
 func (c *Controller) Accept(ctx context.Context, w cluster.Workload) error {
 	defer c.applies.lock(w.Lease)()
-	if err := c.run(ctx, w); err != nil {
-		return err
-	}
+	c.mu.Lock()
+	w.Suspended = c.leases[w.Lease].Suspended
+	c.mu.Unlock()
+	err := c.run(ctx, w)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if text, refused := cluster.Refusal(err); refused {
+		c.refused[w.Lease] = Refusal{ManifestHash: w.ManifestHash, Reason: text}
+	}
+	if err != nil {
+		return err
+	}
 	c.accepted[w.Lease] = w
 	delete(c.warned, w.Lease)
+	delete(c.failing, w.Lease)
+	delete(c.refused, w.Lease)
 	c.remember(w.Lease)
 	c.poke()
 	return nil
@@ -453,6 +536,22 @@ func (c *Controller) Accepted(id markettypes.LeaseID) (w cluster.Workload, ok, k
 	}
 	w, ok = c.accepted[id]
 	return w, ok, ok || c.listed
+}
+
+// Refused returns the manifest that the cluster refused since the last one that was accepted for a lease, if there was
+// one. It is forgotten with the process.
+func (c *Controller) Refused(id markettypes.LeaseID) (r Refusal, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok = c.refused[id]
+	return r, ok
+}
+
+// Suspended reports whether a lease is one of ours that nobody pays for at the moment.
+func (c *Controller) Suspended(id markettypes.LeaseID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.leases[id].Suspended
 }
 
 // Has reports whether the lease is one of our active or suspended ones. known is false before the chain was read.

@@ -18,7 +18,7 @@ import (
 
 // State is what is known about one of our leases.
 type State struct {
-	// Active or suspended leases keep their workloads; the difference shows in metrics only.
+	// Suspended leases keep their workloads, without instances.
 	Suspended bool
 	// Since is when this process first saw the lease: the manifest is waited for from then on.
 	Since time.Time
@@ -47,9 +47,8 @@ func (s State) of(l *markettypes.Lease) State {
 // can be closed at once.
 func (s State) owesNotice() bool { return s.Notice > 0 && !s.Suspended }
 
-// closable is when a lease that has no manifest may be closed, or its notice be given.
-func (s State) closable(timeout time.Duration) time.Time {
-	at := s.Since.Add(timeout)
+// closable is when a lease that is due to end at a time may be closed, or its notice be given.
+func (s State) closable(at time.Time) time.Time {
 	if s.owesNotice() && s.Deadline.After(at) {
 		return s.Deadline
 	}
@@ -67,7 +66,7 @@ const (
 	Apply
 	// Announce gives the notice that is owed before Close.
 	Announce
-	// Close ends the lease on chain, as its first manifest never came.
+	// Close ends the lease on chain.
 	Close
 	// Lost tells people that a workload that was accepted is neither in the cluster nor in memory.
 	Lost
@@ -78,6 +77,9 @@ type Action struct {
 	Kind     Kind
 	Lease    markettypes.LeaseID
 	Workload cluster.Workload // Apply only
+	// Reason is why the lease ends: its first manifest never came, or its workload has failed for too long. Announce and
+	// Close only.
+	Reason markettypes.CloseReason
 }
 
 // View is all that Diff looks at.
@@ -95,8 +97,13 @@ type View struct {
 	// Refresh applies every accepted workload again, to repair what was changed in the cluster.
 	Refresh bool
 
+	// Failing are the leases that have a service which failed, all the time since.
+	Failing map[markettypes.LeaseID]time.Time
+
 	Now             time.Time
 	ManifestTimeout time.Duration
+	// CloseFailingAfter is how long a workload may fail before its lease is closed; 0 for as long as it likes.
+	CloseFailingAfter time.Duration
 }
 
 // closeAgain is how long a close that was asked for is given to show on chain.
@@ -125,25 +132,52 @@ func Diff(v View) []Action {
 	return out
 }
 
-// forLease says what one of our leases needs.
+// forLease says what one of our leases needs. A namespace that holds no manifest is as good as none; one that holds a
+// manifest that can't be read is not.
 func (v *View) forLease(id markettypes.LeaseID, state State, have *cluster.Deployed) (Action, bool) {
 	want, accepted := v.Accepted[id]
+	want.Suspended = state.Suspended
 	switch {
-	case accepted && have == nil:
-		return Action{Kind: Apply, Lease: id, Workload: want}, true
-	case accepted && !have.Terminating && (v.Refresh || !bytes.Equal(have.ManifestHash, want.ManifestHash)):
-		return Action{Kind: Apply, Lease: id, Workload: want}, true
-	case accepted || have != nil:
+	case accepted && have != nil && have.Terminating:
 		return Action{}, false
-	case v.Remembered[id]:
+	case accepted && (have == nil || v.Refresh || !same(&have.Workload, &want)):
+		return Action{Kind: Apply, Lease: id, Workload: want}, true
+	case accepted:
+		return v.forFailing(id, state)
+	case have != nil && !have.Damaged && (have.Terminating || len(have.ManifestHash) > 0):
+		return Action{}, false
+	case v.Remembered[id] || have != nil && have.Damaged:
 		return Action{Kind: Lost, Lease: id}, true
-	case v.Now.Before(state.closable(v.ManifestTimeout)) || !state.Closing.IsZero() && v.Now.Sub(state.Closing) < closeAgain:
+	default:
+		return v.ending(id, state, state.Since.Add(v.ManifestTimeout), markettypes.CLOSE_REASON_MANIFEST_TIMEOUT)
+	}
+}
+
+// forFailing ends a lease whose workload has failed for too long.
+func (v *View) forFailing(id markettypes.LeaseID, state State) (Action, bool) {
+	since, failing := v.Failing[id]
+	if v.CloseFailingAfter <= 0 || !failing || state.Suspended {
+		return Action{}, false
+	}
+	return v.ending(id, state, since.Add(v.CloseFailingAfter), markettypes.CLOSE_REASON_UNSTABLE)
+}
+
+// ending is the next step to the end of a lease that is due to end at a time.
+func (v *View) ending(id markettypes.LeaseID, state State, at time.Time, reason markettypes.CloseReason) (Action, bool) {
+	switch {
+	case v.Now.Before(state.closable(at)) || !state.Closing.IsZero() && v.Now.Sub(state.Closing) < closeAgain:
 		return Action{}, false
 	case state.owesNotice() && state.Deadline.IsZero():
-		return Action{Kind: Announce, Lease: id}, true
+		return Action{Kind: Announce, Lease: id, Reason: reason}, true
 	default:
-		return Action{Kind: Close, Lease: id}, true
+		return Action{Kind: Close, Lease: id, Reason: reason}, true
 	}
+}
+
+// same tells whether the cluster holds what it should, manifest and state.
+func same(have, want *cluster.Workload) bool {
+	return have.Suspended == want.Suspended && bytes.Equal(have.ManifestHash, want.ManifestHash) &&
+		bytes.Equal(have.Envelope.Group, want.Envelope.Group)
 }
 
 // Compare orders lease ids by owner, number and provider.

@@ -30,6 +30,14 @@ func TestDiff(t *testing.T) {
 	accepted := map[markettypes.LeaseID]cluster.Workload{id: workload(1, "a")}
 	going := running
 	going.Terminating = true
+	suspended := running
+	suspended.Suspended = true
+	other := running
+	other.Envelope.Group = []byte("altered")
+	bare := cluster.Deployed{Workload: cluster.Workload{Lease: id}}
+	damaged := bare
+	damaged.Damaged = true
+	failing := map[markettypes.LeaseID]time.Time{id: start}
 	foreign := running
 	foreign.Lease.Provider = them
 	for name, tc := range map[string]struct {
@@ -39,7 +47,23 @@ func TestDiff(t *testing.T) {
 		"nothing":                         {View{}, nil},
 		"in step":                         {View{Leases: active, Accepted: accepted, Observed: []cluster.Deployed{running}}, nil},
 		"in step, refresh":                {View{Leases: active, Accepted: accepted, Observed: []cluster.Deployed{running}, Refresh: true}, []Kind{Apply}},
-		"suspended":                       {View{Leases: map[markettypes.LeaseID]State{id: {Suspended: true}}, Accepted: accepted, Observed: []cluster.Deployed{running}}, nil},
+		"suspended, runs":                 {View{Leases: map[markettypes.LeaseID]State{id: {Suspended: true}}, Accepted: accepted, Observed: []cluster.Deployed{running}}, []Kind{Apply}},
+		"suspended":                       {View{Leases: map[markettypes.LeaseID]State{id: {Suspended: true}}, Accepted: accepted, Observed: []cluster.Deployed{suspended}}, nil},
+		"resumed":                         {View{Leases: active, Accepted: accepted, Observed: []cluster.Deployed{suspended}}, []Kind{Apply}},
+		"altered, under the same hash":    {View{Leases: active, Accepted: accepted, Observed: []cluster.Deployed{other}}, []Kind{Apply}},
+		"manifest gone":                   {View{Leases: active, Accepted: accepted, Observed: []cluster.Deployed{bare}}, []Kind{Apply}},
+		"manifest damaged":                {View{Leases: active, Accepted: accepted, Observed: []cluster.Deployed{damaged}}, []Kind{Apply}},
+		"damaged, never seen whole":       {View{Leases: active, Observed: []cluster.Deployed{damaged}, Now: start.Add(time.Hour)}, []Kind{Lost}},
+		"never whole, waits":              {View{Leases: active, Observed: []cluster.Deployed{bare}, Now: start}, nil},
+		"never whole, waited long enough": {View{Leases: active, Observed: []cluster.Deployed{bare}, Now: start.Add(time.Hour)}, []Kind{Close}},
+		"fails, but may":                  {View{Leases: active, Accepted: accepted, Observed: []cluster.Deployed{running}, Failing: failing, Now: start.Add(time.Hour)}, nil},
+		"fails, not for long":             {View{Leases: active, Accepted: accepted, Observed: []cluster.Deployed{running}, Failing: failing, Now: start.Add(time.Hour - 1), CloseFailingAfter: time.Hour}, nil},
+		"fails for too long":              {View{Leases: active, Accepted: accepted, Observed: []cluster.Deployed{running}, Failing: failing, Now: start.Add(time.Hour), CloseFailingAfter: time.Hour}, []Kind{Close}},
+		"fails for too long, notice owed": {View{Leases: map[markettypes.LeaseID]State{id: {Notice: time.Hour}}, Accepted: accepted, Observed: []cluster.Deployed{running}, Failing: failing, Now: start.Add(time.Hour), CloseFailingAfter: time.Hour}, []Kind{Announce}},
+		"fails during its notice":         {View{Leases: map[markettypes.LeaseID]State{id: {Notice: time.Hour, Deadline: start.Add(3 * time.Hour)}}, Accepted: accepted, Observed: []cluster.Deployed{running}, Failing: failing, Now: start.Add(2 * time.Hour), CloseFailingAfter: time.Hour}, nil},
+		"fails after its notice":          {View{Leases: map[markettypes.LeaseID]State{id: {Notice: time.Hour, Deadline: start.Add(3 * time.Hour)}}, Accepted: accepted, Observed: []cluster.Deployed{running}, Failing: failing, Now: start.Add(3 * time.Hour), CloseFailingAfter: time.Hour}, []Kind{Close}},
+		"well again after its notice":     {View{Leases: map[markettypes.LeaseID]State{id: {Notice: time.Hour, Deadline: start.Add(3 * time.Hour)}}, Accepted: accepted, Observed: []cluster.Deployed{running}, Now: start.Add(3 * time.Hour), CloseFailingAfter: time.Hour}, nil},
+		"failed before it was suspended":  {View{Leases: map[markettypes.LeaseID]State{id: {Suspended: true}}, Accepted: accepted, Observed: []cluster.Deployed{suspended}, Failing: failing, Now: start.Add(time.Hour), CloseFailingAfter: time.Hour}, nil},
 		"vanished":                        {View{Leases: active, Accepted: accepted}, []Kind{Apply}},
 		"other manifest":                  {View{Leases: active, Accepted: map[markettypes.LeaseID]cluster.Workload{id: workload(1, "b")}, Observed: []cluster.Deployed{running}}, []Kind{Apply}},
 		"being removed by someone":        {View{Leases: active, Accepted: accepted, Observed: []cluster.Deployed{going}}, nil},

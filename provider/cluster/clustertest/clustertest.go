@@ -26,6 +26,8 @@ type Harness struct {
 	Image, NextImage string
 	// MissingImage cannot be pulled.
 	MissingImage string
+	// Crashing is a service that writes the lines "line 1" to "line 60" and then ends with code 3.
+	Crashing func(name string) manifesttypes.Service
 	// Poll is the pause between two looks at the cluster; 0 for a simulated one.
 	Poll time.Duration
 	// Patience is how long or, if Poll is 0, how many looks the suite waits for a condition.
@@ -46,6 +48,9 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"UpdateDropsService", testUpdateDropsService},
 		{"DependsOn", testDependsOn},
 		{"MissingImage", testMissingImage},
+		{"Crashing", testCrashing},
+		{"Suspend", testSuspend},
+		{"SuspendedFromTheStart", testSuspendedFromTheStart},
 		{"Logs", testLogs},
 		{"LogsFollow", testLogsFollow},
 		{"RestartAdopts", testRestartAdopts},

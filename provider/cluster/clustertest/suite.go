@@ -97,7 +97,7 @@ func sameWorkload(t *testing.T, got, want cluster.Workload) {
 	if err := errors.Join(errA, errB, errC, errD); err != nil {
 		t.Fatal(err)
 	}
-	if got.Lease != want.Lease || !slices.Equal(a, b) || !slices.Equal(c, d) || !slices.Equal(got.ManifestHash, want.ManifestHash) {
+	if got.Lease != want.Lease || got.Suspended != want.Suspended || !slices.Equal(a, b) || !slices.Equal(c, d) || !slices.Equal(got.ManifestHash, want.ManifestHash) {
 		t.Errorf("workload read back differs:\ngot  %+v\nwant %+v", got, want)
 	}
 }

@@ -39,6 +39,8 @@ type Config struct {
 	RemoveAfter int
 	// MissingImages cannot be pulled: services that use them fail.
 	MissingImages []string
+	// CrashingImages write 60 lines and end with code 3, again and again.
+	CrashingImages []string
 	// Domain is the domain of generated host names; "sim.localhost" if empty.
 	Domain string
 	// IngressPort stands in URLs when it is neither 0 nor 80.

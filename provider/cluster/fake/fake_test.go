@@ -21,11 +21,12 @@ func TestConformance(t *testing.T) {
 			clustertest.Run(t, func(t *testing.T) clustertest.Harness {
 				cfg := Config{
 					Nodes: []cluster.Node{node}, ReadyAfter: readyAfter, RemoveAfter: readyAfter, Dir: t.TempDir(),
-					MissingImages: []string{"missing:1"},
+					MissingImages: []string{"missing:1"}, CrashingImages: []string{"crash:1"},
 				}
 				return clustertest.Harness{
 					Cluster: New(cfg), Provider: "berth1provider", Image: "hello:1", NextImage: "hello:2", MissingImage: "missing:1",
-					Restart: func(*testing.T) cluster.Cluster { return New(cfg) },
+					Crashing: func(name string) manifesttypes.Service { return clustertest.Service(name, "crash:1") },
+					Restart:  func(*testing.T) cluster.Cluster { return New(cfg) },
 				}
 			})
 		})

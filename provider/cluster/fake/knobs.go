@@ -48,9 +48,9 @@ func (c *Cluster) Fail(id markettypes.LeaseID, service, message string) error {
 	if s == nil {
 		return fmt.Errorf("simulated cluster: service %s of %s: %w", service, id, cluster.ErrNotFound)
 	}
-	s.failure = message
+	s.failure, s.reason = "", ""
 	if message != "" {
-		s.ready, s.updated, s.age = 0, 0, 0
+		s.fail(cluster.ReasonCrash, message)
 	}
 	return nil
 }

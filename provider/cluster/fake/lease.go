@@ -28,6 +28,7 @@ type service struct {
 	// ready instances, of which updated run the present spec.
 	ready, updated uint32
 	failure        string
+	reason         cluster.Reason
 	ports          map[uint32]uint32 // `as` -> external port
 	log            []cluster.LogLine
 }
@@ -41,8 +42,11 @@ func newLease(w cluster.Workload, old *lease, takePort func(key string) uint32) 
 		if prev := old.find(spec.Name); prev != nil {
 			s.ready, s.ports, s.log = min(prev.ready, spec.Count), prev.ports, prev.log
 			if same(prev.spec, spec) {
-				s.age, s.updated, s.failure = prev.age, prev.updated, prev.failure
+				s.age, s.updated, s.failure, s.reason = prev.age, prev.updated, prev.failure, prev.reason
 			}
+		}
+		if w.Suspended {
+			s.stop()
 		}
 		for _, e := range spec.Expose {
 			if _, ok := s.ports[e.As]; !ok && forwarded(e) {
@@ -62,9 +66,21 @@ func same(a, b manifesttypes.Service) bool {
 
 // adopt makes all instances ready at once: they ran on while nobody looked.
 func (l *lease) adopt() {
+	if l.workload.Suspended {
+		return
+	}
 	for _, s := range l.services {
 		s.start()
 	}
+}
+
+// stop ends all instances.
+func (s *service) stop() { s.ready, s.updated, s.age, s.failure, s.reason = 0, 0, 0, "", "" }
+
+// fail ends all instances with a message.
+func (s *service) fail(reason cluster.Reason, message string) {
+	s.stop()
+	s.failure, s.reason = message, reason
 }
 
 func (l *lease) find(name string) *service {
@@ -88,7 +104,7 @@ func forwarded(e manifesttypes.Expose) bool {
 // were before the step, so the order of services does not matter, unless readiness takes no time at all: then the
 // loop goes on until nothing changes.
 func (l *lease) step(cfg Config, held bool) bool {
-	if held {
+	if held || l.workload.Suspended {
 		return false
 	}
 	any := false
@@ -99,7 +115,11 @@ func (l *lease) step(cfg Config, held bool) bool {
 				continue
 			}
 			if slices.Contains(cfg.MissingImages, s.spec.Image) {
-				s.failure = "image " + s.spec.Image + " does not exist"
+				s.failure, s.reason = "image "+s.spec.Image+" does not exist", cluster.ReasonImage
+				continue
+			}
+			if slices.Contains(cfg.CrashingImages, s.spec.Image) {
+				s.crash()
 				continue
 			}
 			due = append(due, s)
@@ -127,6 +147,17 @@ func (s *service) start() {
 	}
 }
 
+// crash starts an instance of one of Config.CrashingImages, which ends at once.
+func (s *service) crash() {
+	for i := range crashLines {
+		s.log = append(s.log, cluster.LogLine{Service: s.spec.Name, Instance: instance(s.spec.Name, 0), Line: fmt.Sprintf("line %d", i+1)})
+	}
+	s.failure, s.reason = "ended 4 times, last with exit code 3", cluster.ReasonCrash
+}
+
+// crashLines is how much an instance that crashes writes.
+const crashLines = 60
+
 func (l *lease) dependenciesReady(s *service) bool {
 	for _, name := range s.spec.DependsOn {
 		if d := l.find(name); d != nil && d.ready < d.spec.Count {
@@ -144,7 +175,11 @@ func (l *lease) status(cfg Config) []cluster.ServiceStatus {
 	for _, s := range l.services {
 		st := cluster.ServiceStatus{
 			Name: s.spec.Name, Desired: s.spec.Count, Ready: s.ready, Updated: s.updated,
-			Message: l.message(s), Failed: s.failure != "",
+			Failed: s.failure != "",
+		}
+		st.Message, st.Reason = l.message(s)
+		if s.reason == cluster.ReasonCrash {
+			st.Log = s.lastLines()
 		}
 		for _, r := range cluster.Routes(l.workload.Lease, s.spec, cfg.Domain) {
 			for _, host := range append([]string{r.Host}, r.Accept...) {
@@ -163,20 +198,31 @@ func (l *lease) status(cfg Config) []cluster.ServiceStatus {
 	return out
 }
 
-func (l *lease) message(s *service) string {
+func (l *lease) message(s *service) (string, cluster.Reason) {
 	switch {
+	case l.workload.Suspended:
+		return cluster.SuspendedMessage, cluster.ReasonSuspended
 	case s.failure != "":
-		return s.failure
+		return s.failure, s.reason
 	case s.updated >= s.spec.Count:
-		return ""
+		return "", ""
 	case !l.dependenciesReady(s):
 		if missing := cluster.MissingLinks(l.workload.Group, s.spec, l.links); s.ready == 0 && len(missing) > 0 {
-			return "waiting for " + strings.Join(missing, ", ")
+			return "waiting for " + strings.Join(missing, ", "), cluster.ReasonDependency
 		}
-		return "waiting for the services it depends on"
+		return "waiting for the services it depends on", cluster.ReasonDependency
 	default:
-		return "starting"
+		return "starting", cluster.ReasonStarting
 	}
+}
+
+// lastLines are the last lines of a service's output, as a status shows them.
+func (s *service) lastLines() []string {
+	var out []string
+	for _, l := range s.log[max(0, len(s.log)-cluster.MaxFailureLog):] {
+		out = append(out, l.Line[:min(len(l.Line), cluster.MaxFailureLine)])
+	}
+	return out
 }
 
 func protoName(p manifesttypes.Proto) string {

@@ -24,6 +24,8 @@ type record struct {
 	Envelope []byte              `json:"envelope"`
 	Group    []byte              `json:"group"`
 	Hash     []byte              `json:"hash"`
+	// Suspended is missing in files of leases that run.
+	Suspended bool `json:"suspended,omitempty"`
 }
 
 func encode(w cluster.Workload) (record, error) {
@@ -35,11 +37,11 @@ func encode(w cluster.Workload) (record, error) {
 	if err != nil {
 		return record{}, fmt.Errorf("encode group: %w", err)
 	}
-	return record{Lease: w.Lease, Envelope: env, Group: group, Hash: slices.Clone(w.ManifestHash)}, nil
+	return record{Lease: w.Lease, Envelope: env, Group: group, Hash: slices.Clone(w.ManifestHash), Suspended: w.Suspended}, nil
 }
 
 func (r record) decode() (cluster.Workload, error) {
-	w := cluster.Workload{Lease: r.Lease, ManifestHash: r.Hash}
+	w := cluster.Workload{Lease: r.Lease, ManifestHash: r.Hash, Suspended: r.Suspended}
 	if err := w.Envelope.Unmarshal(r.Envelope); err != nil {
 		return w, fmt.Errorf("decode envelope: %w", err)
 	}

@@ -132,6 +132,8 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.absent[p.resource]:
 		answerStatus(w, http.StatusNotFound)
+	case r.Method == http.MethodPatch && r.Header.Get("Content-Type") == string(types.JSONPatchType):
+		s.patch(w, r, p)
 	case r.Method == http.MethodPatch:
 		s.apply(w, r, p)
 	case p.name == "":
@@ -155,6 +157,32 @@ func (s *apiServer) remove(p objectPath) {
 			delete(s.objects, q)
 		}
 	}
+}
+
+// patch takes what the driver sends to take fields back: tests of a value, replacements and removals.
+func (s *apiServer) patch(w http.ResponseWriter, r *http.Request, p objectPath) {
+	var ops []struct {
+		Op, Path string
+		Value    any
+	}
+	have := s.objects[p]
+	if err := json.NewDecoder(r.Body).Decode(&ops); err != nil || have == nil {
+		answerStatus(w, http.StatusBadRequest)
+		return
+	}
+	for _, op := range ops {
+		fields := strings.Split(strings.TrimPrefix(op.Path, "/"), "/")
+		switch op.Op {
+		case "replace":
+			if err := unstructured.SetNestedField(have.Object, normal(map[string]any{"v": op.Value})["v"], fields...); err != nil {
+				panic(err)
+			}
+		case "remove":
+			unstructured.RemoveNestedField(have.Object, fields...)
+		}
+	}
+	s.writes = append(s.writes, "patch "+p.resource+"/"+p.name)
+	answer(w, have.Object)
 }
 
 func (s *apiServer) apply(w http.ResponseWriter, r *http.Request, p objectPath) {

@@ -136,17 +136,50 @@ func (c *Cluster) apply(ctx context.Context, ns string, w cluster.Workload) erro
 	if err != nil && !errors.Is(err, cluster.ErrNotFound) {
 		return err
 	}
-	s.LeaseKey = leaseKey(have)
-	links, known := c.links.of(ns)
-	have = s.takeLinks(links, known, have)
-	rendered, err := render(w, s, startsWithLinks(starter(w.Group.Services, have), w.Group, links, have))
+	ch, err := c.changesFor(ns, w, s, have)
 	if err != nil {
 		return err
 	}
 	if err := c.checkHosts(ctx, w); err != nil {
 		return err
 	}
-	return c.converge(ctx, ns, diff(rendered, have))
+	err = c.converge(ctx, ns, ch)
+	if errors.Is(err, cluster.ErrRefused) {
+		if err := c.restore(ctx, ns, have, s); err != nil {
+			c.cfg.Logger.Warn("a lease could not go back to what it ran before a manifest that was refused", "lease", w.Lease.String(), "err", err)
+		}
+	}
+	return err
+}
+
+// changesFor are the writes by which a lease that is as have shows comes to run w.
+func (c *Cluster) changesFor(ns string, w cluster.Workload, s settings, have live) (changes, error) {
+	s.LeaseKey = leaseKey(have)
+	links, known := c.links.of(ns)
+	have = s.takeLinks(links, known, have)
+	rendered, err := render(w, s, startsWithLinks(starter(w.Group.Services, have), w.Group, links, have))
+	if err != nil {
+		return changes{}, err
+	}
+	return diff(rendered, have), nil
+}
+
+// restore brings a lease back to what it was before an Apply that the API server refused halfway: to its former
+// manifest, or to nothing but its namespace if it had none.
+func (c *Cluster) restore(ctx context.Context, ns string, before live, s settings) error {
+	now, err := c.readLease(ctx, ns)
+	if err != nil {
+		return err
+	}
+	ch := diff(nil, now)
+	former, had, err := heldBy(ns, before)
+	if err == nil && had {
+		ch, err = c.changesFor(ns, former, s, now)
+	}
+	if err != nil {
+		return err
+	}
+	return c.converge(ctx, ns, ch)
 }
 
 // Remove implements cluster.Cluster: the namespace goes, and with it all that is in it.
@@ -183,10 +216,21 @@ func (c *Cluster) namespace(ctx context.Context, name string) (*corev1.Namespace
 	if err != nil {
 		return nil, fmt.Errorf("read namespace %s: %w", name, err)
 	}
-	if ns.Labels[labelManagedBy] != manager || ns.Labels[labelProvider] != labelValue(c.cfg.Provider) {
+	if !c.owns(ns) {
 		return nil, fmt.Errorf("namespace %s exists and was not made by this provider", name)
 	}
 	return ns, nil
+}
+
+// owns tells whether a namespace is of a lease of this provider: by its labels or, if somebody changed those, by the lease
+// that it was made for.
+func (c *Cluster) owns(ns metav1.Object) bool {
+	labels := ns.GetLabels()
+	if labels[labelManagedBy] == manager && labels[labelProvider] == labelValue(c.cfg.Provider) {
+		return true
+	}
+	id, err := leaseOf(ns.GetAnnotations(), ns.GetName())
+	return err == nil && id.Provider == c.cfg.Provider
 }
 
 // List implements cluster.Cluster. A namespace whose manifest is missing, because its creation or removal was cut
@@ -194,7 +238,7 @@ func (c *Cluster) namespace(ctx context.Context, name string) (*corev1.Namespace
 func (c *Cluster) List(ctx context.Context) ([]cluster.Deployed, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	namespaces, err := c.typed.CoreV1().Namespaces().List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels()})
+	namespaces, err := c.typed.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("kube: list namespaces: %w", err)
 	}
@@ -209,21 +253,49 @@ func (c *Cluster) List(ctx context.Context) ([]cluster.Deployed, error) {
 	var out []cluster.Deployed
 	for i := range namespaces.Items {
 		ns := &namespaces.Items[i]
+		if !c.owns(ns) {
+			continue
+		}
 		id, err := leaseOf(ns.Annotations, ns.Name)
 		if err != nil {
 			c.cfg.Logger.Warn("a namespace with the provider's label is not a lease's", "err", err)
 			continue
 		}
-		d := cluster.Deployed{Workload: cluster.Workload{Lease: id}, Terminating: ns.DeletionTimestamp != nil}
-		if secret, ok := manifests[ns.Name]; ok {
-			if d.Workload, err = remembered(secret); err != nil {
-				return nil, fmt.Errorf("kube: list: %w", err)
-			}
+		d, err := c.deployed(ctx, id, ns, manifests[ns.Name])
+		if err != nil {
+			return nil, fmt.Errorf("kube: list: %w", err)
 		}
 		out = append(out, d)
 	}
 	slices.SortFunc(out, func(a, b cluster.Deployed) int { return strings.Compare(a.Lease.String(), b.Lease.String()) })
 	return out, nil
+}
+
+// deployed is what a namespace holds. A manifest that was not among those with our labels is asked for by its name, as
+// somebody may have changed them.
+func (c *Cluster) deployed(ctx context.Context, id markettypes.LeaseID, ns *corev1.Namespace, secret *corev1.Secret) (cluster.Deployed, error) {
+	d := cluster.Deployed{Workload: cluster.Workload{Lease: id}, Terminating: ns.DeletionTimestamp != nil}
+	if secret == nil && !d.Terminating {
+		var err error
+		secret, err = c.typed.CoreV1().Secrets(ns.Name).Get(ctx, manifestSecret, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return d, nil
+		}
+		if err != nil {
+			return d, fmt.Errorf("read the manifest in namespace %s: %w", ns.Name, err)
+		}
+	}
+	if secret == nil {
+		return d, nil
+	}
+	w, err := remembered(secret)
+	if err != nil {
+		c.cfg.Logger.Warn("the manifest that the cluster holds of a lease cannot be read", "lease", id.String(), "err", err)
+		d.Damaged = true
+		return d, nil
+	}
+	d.Workload = w
+	return d, nil
 }
 
 // remembered reads a workload back from its Secret.
@@ -232,12 +304,17 @@ func remembered(secret *corev1.Secret) (cluster.Workload, error) {
 	if err != nil {
 		return cluster.Workload{}, err
 	}
-	w := cluster.Workload{Lease: id, ManifestHash: secret.Data[keyHash]}
+	w := cluster.Workload{
+		Lease: id, ManifestHash: secret.Data[keyHash], Suspended: secret.Annotations[annotationSuspended] == "true",
+	}
 	if err := w.Envelope.Unmarshal(secret.Data[keyEnvelope]); err != nil {
 		return w, fmt.Errorf("manifest of lease %s: decode the envelope: %w", id, err)
 	}
 	if err := w.Group.Unmarshal(w.Envelope.Group); err != nil {
 		return w, fmt.Errorf("manifest of lease %s: decode the group: %w", id, err)
+	}
+	if len(w.ManifestHash) == 0 || len(w.Group.Services) == 0 {
+		return w, fmt.Errorf("manifest of lease %s: it is empty", id)
 	}
 	return w, nil
 }
@@ -250,7 +327,7 @@ func (c *Cluster) Status(ctx context.Context, id markettypes.LeaseID) ([]cluster
 	if err != nil {
 		return nil, fmt.Errorf("kube: status of %s: %w", id, err)
 	}
-	return statusOf(o), nil
+	return c.diagnose(ctx, o), nil
 }
 
 func (c *Cluster) observe(ctx context.Context, id markettypes.LeaseID) (observation, error) {

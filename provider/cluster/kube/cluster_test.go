@@ -280,7 +280,10 @@ func TestUnknownIsNotAbsent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for n := 1; ; n++ {
 				seen := 0
-				s.fail = func(string, string) int {
+				s.fail = func(_, path string) int {
+					if strings.HasSuffix(path, "/events") {
+						return 0 // they say why something is so, not what is: a status without them is a status
+					}
 					if seen++; seen == n {
 						return http.StatusInternalServerError
 					}

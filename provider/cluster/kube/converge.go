@@ -35,8 +35,7 @@ func (c *Cluster) readLease(ctx context.Context, ns string) (live, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read namespace %s: %w", ns, err)
 	}
-	labels := u.GetLabels()
-	if labels[labelManagedBy] != manager || labels[labelProvider] != labelValue(c.cfg.Provider) {
+	if !c.owns(u) {
 		return nil, fmt.Errorf("namespace %s exists and was not made by this provider", ns)
 	}
 	if u.GetDeletionTimestamp() != nil {
@@ -55,10 +54,15 @@ func (c *Cluster) readLease(ctx context.Context, ns string) (live, error) {
 	return l, nil
 }
 
-// list reads the objects of a kind that are this provider's, in one namespace or, if it is empty, in all of them. A
-// cluster that does not serve routes of the Gateway API has none.
+// list reads the objects of a kind that are this provider's, in one namespace or, if it is empty, in all of them.
 func (c *Cluster) list(ctx context.Context, kind, ns string) ([]unstructured.Unstructured, error) {
-	all, err := c.resource(kind, ns).List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels()})
+	return c.listAll(ctx, kind, ns, c.ourLabels())
+}
+
+// listAll reads the objects of a kind that a selector of labels selects. A cluster that does not serve routes of the
+// Gateway API has none.
+func (c *Cluster) listAll(ctx context.Context, kind, ns, selector string) ([]unstructured.Unstructured, error) {
+	all, err := c.resource(kind, ns).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if kind == kindHTTPRoute && apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -111,7 +115,10 @@ func split[T any](all []T, first func(T) bool) (a, b []T) {
 
 func (c *Cluster) applyAll(ctx context.Context, ns string, objects []*unstructured.Unstructured) error {
 	for _, u := range objects {
-		_, err := c.resource(u.GetKind(), ns).Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: manager, Force: true})
+		got, err := c.resource(u.GetKind(), ns).Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: manager, Force: true})
+		if err == nil && strays(got) {
+			err = c.takeBack(ctx, ns, u, got)
+		}
 		if apierrors.IsInvalid(err) {
 			return fmt.Errorf("%w: apply %s %s: %w", cluster.ErrRefused, u.GetKind(), u.GetName(), err)
 		}

@@ -19,15 +19,15 @@ type changes struct {
 	remove []key                        // afterwards, in pruneOrder
 }
 
-// diff compares what was rendered with what is there. Fields that others added to an object are left alone, and fields
-// that differ from the rendering, or that an earlier rendering had and this one lacks, make the object be applied again.
+// diff compares what was rendered with what is there. Fields that differ from the rendering, that an earlier rendering had
+// and this one lacks, or that somebody else set, make the object be applied again; see strays.
 func diff(rendered []*unstructured.Unstructured, l live) changes {
 	var c changes
 	wanted := map[key]bool{}
 	for _, want := range rendered {
 		k := keyOf(want)
 		wanted[k] = true
-		if have, ok := l[k]; !ok || !covers(have.Object, want.Object) {
+		if have, ok := l[k]; !ok || !covers(have.Object, want.Object) || strays(have) {
 			c.apply = append(c.apply, want)
 		}
 	}

@@ -70,6 +70,9 @@ func start(t *testing.T, cfg Config) (c *Cluster, stop func()) {
 
 func image() string { return setting("BERTH_E2E_IMAGE", "berth.local/hello:1") }
 
+// probe is the image of testutil/probe.
+func probe() string { return setting("BERTH_E2E_PROBE", "berth.local/probe:1") }
+
 // TestConformance runs the suite with no more rights than the driver's role gives.
 func TestConformance(t *testing.T) {
 	kubeconfig := underRole(t, config(t).Kubeconfig)
@@ -81,6 +84,11 @@ func TestConformance(t *testing.T) {
 		return clustertest.Harness{
 			Cluster: c, Provider: cfg.Provider, Image: image(),
 			NextImage: setting("BERTH_E2E_IMAGE_NEXT", "berth.local/hello:2"), MissingImage: "berth.local/missing:1",
+			Crashing: func(name string) manifesttypes.Service {
+				sv := clustertest.Service(name, probe())
+				sv.Args = []string{"crash", "60", "3"}
+				return sv
+			},
 			Restart: func(t *testing.T) cluster.Cluster {
 				stop()
 				next, _ := start(t, cfg)

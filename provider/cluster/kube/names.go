@@ -31,6 +31,8 @@ const (
 
 	annotationLease    = "berth.dev/lease-id"
 	annotationRendered = "berth.dev/rendered"
+	// annotationSuspended stands on the Secret that holds the manifest.
+	annotationSuspended = "berth.dev/suspended"
 
 	// manager is the field manager of every apply and the value of labelManagedBy.
 	manager = "berth-provider"

@@ -36,6 +36,7 @@ var reads = []permission{
 	{"", "nodes", []string{"list", "watch"}},
 	{"", "pods", []string{"get", "list", "watch"}},
 	{"", "pods/log", []string{"get"}},
+	{"", "events", []string{"list"}},
 	{"", "persistentvolumeclaims", []string{"list"}},
 	{"discovery.k8s.io", "endpointslices", []string{"list"}},
 	{"gateway.networking.k8s.io", "gateways", []string{"list"}},

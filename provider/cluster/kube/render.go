@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/netip"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -58,8 +59,8 @@ type rendering struct {
 }
 
 // render returns the objects of a workload in the order in which they must be applied: the namespace and what limits
-// the workload come before what runs. starts tells which services may have instances. An error wraps
-// cluster.ErrRefused and names every field that cannot be honoured.
+// the workload come before what runs. starts tells which services may have instances; none of a suspended lease has. An
+// error wraps cluster.ErrRefused and names every field that cannot be honoured.
 func render(w cluster.Workload, s settings, starts func(service string) bool) ([]*unstructured.Unstructured, error) {
 	r, typed, err := renderTyped(w, s, starts)
 	if err != nil {
@@ -75,6 +76,9 @@ func renderTyped(w cluster.Workload, s settings, starts func(service string) boo
 	}
 	if len(s.LeaseKey) == 0 {
 		s.LeaseKey = w.Group.Salt
+	}
+	if w.Suspended {
+		starts = func(string) bool { return false }
 	}
 	r := &rendering{settings: s, workload: w, namespace: namespaceOf(w.Lease), labels: leaseLabels(w.Lease), starts: starts}
 	memory, err := r.memory()
@@ -184,7 +188,9 @@ func (r *rendering) memory() (*corev1.Secret, error) {
 		return nil, fmt.Errorf("encode the manifest: %w", err)
 	}
 	meta := r.meta(manifestSecret, labelRole, roleManifest)
-	meta.Annotations = map[string]string{annotationLease: r.workload.Lease.String()}
+	meta.Annotations = map[string]string{
+		annotationLease: r.workload.Lease.String(), annotationSuspended: strconv.FormatBool(r.workload.Suspended),
+	}
 	return &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: meta,

@@ -20,7 +20,7 @@ import (
 
 const (
 	// resyncEvery is how often all leases are compared with their manifests.
-	resyncEvery = time.Minute
+	resyncEvery = 30 * time.Second
 	// settleFor gathers the events of one lease.
 	settleFor = 100 * time.Millisecond
 	// contactAge is how old the last answer of the API server may be for a cached answer to be given.
@@ -171,13 +171,13 @@ func (c *Cluster) Reconcile(ctx context.Context) error {
 
 // readAll reads the objects of all leases, by namespace.
 func (c *Cluster) readAll(ctx context.Context) (map[string]live, error) {
-	namespaces, err := c.list(ctx, kindNamespace, "")
+	namespaces, err := c.listAll(ctx, kindNamespace, "", "")
 	if err != nil {
 		return nil, err
 	}
 	out := map[string]live{}
 	for i := range namespaces {
-		if u := &namespaces[i]; u.GetDeletionTimestamp() == nil {
+		if u := &namespaces[i]; u.GetDeletionTimestamp() == nil && c.owns(u) {
 			out[u.GetName()] = live{keyOf(u): u}
 		}
 	}
@@ -198,26 +198,25 @@ func (c *Cluster) readAll(ctx context.Context) (map[string]live, error) {
 // plan computes what a lease lacks by its own manifest. A lease without a manifest, whose creation was cut short, is
 // left to the provider, which will apply or remove it.
 func (c *Cluster) plan(ns string, have live, s settings) (changes, error) {
+	w, ok, err := heldBy(ns, have)
+	if err != nil || !ok {
+		return changes{}, err
+	}
+	return c.changesFor(ns, w, s, have)
+}
+
+// heldBy is the workload whose manifest is among the objects of a lease; ok is false if there is none.
+func heldBy(ns string, have live) (w cluster.Workload, ok bool, err error) {
 	u, ok := have[key{kindSecret, manifestSecret}]
 	if !ok {
-		return changes{}, nil
+		return cluster.Workload{}, false, nil
 	}
 	var secret corev1.Secret
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &secret); err != nil {
-		return changes{}, fmt.Errorf("read the manifest in namespace %s: %w", ns, err)
+		return cluster.Workload{}, false, fmt.Errorf("read the manifest in namespace %s: %w", ns, err)
 	}
-	w, err := remembered(&secret)
-	if err != nil {
-		return changes{}, err
-	}
-	s.LeaseKey = leaseKey(have)
-	links, known := c.links.of(ns)
-	have = s.takeLinks(links, known, have)
-	rendered, err := render(w, s, startsWithLinks(starter(w.Group.Services, have), w.Group, links, have))
-	if err != nil {
-		return changes{}, err
-	}
-	return diff(rendered, have), nil
+	w, err = remembered(&secret)
+	return w, err == nil, err
 }
 
 // reconcile repairs one lease; one that is gone or being removed is left alone.

@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -18,6 +17,7 @@ type observation struct {
 	deployments map[string]*appsv1.Deployment // by service
 	ports       map[string]*corev1.Service    // by service: those that open ports of the provider
 	pods        map[string][]*corev1.Pod      // by service
+	events      map[string][]corev1.Event // by involved object, the newest first; nil before they were read
 	domain      string
 	nodeHost    string
 	ingressPort int
@@ -25,26 +25,30 @@ type observation struct {
 }
 
 // statusOf gives the state of every service of the manifest, in the order of their names.
-func statusOf(o observation) []cluster.ServiceStatus {
+func statusOf(o observation) []diagnosed {
 	local := map[string]manifesttypes.Service{}
 	for _, sv := range o.workload.Group.Services {
 		local[sv.Name] = sv
 	}
-	var out []cluster.ServiceStatus
+	var out []diagnosed
 	for _, sv := range o.workload.Group.Services {
 		st := o.service(sv)
+		if o.workload.Suspended {
+			st.Ready, st.Updated, st.finding = 0, 0, finding{reason: cluster.ReasonSuspended, message: cluster.SuspendedMessage}
+		}
+		st.conclude()
 		if d := o.deployments[sv.Name]; st.Message == "" && (d == nil || replicas(d) == 0) {
 			waiting := slices.Concat(waitingFor(sv, local, o.ready), cluster.MissingLinks(o.workload.Group, sv, o.links))
 			if len(waiting) > 0 {
-				st.Message = "waiting for " + strings.Join(waiting, ", ")
+				st.Message, st.Reason = "waiting for "+strings.Join(waiting, ", "), cluster.ReasonDependency
 			}
 		}
 		if st.Message == "" && (st.Ready < st.Desired || st.Updated < st.Desired) {
-			st.Message = "starting"
+			st.Message, st.Reason = "starting", cluster.ReasonStarting
 		}
 		out = append(out, st)
 	}
-	slices.SortFunc(out, func(a, b cluster.ServiceStatus) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b diagnosed) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
@@ -60,8 +64,8 @@ func (o observation) ready(service string) bool {
 	return d != nil && replicas(d) > 0 && d.Status.ObservedGeneration >= d.Generation && d.Status.ReadyReplicas >= replicas(d)
 }
 
-func (o observation) service(sv manifesttypes.Service) cluster.ServiceStatus {
-	st := cluster.ServiceStatus{Name: sv.Name, Desired: sv.Count}
+func (o observation) service(sv manifesttypes.Service) diagnosed {
+	st := diagnosed{ServiceStatus: cluster.ServiceStatus{Name: sv.Name, Desired: sv.Count}}
 	for _, r := range cluster.Routes(o.workload.Lease, sv, o.domain) {
 		for _, host := range hostsOf(r) {
 			st.URLs = append(st.URLs, cluster.URL(host, o.ingressPort))
@@ -73,11 +77,15 @@ func (o observation) service(sv manifesttypes.Service) cluster.ServiceStatus {
 		return st
 	}
 	revision := d.Spec.Template.Labels[labelRevision]
+	evicted := finding{}
 	for _, p := range o.pods[sv.Name] {
+		present := p.Labels[labelRevision] == revision
+		if present && terminal(p) {
+			evicted = evicted.again(p)
+		}
 		if p.DeletionTimestamp != nil || terminal(p) {
 			continue
 		}
-		present := p.Labels[labelRevision] == revision
 		if podReady(p) {
 			st.Ready++
 			if present {
@@ -85,16 +93,19 @@ func (o observation) service(sv manifesttypes.Service) cluster.ServiceStatus {
 			}
 			continue
 		}
-		if present && !st.Failed {
-			st.Message, st.Failed = trouble(p)
+		if present {
+			st.worse(o.trouble(p))
 		}
 	}
 	// A rollout or a scaling down may have one instance more.
 	st.Ready, st.Updated = min(st.Ready, st.Desired), min(st.Updated, st.Desired)
 	if st.Updated == st.Desired {
-		st.Message, st.Failed = "", false
-	} else if st.Message == "" {
-		st.Message = refusal(d)
+		st.finding = finding{}
+		return st
+	}
+	st.worse(evicted)
+	if m := refusal(d); m != "" {
+		st.worse(finding{reason: cluster.ReasonRefused, message: m})
 	}
 	return st
 }
@@ -140,43 +151,6 @@ func refusal(d *appsv1.Deployment) string {
 	return ""
 }
 
-// trouble says for people why a pod is not ready, and whether waiting will not help.
-func trouble(p *corev1.Pod) (message string, failed bool) {
-	for _, c := range p.Status.ContainerStatuses {
-		if w := c.State.Waiting; w != nil {
-			if message, failed = waitingTrouble(p, c, w); message != "" {
-				return message, failed
-			}
-		}
-		if t := c.State.Terminated; t != nil && t.ExitCode != 0 {
-			return fmt.Sprintf("ended with %s", ending(t)), false
-		}
-	}
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			return "no room on the nodes: " + c.Message, false
-		}
-	}
-	return "", false
-}
-
-func waitingTrouble(p *corev1.Pod, c corev1.ContainerStatus, w *corev1.ContainerStateWaiting) (string, bool) {
-	switch w.Reason {
-	case "ErrImagePull", "ImagePullBackOff":
-		return fmt.Sprintf("image %s cannot be pulled: %s", imageOf(p, c.Name), w.Message), noSuchImage(w.Message)
-	case "InvalidImageName":
-		return fmt.Sprintf("image %s: not the name of an image", imageOf(p, c.Name)), true
-	case "CrashLoopBackOff":
-		if t := c.LastTerminationState.Terminated; t != nil {
-			return fmt.Sprintf("ended %d times, last with %s", c.RestartCount+1, ending(t)), true
-		}
-		return "keeps ending", true
-	case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
-		return fmt.Sprintf("%s: %s", w.Reason, w.Message), false
-	}
-	return "", false
-}
-
 // imageOf is the image as the manifest has it: the status may hold another form of it, or none yet.
 func imageOf(p *corev1.Pod, container string) string {
 	for _, c := range p.Spec.Containers {
@@ -200,15 +174,4 @@ func noSuchImage(message string) bool {
 		}
 	}
 	return false
-}
-
-func ending(t *corev1.ContainerStateTerminated) string {
-	out := fmt.Sprintf("exit code %d", t.ExitCode)
-	if t.Reason != "" && t.Reason != "Error" && t.Reason != "Completed" {
-		out += " (" + t.Reason + ")"
-	}
-	if m := strings.TrimSpace(t.Message); m != "" {
-		out += ": " + m
-	}
-	return out
 }
