@@ -132,10 +132,16 @@ func (h *history) holds(rt *rapid.T) {
 		}
 	}
 	for _, m := range h.sent {
-		if c, ok := m.(*markettypes.MsgCloseLease); ok && h.had[c.Id] {
+		c, ok := m.(*markettypes.MsgCloseLease)
+		if ok && h.had[c.Id] {
 			rt.Fatalf("lease %s had a manifest, and was closed", c.Id)
 		}
+		if ok {
+			h.closed[c.Id] = true // the chain does so, whatever it answers
+			h.truth()
+		}
 	}
+	h.sent = nil
 }
 
 // heal lets everything answer, and holds that the cluster follows the chain.
