@@ -54,8 +54,9 @@ type view struct {
 // chain; a chain returns for what its policies allow and drops the rest. Pods
 // that no policy selects have no chain. The packet filter sees addresses after
 // service translation, as the policies mean them. Pods have no IPv6 address;
-// what they say over IPv6 on their bridge is dropped. So is what comes from an
-// address of the pod network that no pod is known to hold.
+// what they say over IPv6 on their bridge is dropped. So is what comes from, or
+// goes to, an address of the pod network that no pod is known to hold: a pod
+// that is being made has its address before its rules.
 func Render(s State) string {
 	v := newView(s)
 	var chains strings.Builder
@@ -74,7 +75,8 @@ func Render(s State) string {
 		}
 	}
 	stranger := fmt.Sprintf("ip saddr %s%s counter drop", s.PodNetwork, unlessIn("ip saddr", known))
-	forward := []string{"ct state established,related accept", "meta nfproto ipv6 drop", stranger, verdicts("saddr", egress), verdicts("daddr", ingress)}
+	nobody := fmt.Sprintf("ip daddr %s%s counter drop", s.PodNetwork, unlessIn("ip daddr", known))
+	forward := []string{"ct state established,related accept", "meta nfproto ipv6 drop", stranger, nobody, verdicts("saddr", egress), verdicts("daddr", ingress)}
 	// From a pod to the node itself, and to nothing else: the node may always
 	// reach its pods.
 	input := []string{"ct state established,related accept", `iifname "cni0" meta nfproto ipv6 drop`, verdicts("saddr", egress)}

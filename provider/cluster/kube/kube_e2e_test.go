@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -169,50 +168,6 @@ func get(address, host string) (int, string) {
 
 func exposed(port uint32, proto manifesttypes.Proto, to ...manifesttypes.To) manifesttypes.Expose {
 	return manifesttypes.Expose{Port: 8080, As: port, Proto: proto, To: to}
-}
-
-// TestEdges looks at connections from inside of instances: only the edges of expose.to are open.
-func TestEdges(t *testing.T) {
-	c, _ := start(t, config(t))
-	door := exposed(9000, manifesttypes.PROTO_TCP, manifesttypes.To{Global: true})
-	db, api, other := clustertest.Service("db", image()), clustertest.Service("api", image()), clustertest.Service("other", image())
-	db.Expose = []manifesttypes.Expose{exposed(5432, manifesttypes.PROTO_TCP, manifesttypes.To{Service: "api"})}
-	api.Expose, other.Expose = []manifesttypes.Expose{door}, []manifesttypes.Expose{door}
-	id, status := deploy(t, c, 1, api, db, other)
-	_, neighbours := deploy(t, c, 2, other)
-
-	node := nodeAddress(t, c)
-	via := func(all []cluster.ServiceStatus, service string) string {
-		for _, s := range all {
-			if s.Name == service {
-				return fmt.Sprintf("http://%s:%d", node, s.Ports[0].ExternalPort)
-			}
-		}
-		t.Fatalf("no service %s", service)
-		return ""
-	}
-	dbHost := "db." + namespaceOf(id) + ".svc.cluster.local:5432"
-	for _, tc := range []struct {
-		name, from, to string
-		open           bool
-	}{
-		{"named service", via(status, "api"), "db:5432", true},
-		{"other service", via(status, "other"), "db:5432", false},
-		{"port for anyone", via(status, "other"), "api:9000", true},
-		{"other lease", via(neighbours, "other"), dbHost, false},
-		{"other lease, port for anyone, inside", via(neighbours, "other"), strings.Replace(dbHost, "db.", "api.", 1)[:len(dbHost)-3] + "9000", false},
-		{"node", via(status, "api"), node + ":10250", false},
-		{"API server", via(status, "api"), "kubernetes.default.svc.cluster.local:443", false},
-		{"metadata service", via(status, "api"), "169.254.169.254:80", false},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			code, body := get(tc.from+"/fetch?url="+url.QueryEscape("http://"+tc.to+"/"), "")
-			open := code == http.StatusOK && strings.HasPrefix(body, "hello")
-			if open != tc.open {
-				t.Errorf("%s -> %s: answer %d %s, want open=%v", tc.from, tc.to, code, body, tc.open)
-			}
-		})
-	}
 }
 
 // TestIngress asks for a service by its host names through the ingress, led there by HTTPRoutes and by Ingress objects.
