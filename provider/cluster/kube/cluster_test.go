@@ -64,6 +64,28 @@ func TestApplyPrunes(t *testing.T) {
 	}
 }
 
+// TestControllersKeepTheirs holds that what a controller makes of the driver's objects, with their labels, is left to it.
+func TestControllersKeepTheirs(t *testing.T) {
+	s, c := serve(t, Config{})
+	apply(t, c, clustertest.Workload(testLease, clustertest.Service("web", "hello:1")))
+	ns := namespaceOf(testLease)
+	slice := map[string]any{
+		"apiVersion": "discovery.k8s.io/v1", "kind": kindEndpointSlice,
+		"metadata": map[string]any{"name": "web-x", "namespace": ns, "ownerReferences": []any{
+			map[string]any{"apiVersion": "v1", "kind": kindService, "name": "web", "uid": "1", "controller": true},
+		}},
+	}
+	s.put("endpointslices", slice)
+	s.edit(t, "endpointslices", ns, "web-x", func(u *unstructured.Unstructured) { u.SetLabels(leaseLabels(testLease)) })
+	s.takeWrites()
+	if err := c.Reconcile(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if writes := s.takeWrites(); len(writes) > 0 {
+		t.Errorf("a pass over a lease that is as it should be wrote %v", writes)
+	}
+}
+
 // TestEnvOutlivesRollout holds that the values of a former manifest stay until its instances are gone.
 func TestEnvOutlivesRollout(t *testing.T) {
 	s, c := serve(t, Config{})

@@ -69,6 +69,8 @@ func (c *Cluster) listAll(ctx context.Context, kind, ns, selector string) ([]uns
 	if err != nil {
 		return nil, fmt.Errorf("list objects of kind %s: %w", kind, err)
 	}
+	// What a controller made of our objects has our labels, but is the controller's.
+	all.Items = slices.DeleteFunc(all.Items, func(u unstructured.Unstructured) bool { return metav1.GetControllerOf(&u) != nil })
 	for i := range all.Items {
 		// The items of a list need not repeat what they are.
 		all.Items[i].SetKind(kind)
