@@ -130,6 +130,12 @@ func isDigest(s string) bool {
 // IsVolumeName tells whether s can name a volume: a lower-case DNS label.
 func IsVolumeName(s string) bool { return isLabel(s) }
 
+// isArch tells whether s can name an architecture, such as amd64.
+func isArch(s string) bool {
+	return len(s) <= MaxNameBytes && isLowerAlnum(s[0]) && isLowerAlnum(s[len(s)-1]) &&
+		onlyBytes(s, func(c byte) bool { return isLowerAlnum(c) || c == '.' || c == '_' || c == '-' })
+}
+
 // isLabel tells whether s is a lower-case DNS label.
 func isLabel(s string) bool {
 	if s == "" || len(s) > MaxNameBytes || !isLowerAlnum(s[0]) || !isLowerAlnum(s[len(s)-1]) {

@@ -107,6 +107,7 @@ func (v *validator) extras(where string, s manifesttypes.Service) {
 		v.require(i == 0 || s.Permissions[i-1] < p, "%s: permissions are not sorted, or %q appears twice", where, p)
 	}
 	v.require(slices.Contains(tees, s.Tee), "%s: tee %q is not known", where, s.Tee)
+	v.require(s.Arch == "" || isArch(s.Arch), "%s: %q is not the name of an architecture", where, s.Arch)
 	v.require(s.Tee != "cpu-gpu" || s.Gpu > 0, "%s: tee cpu-gpu needs a gpu", where)
 }
 

@@ -55,6 +55,7 @@ type Values struct {
 
 // kinds maps what we apply to its resource, so that no discovery is needed.
 var kinds = map[string]schema.GroupVersionResource{
+	"CSIDriver":                {Group: "storage.k8s.io", Version: "v1", Resource: "csidrivers"},
 	"ClusterRole":              {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
 	"ClusterRoleBinding":       {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
 	"ConfigMap":                {Version: "v1", Resource: "configmaps"},
@@ -68,8 +69,10 @@ var kinds = map[string]schema.GroupVersionResource{
 	"Namespace":                {Version: "v1", Resource: "namespaces"},
 	"NetworkPolicy":            {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
 	"Secret":                   {Version: "v1", Resource: "secrets"},
+	"RuntimeClass":             {Group: "node.k8s.io", Version: "v1", Resource: "runtimeclasses"},
 	"Service":                  {Version: "v1", Resource: "services"},
 	"ServiceAccount":           {Version: "v1", Resource: "serviceaccounts"},
+	"StorageClass":             {Group: "storage.k8s.io", Version: "v1", Resource: "storageclasses"},
 	"TLSStore":                 {Group: "traefik.io", Version: "v1alpha1", Resource: "tlsstores"},
 
 	"ValidatingAdmissionPolicy":        {Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"},

@@ -38,6 +38,7 @@ func (c Config) identities() []identity {
 		{name: "scheduler", user: true, Subject: pki.Subject{CommonName: "system:kube-scheduler"}},
 		{name: "proxy", user: true, Subject: pki.Subject{CommonName: "system:kube-proxy"}},
 		{name: "policy", user: true, Subject: pki.Subject{CommonName: "localkube:policy"}},
+		{name: "volumes", user: true, Subject: pki.Subject{CommonName: "localkube:volumes"}},
 		{name: "kubelet", user: true, Subject: pki.Subject{
 			CommonName: "system:node:" + NodeName, Groups: []string{"system:nodes"},
 			IPs: []netip.Addr{c.NodeIP()}, DNS: []string{NodeName},

@@ -166,6 +166,12 @@ disabled_plugins = [
       [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
         BinaryName = {{q .Runc}}
         SystemdCgroup = false
+    [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.sandboxed]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.sandboxed.options]
+        BinaryName = {{q .Runc}}
+        SystemdCgroup = false
+        Root = {{q .Sandboxed}}
 `))
 
 func (c Config) containerdConfig(p Programs) ([]byte, error) {
@@ -173,7 +179,7 @@ func (c Config) containerdConfig(p Programs) ([]byte, error) {
 	err := containerdTOML.Execute(&out, map[string]any{
 		"Root": c.path("containerd", "root"), "State": c.path("containerd", "state"), "Socket": c.socket(),
 		"Pause": ImageHost + "/pause:1", "Certs": c.path("registry-hosts"),
-		"CNI": []string{p.CNI, c.path("bin")}, "CNIConf": c.path("cni"), "Runc": p.Runc,
+		"CNI": []string{p.CNI, c.path("bin")}, "CNIConf": c.path("cni"), "Runc": p.Runc, "Sandboxed": c.path("run", "sandboxed"),
 	})
 	return out.Bytes(), err
 }

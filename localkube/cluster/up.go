@@ -102,7 +102,7 @@ func (c *Cluster) prepare(ctx context.Context) error {
 func (c *Cluster) directories() error {
 	modes := map[string]os.FileMode{
 		"": 0o755, "bin": 0o755, "cni": 0o755, "registry-hosts/_default": 0o755, "kubelet": 0o755, "pod-logs": 0o755,
-		"containerd": 0o711, "run": 0o700, "pki": 0o700, "kubeconfig": 0o700, "etcd": 0o700,
+		"containerd": 0o711, "volumes": 0o711, "run": 0o700, "pki": 0o700, "kubeconfig": 0o700, "etcd": 0o700,
 	}
 	for dir, mode := range modes {
 		if err := errors.Join(os.MkdirAll(c.path(dir), mode), os.Chmod(c.path(dir), mode)); err != nil {
@@ -263,7 +263,8 @@ func (c *Cluster) startNode(ctx context.Context, client kubernetes.Interface, fr
 	policy := c.spec("policy", c.path("bin", "localkube"), []string{
 		"enforce", "--kubeconfig", c.kubeconfig("policy"), "--socket", c.PolicySocket(), "--pods", c.Pods.String(),
 	})
-	if err := c.startAll(policy, c.spec("kubelet", c.Programs.Kube, c.kubeletArgs())); err != nil {
+	volumes := c.spec("volumes", c.path("bin", "localkube"), []string{"provision", "--kubeconfig", c.kubeconfig("volumes"), "--dir", c.path("volumes")})
+	if err := c.startAll(policy, volumes, c.spec("kubelet", c.Programs.Kube, c.kubeletArgs())); err != nil {
 		return err
 	}
 	node := func(ready bool) func() error {

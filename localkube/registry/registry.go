@@ -36,6 +36,14 @@ type Config struct {
 	Writers []netip.Addr
 }
 
+// What lies below private/ is for those who know the password, as in a
+// registry that is not open to all: credentials can be tried with it.
+const (
+	PrivatePrefix   = "private/"
+	PrivateUser     = "reader"
+	PrivatePassword = "localkube-private"
+)
+
 // storedManifest is a manifest as it is kept on disk, one file each.
 type storedManifest struct {
 	Path        string `json:"path"` // of the request that put it
@@ -86,6 +94,9 @@ func Serve(ctx context.Context, addr string, cfg Config) error {
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
+	case reads && !s.mayRead(r):
+		w.Header().Set("WWW-Authenticate", `Basic realm="localkube"`)
+		http.Error(w, "this image needs a user name and a password", http.StatusUnauthorized)
 	case reads:
 		s.inner.ServeHTTP(w, r)
 	case !s.mayWrite(r.RemoteAddr):
@@ -95,6 +106,16 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.inner.ServeHTTP(w, r)
 	}
+}
+
+// mayRead asks for the password of a private image, but not those who may
+// replace it.
+func (s *server) mayRead(r *http.Request) bool {
+	if !strings.HasPrefix(r.URL.Path, "/v2/"+PrivatePrefix) || s.mayWrite(r.RemoteAddr) {
+		return true
+	}
+	user, password, given := r.BasicAuth()
+	return given && user == PrivateUser && password == PrivatePassword
 }
 
 func (s *server) mayWrite(remote string) bool {

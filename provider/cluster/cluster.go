@@ -3,9 +3,11 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,6 +102,14 @@ type Pools struct {
 	Persistent map[string]Pool
 	// Ports are ports that lead to services from outside, Addresses those that can be leased.
 	Ports, Addresses Pool
+	// Overhead is what each instance takes of its node beside what it asks for.
+	Overhead Overhead
+}
+
+// Overhead is what the runtime of an instance takes of a node.
+type Overhead struct {
+	CPU             MilliCPU
+	Memory, Storage Bytes
 }
 
 // MinStorage is the ephemeral storage that an instance takes when it asks for none or for less: its log counts as well.
@@ -172,6 +182,28 @@ type ForwardedPort struct {
 	Proto        string
 }
 
+// Volume is the persistent volume of an instance.
+type Volume struct {
+	// Service and Name are those of the manifest, Instance counts the instances of the service from 0.
+	Service  string
+	Instance int
+	Name     string
+	// Class is the class as documents name it.
+	Class string
+	Bytes Bytes
+	// ID tells the volume from one that is made later in its place.
+	ID string
+	// Kept says that no instance of the present manifest uses the volume.
+	Kept bool
+}
+
+// SortVolumes puts volumes into the order of services, instances and names.
+func SortVolumes(all []Volume) {
+	slices.SortFunc(all, func(a, b Volume) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Name, b.Name))
+	})
+}
+
 // LogOptions select log lines.
 type LogOptions struct {
 	// Service narrows to one service; empty means all.
@@ -216,6 +248,10 @@ type Cluster interface {
 	List(ctx context.Context) ([]Deployed, error)
 	// Status returns the services of a lease in the order of their names, or ErrNotFound.
 	Status(ctx context.Context, lease markettypes.LeaseID) ([]ServiceStatus, error)
+	// Volumes returns the persistent volumes of a lease by service, instance and name, or ErrNotFound. A volume lasts as
+	// long as its lease: an update, a restart or a service that leaves the manifest never deletes one. An instance finds
+	// its own again, also after its service has left and come back. Apply refuses what would shrink one or change its class.
+	Volumes(ctx context.Context, lease markettypes.LeaseID) ([]Volume, error)
 	// Logs opens a stream of log lines, or returns ErrNotFound. The caller closes it.
 	Logs(ctx context.Context, lease markettypes.LeaseID, o LogOptions) (LogStream, error)
 }

@@ -86,6 +86,11 @@ func (w *GPUWant) matches(c *gpuColumn) bool {
 		(w.class.RAM == "" || w.class.RAM == c.class.RAM || w.ram != 0 && w.ram == c.ram)
 }
 
+// Matches tells whether a device of a class will do.
+func (w *GPUWant) Matches(c GPUClass) bool {
+	return w.matches(&gpuColumn{class: c, ram: gpuRAM(c.RAM)})
+}
+
 // takes tells whether a unit may have devices of the class.
 func (u *Unit) takes(c *gpuColumn) bool {
 	for i := range u.GPUs {

@@ -103,7 +103,7 @@ func (v *resolver) service(s *Service, c *Compute, count, unit uint32) manifestt
 	m := manifesttypes.Service{
 		Name: s.Name, Image: s.Image, Command: s.Command, Args: s.Args, Env: s.Env,
 		Count: count, UnitId: unit, CpuMilli: c.CPUMilli, MemoryBytes: c.MemoryBytes, Volumes: mounted(c.Volumes, s.Mounts), Gpu: c.GPU,
-		Credentials: s.Credentials, Permissions: s.Permissions, Tee: s.TEE.Name,
+		Credentials: s.Credentials, Permissions: s.Permissions, Tee: s.TEE.Name, Arch: c.Arch,
 	}
 	for _, a := range c.GPUAttributes {
 		m.GpuAttributes = append(m.GpuAttributes, manifesttypes.Attribute{Key: a.Key, Value: a.Value})

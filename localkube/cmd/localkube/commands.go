@@ -24,6 +24,7 @@ import (
 	"berth.dev/berth/localkube/netpol"
 	"berth.dev/berth/localkube/progress"
 	"berth.dev/berth/localkube/registry"
+	"berth.dev/berth/localkube/volumes"
 )
 
 const defaultState = "/var/lib/berth/localkube"
@@ -37,7 +38,7 @@ func newRootCommand() *cobra.Command {
 		Args:          cobra.NoArgs,
 	}
 	root.AddCommand(newBuildCommand(), newUpCommand(), newDownCommand(), newStatusCommand(), newPushCommand(), newDoctorCommand(),
-		newRegistryCommand(), newEnforceCommand())
+		newRegistryCommand(), newEnforceCommand(), newProvisionCommand())
 	return root
 }
 
@@ -536,6 +537,35 @@ func newEnforceCommand() *cobra.Command {
 	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file")
 	cmd.Flags().StringVar(&socket, "socket", "", "where the network plugin asks")
 	cmd.Flags().StringVar(&pods, "pods", "", "network of pods")
+	return cmd
+}
+
+// newProvisionCommand gives claims their volumes; the cluster starts it.
+func newProvisionCommand() *cobra.Command {
+	var kubeconfig, dir string
+	var gib int64
+	cmd := &cobra.Command{
+		Use:    "provision",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			rest, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+			if err != nil {
+				return err
+			}
+			rest.QPS, rest.Burst = 100, 200
+			client, err := kubernetes.NewForConfig(rest)
+			if err != nil {
+				return err
+			}
+			return volumes.Run(cmd.Context(), volumes.Config{
+				Client: client, Dir: dir, Node: cluster.NodeName, Capacity: gib << 30, Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)),
+			})
+		},
+	}
+	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file")
+	cmd.Flags().StringVar(&dir, "dir", "", "where volumes lie")
+	cmd.Flags().Int64Var(&gib, "capacity", 20, "GiB that all volumes together may ask for")
 	return cmd
 }
 

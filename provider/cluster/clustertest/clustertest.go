@@ -28,6 +28,8 @@ type Harness struct {
 	MissingImage string
 	// Crashing is a service that writes the lines "line 1" to "line 60" and then ends with code 3.
 	Crashing func(name string) manifesttypes.Service
+	// StorageClass is a class of persistent volumes that the cluster gives, as documents name it; "default" if empty.
+	StorageClass string
 	// Poll is the pause between two looks at the cluster; 0 for a simulated one.
 	Poll time.Duration
 	// Patience is how long or, if Poll is 0, how many looks the suite waits for a condition.
@@ -54,6 +56,8 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"Logs", testLogs},
 		{"LogsFollow", testLogsFollow},
 		{"RestartAdopts", testRestartAdopts},
+		{"VolumesLast", testVolumesLast},
+		{"VolumeRefused", testVolumeRefused},
 		{"LeasesApart", testLeasesApart},
 		{"Concurrent", testConcurrent},
 		{"CancelledContext", testCancelledContext},

@@ -25,6 +25,8 @@ const (
 	OpList   = "list"
 	OpStatus = "status"
 	OpLogs   = "logs"
+
+	OpVolumes = "volumes"
 )
 
 // Config describes a simulated cluster. The zero value has no nodes and makes workloads ready at once.
@@ -66,6 +68,7 @@ type Cluster struct {
 	held        bool
 	ports       map[uint32]string // external port -> its holder
 	calls       map[string]int
+	volumes     int           // how many were made
 	changed     chan struct{} // closed and replaced whenever logs or leases change
 	links       links
 }
@@ -96,14 +99,21 @@ func Open(cfg Config) (*Cluster, error) {
 	}
 	c.SetNodes(cfg.Nodes...)
 	c.SetPools(cfg.Pools)
-	stored, err := load(cfg.Dir)
+	found, err := load(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open simulated cluster: %w", err)
 	}
-	for _, w := range stored {
-		l := newLease(w, nil, c.takePort)
+	for _, w := range found {
+		l := newLease(w.Workload, nil, c.takePort)
+		l.volumes = w.volumes
 		l.adopt()
 		c.leases[w.Lease] = l
+		for _, v := range w.volumes {
+			var n int
+			if _, err := fmt.Sscanf(v.ID, "volume-%d", &n); err == nil {
+				c.volumes = max(c.volumes, n)
+			}
+		}
 	}
 	return c, nil
 }
@@ -171,10 +181,19 @@ func (c *Cluster) Apply(ctx context.Context, w cluster.Workload) error {
 	if err != nil {
 		return fmt.Errorf("simulated cluster: apply %s: %w", w.Lease, err)
 	}
-	if err := store(c.cfg.Dir, w); err != nil {
+	var had []cluster.Volume
+	if old := c.leases[w.Lease]; old != nil && !old.terminating {
+		had = old.volumes
+	}
+	volumes, err := nextVolumes(had, w.Group.Services, c.volumeID)
+	if err != nil {
+		return fmt.Errorf("simulated cluster: apply %s: %w", w.Lease, err)
+	}
+	if err := store(c.cfg.Dir, stored{w, volumes}); err != nil {
 		return fmt.Errorf("simulated cluster: apply %s: %w", w.Lease, err)
 	}
 	c.leases[w.Lease] = newLease(w, c.leases[w.Lease], c.takePort)
+	c.leases[w.Lease].volumes = volumes
 	c.notify()
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 type lease struct {
 	workload    cluster.Workload
 	services    []*service // in the order of their names, as in the manifest
+	volumes     []cluster.Volume
 	terminating bool
 	removeAfter int
 	// links are those that were last set.

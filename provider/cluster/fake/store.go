@@ -24,8 +24,15 @@ type record struct {
 	Envelope []byte              `json:"envelope"`
 	Group    []byte              `json:"group"`
 	Hash     []byte              `json:"hash"`
+	Volumes  []cluster.Volume    `json:"volumes,omitempty"`
 	// Suspended is missing in files of leases that run.
 	Suspended bool `json:"suspended,omitempty"`
+}
+
+// stored is what is kept of a lease.
+type stored struct {
+	cluster.Workload
+	volumes []cluster.Volume
 }
 
 func encode(w cluster.Workload) (record, error) {
@@ -66,14 +73,15 @@ func fileOf(dir string, id markettypes.LeaseID) string {
 }
 
 // store writes the file of w; it is there whole or not at all, whenever the process is killed.
-func store(dir string, w cluster.Workload) error {
+func store(dir string, w stored) error {
 	if dir == "" {
 		return nil
 	}
-	r, err := encode(w)
+	r, err := encode(w.Workload)
 	if err != nil {
 		return err
 	}
+	r.Volumes = w.volumes
 	data, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -98,7 +106,7 @@ func erase(dir string, id markettypes.LeaseID) error {
 	return nil
 }
 
-func load(dir string) ([]cluster.Workload, error) {
+func load(dir string) ([]stored, error) {
 	if dir == "" {
 		return nil, nil
 	}
@@ -109,7 +117,7 @@ func load(dir string) ([]cluster.Workload, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []cluster.Workload
+	var out []stored
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name(), suffix) {
 			continue
@@ -123,14 +131,15 @@ func load(dir string) ([]cluster.Workload, error) {
 	return out, nil
 }
 
-func loadFile(name string) (cluster.Workload, error) {
+func loadFile(name string) (stored, error) {
 	data, err := os.ReadFile(name)
 	if err != nil {
-		return cluster.Workload{}, err
+		return stored{}, err
 	}
 	var r record
 	if err := json.Unmarshal(data, &r); err != nil {
-		return cluster.Workload{}, err
+		return stored{}, err
 	}
-	return r.decode()
+	w, err := r.decode()
+	return stored{w, r.Volumes}, err
 }

@@ -28,6 +28,7 @@ type apiServer struct {
 	writes  []string
 	fail    func(method, path string) int // a status code other than 0 fails the request
 	absent  map[string]bool               // resources that are not served
+	keep    map[string]bool               // resources of which objects that are deleted are ending until they vanish
 }
 
 type objectPath struct{ resource, namespace, name string }
@@ -70,6 +71,13 @@ func (s *apiServer) put(resource string, o map[string]any) {
 	defer s.mu.Unlock()
 	u := &unstructured.Unstructured{Object: o}
 	s.objects[objectPath{resource, u.GetNamespace(), u.GetName()}] = u
+}
+
+// vanish ends an object that is being deleted.
+func (s *apiServer) vanish(p objectPath) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.objects, p)
 }
 
 // edit changes an object behind the driver's back.
@@ -151,6 +159,11 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // remove deletes an object, and with a namespace all that is in it.
 func (s *apiServer) remove(p objectPath) {
+	if s.keep[p.resource] {
+		now := metav1.Now()
+		s.objects[p].SetDeletionTimestamp(&now)
+		return
+	}
 	delete(s.objects, p)
 	for q := range s.objects {
 		if p.resource == "namespaces" && q.namespace == p.name {
@@ -191,12 +204,22 @@ func (s *apiServer) apply(w http.ResponseWriter, r *http.Request, p objectPath) 
 	if err == nil {
 		err = json.Unmarshal(body, &o)
 	}
-	if err != nil || r.Header.Get("Content-Type") != string(types.ApplyPatchType) {
+	how := map[string]string{string(types.ApplyPatchType): "apply ", string(types.MergePatchType): "patch "}[r.Header.Get("Content-Type")]
+	if err != nil || how == "" {
 		answerStatus(w, http.StatusBadRequest)
 		return
 	}
-	s.writes = append(s.writes, "apply "+p.resource+"/"+p.name)
+	s.writes = append(s.writes, how+p.resource+"/"+p.name)
+	if have := s.objects[p]; how == "patch " && have != nil {
+		merge(have.Object, o)
+		answer(w, have.Object)
+		return
+	}
 	have, ok := s.objects[p]
+	if !ok && how == "patch " {
+		answerStatus(w, http.StatusNotFound)
+		return
+	}
 	if !ok {
 		have = &unstructured.Unstructured{Object: map[string]any{}}
 		s.objects[p] = have
@@ -226,6 +249,10 @@ func merge(have, want map[string]any) {
 		m, okW := w.(map[string]any)
 		if okH && okW {
 			merge(h, m)
+			continue
+		}
+		if w == nil {
+			delete(have, k)
 			continue
 		}
 		have[k] = w
@@ -262,7 +289,8 @@ func listKind(path, resource string) (kind, version string) {
 	}
 	return map[string]string{
 		"nodes": "NodeList", "pods": "PodList", "gateways": "GatewayList", "endpointslices": "EndpointSliceList",
-		"servicecidrs": "ServiceCIDRList", "ingressclasses": "IngressClassList",
+		"servicecidrs": "ServiceCIDRList", "storageclasses": "StorageClassList", "csistoragecapacities": "CSIStorageCapacityList",
+		"ingressclasses": "IngressClassList",
 	}[resource], version
 }
 

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"maps"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -54,7 +55,7 @@ func TestCapacityOfFaultyNode(t *testing.T) {
 	huge := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{requesting("9223372036854775807", "9223372036854775807"), requesting("1", "1")}}}
 	huge.Spec.NodeName = "a"
 	n.Name = "a"
-	got := accounting{gpu: "nvidia.com/gpu"}.capacity([]*corev1.Node{n}, []*corev1.Pod{huge})[0]
+	got := accounting{gpus: []gpuKind{{Vendor: "nvidia", Resource: "nvidia.com/gpu"}}}.capacity([]*corev1.Node{n}, []*corev1.Pod{huge})[0]
 	const most = 1<<63 - 1
 	if got.Memory != -8<<30 || len(got.GPUs) != 1 || got.GPUs[0].Count != most || got.ForeignMemory != most || got.ForeignCPU != most {
 		t.Errorf("got %+v", got)
@@ -98,16 +99,23 @@ func TestStoragePools(t *testing.T) {
 		c := corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{labelManagedBy: manager, labelProvider: provider}}}
 		c.Spec.StorageClassName = &class
 		c.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(n)}
+		c.Status.Phase = corev1.ClaimBound
 		return c
 	}
+	waits, kept := claim("me", "ssd", "4Gi"), claim("me", "ssd", "1Gi")
+	waits.Status.Phase, kept.Labels[labelKept] = corev1.ClaimPending, "true"
+	keptToo := claim("me", "nfs", "6Gi")
+	keptToo.Labels[labelKept] = "true"
 	got := accounting{provider: "me"}.storage(
-		map[string]string{"beta1": "disk", "beta2": "ssd", "beta3": "gone"},
-		[]storagev1.StorageClass{class("disk"), class("ssd"), class("another")},
+		map[string]StorageClass{"beta1": {Name: "disk"}, "beta2": {Name: "ssd"}, "beta3": {Name: "gone"}, "default": {Name: "nfs", Capacity: 100 << 30}},
+		[]storagev1.StorageClass{class("disk"), class("ssd"), class("another"), class("nfs")},
 		[]storagev1.CSIStorageCapacity{left("ssd", "5Gi"), left("ssd", "3Gi"), left("another", "1Ti")},
-		[]corev1.PersistentVolumeClaim{claim("me", "ssd", "2Gi"), claim("other", "ssd", "1Gi"), claim("me", "disk", "1Gi")},
+		[]corev1.PersistentVolumeClaim{claim("me", "ssd", "2Gi"), claim("other", "ssd", "1Gi"), claim("me", "disk", "1Gi"), waits, kept, keptToo, claim("me", "nfs", "1Gi")},
 	)
-	want := map[string]cluster.Pool{"beta1": {}, "beta2": {Known: true, Total: 10 << 30}}
-	if len(got) != len(want) || got["beta1"] != want["beta1"] || got["beta2"] != want["beta2"] {
+	want := map[string]cluster.Pool{
+		"beta1": {}, "beta2": {Known: true, Total: 11 << 30, Foreign: 1 << 30}, "default": {Known: true, Total: 100 << 30, Foreign: 6 << 30},
+	}
+	if !maps.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -150,18 +149,6 @@ func (c *Cluster) apply(ctx context.Context, ns string, w cluster.Workload) erro
 		}
 	}
 	return err
-}
-
-// changesFor are the writes by which a lease that is as have shows comes to run w.
-func (c *Cluster) changesFor(ns string, w cluster.Workload, s settings, have live) (changes, error) {
-	s.LeaseKey = leaseKey(have)
-	links, known := c.links.of(ns)
-	have = s.takeLinks(links, known, have)
-	rendered, err := render(w, s, startsWithLinks(starter(w.Group.Services, have), w.Group, links, have))
-	if err != nil {
-		return changes{}, err
-	}
-	return diff(rendered, have), nil
 }
 
 // restore brings a lease back to what it was before an Apply that the API server refused halfway: to its former
@@ -333,7 +320,7 @@ func (c *Cluster) Status(ctx context.Context, id markettypes.LeaseID) ([]cluster
 func (c *Cluster) observe(ctx context.Context, id markettypes.LeaseID) (observation, error) {
 	o := observation{
 		domain: c.cfg.Domain, nodeHost: c.cfg.NodeHost, ingressPort: c.cfg.IngressPort,
-		deployments: map[string]*appsv1.Deployment{}, ports: map[string]*corev1.Service{}, pods: map[string][]*corev1.Pod{},
+		instances: map[key]instances{}, ports: map[string]*corev1.Service{}, pods: map[string][]*corev1.Pod{},
 	}
 	var err error
 	if o.workload, err = c.held(ctx, id); err != nil {
@@ -346,7 +333,14 @@ func (c *Cluster) observe(ctx context.Context, id markettypes.LeaseID) (observat
 		return o, fmt.Errorf("list deployments: %w", err)
 	}
 	for i := range deployments.Items {
-		o.deployments[deployments.Items[i].Labels[labelService]] = &deployments.Items[i]
+		o.instances[key{kindDeployment, deployments.Items[i].Name}] = ofDeployment(&deployments.Items[i])
+	}
+	sets, err := c.typed.AppsV1().StatefulSets(ns).List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels()})
+	if err != nil {
+		return o, fmt.Errorf("list stateful sets: %w", err)
+	}
+	for i := range sets.Items {
+		o.instances[key{kindStatefulSet, sets.Items[i].Name}] = ofStatefulSet(&sets.Items[i])
 	}
 	services, err := c.typed.CoreV1().Services(ns).List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels(labelRole, rolePorts)})
 	if err != nil {

@@ -4,11 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"berth.dev/berth/provider/cluster"
 )
 
 // RouteMode says which objects lead hosts to services.
@@ -33,6 +37,25 @@ const (
 
 // Overcommit holds factors in thousandths; 0 is 1000, no more than there is.
 type Overcommit struct{ CPU, Memory, Storage uint32 }
+
+// GPU is how the devices of a vendor are asked for.
+type GPU struct {
+	// Resource is the extended resource that the vendor's device plugin offers.
+	Resource string
+	// RuntimeClass is that of pods with such devices; empty for that of all pods.
+	RuntimeClass string
+}
+
+// StorageClass is a class of persistent storage in the cluster.
+type StorageClass struct {
+	// Name is that of the cluster's StorageClass.
+	Name string
+	// Capacity is how many bytes of it there are for leases of all providers, where its driver does not tell; 0 if it does.
+	Capacity int64
+}
+
+// maxDevices is how many vendors' devices can be told apart.
+const maxDevices = 8
 
 // Config says which cluster to use and how. Only Provider and Domain have no default.
 type Config struct {
@@ -74,14 +97,17 @@ type Config struct {
 	ImageUsers map[string]int64
 	// RuntimeClass is the runtime class of all pods; empty for the cluster's default.
 	RuntimeClass string
-	// GPUResource is the extended resource of a GPU; nvidia.com/gpu if empty.
-	GPUResource string
+	// GPUs are the devices that are sold, by vendor; those of nvidia, amd and intel under the names of their device
+	// plugins if nil.
+	GPUs map[string]GPU
+	// DeviceClass says what devices are where the labels of their nodes do not; its counts are ignored.
+	DeviceClass cluster.GPU
 	// Overcommit says how much more is sold than there is: pods ask the scheduler for that much less than they may use.
 	Overcommit Overcommit
 	// NodePorts is how many ports the cluster gives to Services; 2768, as Kubernetes does by default, if 0.
 	NodePorts int64
 	// StorageClasses gives names in documents to the cluster's classes of persistent storage.
-	StorageClasses map[string]string
+	StorageClasses map[string]StorageClass
 	// DrainSeconds is how long an instance goes on serving after it was told to stop, so that the ingress learns of it
 	// in time; 5 if 0.
 	DrainSeconds int64
@@ -105,7 +131,9 @@ func (c Config) withDefaults() Config {
 	if len(c.DNSLabels) == 0 {
 		c.DNSLabels = map[string]string{"k8s-app": "kube-dns"}
 	}
-	c.GPUResource = or(c.GPUResource, "nvidia.com/gpu")
+	if c.GPUs == nil {
+		c.GPUs = map[string]GPU{"nvidia": {Resource: "nvidia.com/gpu"}, "amd": {Resource: "amd.com/gpu"}, "intel": {Resource: "gpu.intel.com/i915"}}
+	}
 	c.NodePorts = or(c.NodePorts, 2768)
 	c.DrainSeconds = or(c.DrainSeconds, 5)
 	if c.Logger == nil {
@@ -158,5 +186,61 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("kube: user %d of image %s is not above 0", user, image))
 		}
 	}
+	errs = append(errs, c.validateDevices(), c.validateStorage())
 	return errors.Join(errs...)
+}
+
+func (c Config) validateDevices() error {
+	var errs []error
+	seen := map[string]string{}
+	for vendor, g := range c.GPUs {
+		if other, twice := seen[g.Resource]; twice {
+			errs = append(errs, fmt.Errorf("kube: gpus of %s and %s are the same resource %s", vendor, other, g.Resource))
+		}
+		seen[g.Resource] = vendor
+		if domain, name, ok := strings.Cut(g.Resource, "/"); !ok || domain == "" || len(validation.IsQualifiedName(g.Resource)) > 0 || name == "" {
+			errs = append(errs, fmt.Errorf("kube: gpus of %s: %q is not a resource such as nvidia.com/gpu", vendor, g.Resource))
+		}
+		if g.RuntimeClass != "" && len(validation.IsDNS1123Subdomain(g.RuntimeClass)) > 0 {
+			errs = append(errs, fmt.Errorf("kube: gpus of %s: %q cannot name a runtime class", vendor, g.RuntimeClass))
+		}
+	}
+	if len(c.GPUs) > maxDevices {
+		errs = append(errs, fmt.Errorf("kube: gpus of %d vendors, at most %d are allowed", len(c.GPUs), maxDevices))
+	}
+	if c.RuntimeClass != "" && len(validation.IsDNS1123Subdomain(c.RuntimeClass)) > 0 {
+		errs = append(errs, fmt.Errorf("kube: %q cannot name a runtime class", c.RuntimeClass))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validateStorage() error {
+	var errs []error
+	seen := map[string]string{}
+	for class, s := range c.StorageClasses {
+		if len(validation.IsValidLabelValue(class)) > 0 || class == "" || class == ramClass {
+			errs = append(errs, fmt.Errorf("kube: storage class %q cannot be a class of persistent volumes in documents", class))
+		}
+		if len(validation.IsDNS1123Subdomain(s.Name)) > 0 {
+			errs = append(errs, fmt.Errorf("kube: storage class %s: %q cannot name a class of the cluster", class, s.Name))
+		}
+		if s.Capacity < 0 {
+			errs = append(errs, fmt.Errorf("kube: storage class %s: the capacity is negative", class))
+		}
+		if other, twice := seen[s.Name]; twice {
+			errs = append(errs, fmt.Errorf("kube: storage classes %s and %s are the same class %s of the cluster, whose capacity would be sold twice", class, other, s.Name))
+		}
+		seen[s.Name] = class
+	}
+	return errors.Join(errs...)
+}
+
+// gpuKinds are the devices that are sold, in the order of their vendors.
+func (c Config) gpuKinds() []gpuKind {
+	var out []gpuKind
+	for _, vendor := range slices.Sorted(maps.Keys(c.GPUs)) {
+		g := c.GPUs[vendor]
+		out = append(out, gpuKind{Vendor: vendor, Resource: corev1.ResourceName(g.Resource), RuntimeClass: g.RuntimeClass})
+	}
+	return out
 }

@@ -42,7 +42,7 @@ func (c *Cluster) readLease(ctx context.Context, ns string) (live, error) {
 		return nil, fmt.Errorf("namespace %s is being removed", ns)
 	}
 	l := live{keyOf(u): u}
-	for _, kind := range pruneOrder {
+	for _, kind := range readKinds {
 		items, err := c.list(ctx, kind, ns)
 		if err != nil {
 			return nil, err
@@ -83,21 +83,26 @@ func (c *Cluster) listAll(ctx context.Context, kind, ns, selector string) ([]uns
 // and those that no longer hold are removed, before any instance of a new manifest can start. As one policy always
 // denies everything, a policy less is a door less.
 func (c *Cluster) converge(ctx context.Context, ns string, ch changes) error {
-	runs := slices.IndexFunc(ch.apply, func(u *unstructured.Unstructured) bool { return !slices.Contains(confining, u.GetKind()) })
-	if runs < 0 {
-		runs = len(ch.apply)
-	}
-	doors, rest := split(ch.remove, func(k key) bool { return k.kind == kindNetworkPolicy })
-	if err := c.applyAll(ctx, ns, ch.apply[:runs]); err != nil {
+	confines, rest := splitAt(ch.apply, func(u *unstructured.Unstructured) bool { return !slices.Contains(confining, u.GetKind()) })
+	doors, removed := split(ch.remove, func(k key) bool { return k.kind == kindNetworkPolicy })
+	if err := c.applyAll(ctx, ns, confines, ch.replace); err != nil {
 		return err
 	}
-	if err := c.removeAll(ctx, ns, doors); err != nil {
+	if err := c.removeAll(ctx, ns, doors, ch.switched); err != nil {
 		return err
 	}
-	if err := c.applyAll(ctx, ns, ch.apply[runs:]); err != nil {
+	// The quota stands before claims grow, and they are as large as instances want them before these are changed.
+	limits, running := splitAt(rest, func(u *unstructured.Unstructured) bool { return keepsInstances(u.GetKind()) })
+	if err := c.applyAll(ctx, ns, limits, ch.replace); err != nil {
 		return err
 	}
-	return c.removeAll(ctx, ns, rest)
+	if err := c.patchClaims(ctx, ns, ch.claims); err != nil {
+		return err
+	}
+	if err := c.applyAll(ctx, ns, running, ch.replace); err != nil {
+		return err
+	}
+	return c.removeAll(ctx, ns, removed, ch.switched)
 }
 
 // confining are the kinds that are rendered first: nothing of them runs.
@@ -115,8 +120,23 @@ func split[T any](all []T, first func(T) bool) (a, b []T) {
 	return a, b
 }
 
-func (c *Cluster) applyAll(ctx context.Context, ns string, objects []*unstructured.Unstructured) error {
+// splitAt parts a list before the first of its elements that is meant.
+func splitAt[T any](all []T, first func(T) bool) (a, b []T) {
+	i := slices.IndexFunc(all, first)
+	if i < 0 {
+		i = len(all)
+	}
+	return all[:i], all[i:]
+}
+
+// applyAll applies objects in their order. Those of replace are released from their instances before.
+func (c *Cluster) applyAll(ctx context.Context, ns string, objects []*unstructured.Unstructured, replace map[key]bool) error {
 	for _, u := range objects {
+		if replace[keyOf(u)] {
+			if err := c.release(ctx, ns, u.GetName()); err != nil {
+				return err
+			}
+		}
 		got, err := c.resource(u.GetKind(), ns).Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: manager, Force: true})
 		if err == nil && strays(got) {
 			err = c.takeBack(ctx, ns, u, got)
@@ -131,11 +151,15 @@ func (c *Cluster) applyAll(ctx context.Context, ns string, objects []*unstructur
 	return nil
 }
 
-func (c *Cluster) removeAll(ctx context.Context, ns string, keys []key) error {
+// removeAll deletes objects. Those of switched stay visible until all that belongs to them is gone.
+func (c *Cluster) removeAll(ctx context.Context, ns string, keys []key, switched map[key]bool) error {
 	var errs []error
 	for _, k := range keys {
-		background := metav1.DeletePropagationBackground
-		err := c.resource(k.kind, ns).Delete(ctx, k.name, metav1.DeleteOptions{PropagationPolicy: &background})
+		how := metav1.DeletePropagationBackground
+		if switched[k] {
+			how = metav1.DeletePropagationForeground
+		}
+		err := c.resource(k.kind, ns).Delete(ctx, k.name, metav1.DeleteOptions{PropagationPolicy: &how})
 		if err != nil && !apierrors.IsNotFound(err) {
 			errs = append(errs, fmt.Errorf("delete %s %s: %w", k.kind, k.name, err))
 		}

@@ -106,9 +106,11 @@ func (o observation) containerTrouble(p *corev1.Pod, c *corev1.ContainerStatus) 
 	case w != nil:
 		switch w.Reason {
 		case "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "RegistryUnavailable":
-			return finding{
-				reason: cluster.ReasonImage, message: fmt.Sprintf("image %s cannot be pulled: %s", imageOf(p, c.Name), w.Message), failed: noSuchImage(w.Message),
+			message := fmt.Sprintf("image %s cannot be pulled: %s", imageOf(p, c.Name), w.Message)
+			if unauthorized(w.Message) {
+				message = fmt.Sprintf("image %s cannot be pulled: its registry wants credentials, or does not accept those of the service: %s", imageOf(p, c.Name), w.Message)
 			}
+			return finding{reason: cluster.ReasonImage, message: message, failed: noSuchImage(w.Message) || unauthorized(w.Message)}
 		case "InvalidImageName":
 			return finding{reason: cluster.ReasonImage, message: fmt.Sprintf("image %s: not the name of an image", imageOf(p, c.Name)), failed: true}
 		case "CrashLoopBackOff":
@@ -258,4 +260,15 @@ func (c *Cluster) lastLines(ctx context.Context, p *corev1.Pod, container string
 		lines = append(lines, cut(strings.ToValidUTF8(line, "\uFFFD"), cluster.MaxFailureLine))
 		lines = lines[max(0, len(lines)-cluster.MaxFailureLog):]
 	}
+}
+
+// unauthorized tells a registry's positive answer that the image is not for us.
+func unauthorized(message string) bool {
+	m := strings.ToLower(message)
+	for _, s := range []string{"401 unauthorized", "403 forbidden", "unauthorized:", "authentication required", "authorization failed", "insufficient_scope"} {
+		if strings.Contains(m, s) {
+			return true
+		}
+	}
+	return false
 }

@@ -17,24 +17,42 @@ type live map[key]*unstructured.Unstructured
 type changes struct {
 	apply  []*unstructured.Unstructured // in the order of the rendering
 	remove []key                        // afterwards, in pruneOrder
+	// replace are those of apply that have to be made anew around their instances, claims the changes of persistent
+	// volumes. switched are those of remove whose service goes on as an object of another kind: they are gone only when
+	// all of their instances are.
+	replace, switched map[key]bool
+	claims            []claimPatch
 }
+
+// none tells whether there is nothing to write.
+func (c changes) none() bool { return len(c.apply)+len(c.remove)+len(c.claims) == 0 }
 
 // diff compares what was rendered with what is there. Fields that differ from the rendering, that an earlier rendering had
 // and this one lacks, or that somebody else set, make the object be applied again; see strays.
 func diff(rendered []*unstructured.Unstructured, l live) changes {
-	var c changes
-	wanted := map[key]bool{}
+	c := changes{replace: map[key]bool{}, switched: map[key]bool{}}
+	wanted, keepers := map[key]bool{}, map[string]key{}
 	for _, want := range rendered {
 		k := keyOf(want)
 		wanted[k] = true
-		if have, ok := l[k]; !ok || !covers(have.Object, want.Object) || strays(have) {
-			c.apply = append(c.apply, want)
+		if keepsInstances(k.kind) {
+			keepers[want.GetLabels()[labelService]] = k
 		}
+		have, ok := l[k]
+		if ok && covers(have.Object, want.Object) && !strays(have) {
+			continue
+		}
+		c.apply = append(c.apply, want)
+		c.replace[k] = ok && mustReplace(have, want)
 	}
 	for k, have := range l {
-		if !wanted[k] && k.kind != kindNamespace && have.GetDeletionTimestamp() == nil && !inUse(have, l, wanted) {
-			c.remove = append(c.remove, k)
+		prunable := k.kind != kindNamespace && k.kind != kindClaim && have.GetDeletionTimestamp() == nil
+		if wanted[k] || !prunable || inUse(have, l, keepers) {
+			continue
 		}
+		c.remove = append(c.remove, k)
+		_, goesOn := keepers[have.GetLabels()[labelService]]
+		c.switched[k] = goesOn && keepsInstances(k.kind)
 	}
 	slices.SortFunc(c.remove, func(a, b key) int {
 		if d := slices.Index(pruneOrder, a.kind) - slices.Index(pruneOrder, b.kind); d != 0 {
@@ -46,17 +64,17 @@ func diff(rendered []*unstructured.Unstructured, l live) changes {
 }
 
 // inUse tells whether instances of a former manifest of a service that goes on may still need an object: the values of
-// their env.
-func inUse(o *unstructured.Unstructured, l live, wanted map[key]bool) bool {
-	if o.GetLabels()[labelRole] != roleEnv {
+// their env, and what their image is pulled with. keepers are the rendered objects that keep the instances of services.
+func inUse(o *unstructured.Unstructured, l live, keepers map[string]key) bool {
+	if role := o.GetLabels()[labelRole]; role != roleEnv && role != rolePull {
 		return false
 	}
-	k := key{kindDeployment, o.GetLabels()[labelService]}
+	k, goesOn := keepers[o.GetLabels()[labelService]]
 	d, ok := l[k]
-	return ok && wanted[k] && !rolledOut(d)
+	return goesOn && ok && !rolledOut(d)
 }
 
-// rolledOut tells whether all instances of a Deployment are of its present template.
+// rolledOut tells whether all instances of a Deployment or StatefulSet are of its present template.
 func rolledOut(d *unstructured.Unstructured) bool {
 	want := number(d, "spec", "replicas")
 	return number(d, "status", "observedGeneration") >= d.GetGeneration() &&
@@ -107,11 +125,14 @@ func starter(services []manifesttypes.Service, l live) func(string) bool {
 	local := map[string]manifesttypes.Service{}
 	for _, sv := range services {
 		local[sv.Name] = sv
-		d, ok := l[key{kindDeployment, sv.Name}]
+		d, ok := l[workloadKey(sv)]
 		ready[sv.Name] = ok && allReady(d, sv)
 	}
 	return func(name string) bool {
-		if d, ok := l[key{kindDeployment, name}]; ok && number(d, "spec", "replicas") > 0 {
+		if _, former := l[otherKey(local[name])]; former {
+			return false // its instances end first, so that there never are two sets of them
+		}
+		if d, ok := l[workloadKey(local[name])]; ok && number(d, "spec", "replicas") > 0 {
 			return true
 		}
 		return len(waitingFor(local[name], local, func(dep string) bool { return ready[dep] })) == 0

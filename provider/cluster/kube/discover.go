@@ -60,7 +60,7 @@ func (c *Cluster) discover(ctx context.Context) (settings, error) {
 	s := settings{
 		Domain: cfg.Domain, IngressClass: cfg.IngressClass, IngressNamespaces: cfg.IngressNamespaces, IngressCIDRs: cfg.IngressCIDRs,
 		DNSNamespace: cfg.DNSNamespace, DNSLabels: cfg.DNSLabels, DNSCIDRs: cfg.DNSCIDRs, ImageUsers: cfg.ImageUsers,
-		RuntimeClass: cfg.RuntimeClass, GPUResource: cfg.GPUResource, DrainSeconds: cfg.DrainSeconds,
+		RuntimeClass: cfg.RuntimeClass, GPUs: cfg.gpuKinds(), DeviceClass: cfg.DeviceClass, DrainSeconds: cfg.DrainSeconds,
 		Overcommit: cfg.Overcommit,
 	}
 	r, err := c.routing(ctx)
@@ -83,6 +83,13 @@ func (c *Cluster) discover(ctx context.Context) (settings, error) {
 	}
 	s.UserNamespaces = cfg.UserNamespaces == UserNamespacesOn ||
 		cfg.UserNamespaces == UserNamespacesAuto && haveUserNamespaces(nodes.Items)
+	s.Devices, s.Archs = devicesOf(nodes.Items, s.GPUs, cfg.DeviceClass), archsOf(nodes.Items)
+	if s.Overheads, err = c.overheads(ctx); err != nil {
+		return s, err
+	}
+	if s.StorageClasses, err = c.storageClasses(ctx); err != nil {
+		return s, err
+	}
 	if s.DenyCIDRs, s.IPv6, err = c.clusterRanges(ctx, nodes.Items); err != nil {
 		return s, err
 	}
@@ -111,6 +118,68 @@ func haveUserNamespaces(nodes []corev1.Node) bool {
 		found = true
 	}
 	return found
+}
+
+// archsOf are the architectures of all nodes, whether or not these are ready.
+func archsOf(nodes []corev1.Node) []string {
+	var out []string
+	for i := range nodes {
+		if arch := nodes[i].Labels[labelArch]; arch != "" {
+			out = append(out, arch)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// overheads reads what the configured runtime classes take for each pod; one that the cluster lacks is left out.
+func (c *Cluster) overheads(ctx context.Context) (map[string]usage, error) {
+	out := map[string]usage{}
+	for _, name := range c.cfg.runtimeClasses() {
+		class, err := c.typed.NodeV1().RuntimeClasses().Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read runtime class %s: %w", name, err)
+		}
+		out[name] = usage{}
+		if class.Overhead != nil {
+			out[name] = c.accounting().amounts(class.Overhead.PodFixed)
+		}
+	}
+	return out, nil
+}
+
+// runtimeClasses are the names of the runtime classes that instances may run with.
+func (c Config) runtimeClasses() []string {
+	out := []string{c.RuntimeClass}
+	for _, g := range c.GPUs {
+		out = append(out, g.RuntimeClass)
+	}
+	slices.Sort(out)
+	return slices.DeleteFunc(slices.Compact(out), func(s string) bool { return s == "" })
+}
+
+// storageClasses are the configured classes that the cluster has.
+func (c *Cluster) storageClasses(ctx context.Context) (map[string]storageClass, error) {
+	out := map[string]storageClass{}
+	if len(c.cfg.StorageClasses) == 0 {
+		return out, nil
+	}
+	all, err := c.typed.StorageV1().StorageClasses().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list storage classes: %w", err)
+	}
+	for class, s := range c.cfg.StorageClasses {
+		for i := range all.Items {
+			if all.Items[i].Name == s.Name {
+				grows := all.Items[i].AllowVolumeExpansion
+				out[class] = storageClass{Name: s.Name, Grows: grows != nil && *grows}
+			}
+		}
+	}
+	return out, nil
 }
 
 // routing decides once how hosts are led to services.

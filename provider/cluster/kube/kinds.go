@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -15,9 +17,13 @@ const (
 	kindLimitRange     = "LimitRange"
 	kindService        = "Service"
 	kindDeployment     = "Deployment"
+	kindStatefulSet    = "StatefulSet"
 	kindHTTPRoute      = "HTTPRoute"
 	kindIngress        = "Ingress"
 	kindEndpointSlice  = "EndpointSlice"
+
+	// kindClaim is made by Kubernetes for StatefulSets, and read, grown and marked here.
+	kindClaim = "PersistentVolumeClaim"
 )
 
 // resources are where the kinds are served.
@@ -30,6 +36,8 @@ var resources = map[string]schema.GroupVersionResource{
 	kindLimitRange:     {Version: "v1", Resource: "limitranges"},
 	kindService:        {Version: "v1", Resource: "services"},
 	kindDeployment:     {Group: "apps", Version: "v1", Resource: "deployments"},
+	kindStatefulSet:    {Group: "apps", Version: "v1", Resource: "statefulsets"},
+	kindClaim:          {Version: "v1", Resource: "persistentvolumeclaims"},
 	kindHTTPRoute:      {Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"},
 	kindIngress:        {Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
 	kindEndpointSlice:  {Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
@@ -38,9 +46,13 @@ var resources = map[string]schema.GroupVersionResource{
 // pruneOrder are the kinds of objects in a lease's namespace, in the order in which those that are no longer rendered
 // are deleted: what leads to a workload before it, and what confines it after it.
 var pruneOrder = []string{
-	kindHTTPRoute, kindIngress, kindEndpointSlice, kindDeployment, kindService, kindSecret, kindServiceAccount, kindNetworkPolicy,
+	kindHTTPRoute, kindIngress, kindEndpointSlice, kindDeployment, kindStatefulSet, kindService, kindSecret, kindServiceAccount, kindNetworkPolicy,
 	kindLimitRange, kindQuota,
 }
+
+// readKinds are the kinds of objects in a lease's namespace that are read: those that are made, and claims, which are in
+// no rendering and so are never deleted but with the namespace.
+var readKinds = append(slices.Clone(pruneOrder), kindClaim)
 
 // key names an object within a lease.
 type key struct{ kind, name string }

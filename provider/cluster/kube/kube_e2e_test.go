@@ -77,7 +77,7 @@ func TestConformance(t *testing.T) {
 	kubeconfig := underRole(t, config(t).Kubeconfig)
 	clustertest.Run(t, func(t *testing.T) clustertest.Harness {
 		t.Parallel() // most of the time is spent waiting for the cluster
-		cfg := config(t)
+		cfg := storageConfig(t)
 		cfg.Kubeconfig = kubeconfig
 		c, stop := start(t, cfg)
 		return clustertest.Harness{

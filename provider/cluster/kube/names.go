@@ -37,9 +37,10 @@ const (
 	// manager is the field manager of every apply and the value of labelManagedBy.
 	manager = "berth-provider"
 
-	// roleManifest and roleEnv tell the two kinds of Secrets apart, roleIngress and rolePorts the Services.
+	// roleManifest, roleEnv and rolePull tell the kinds of Secrets apart, roleIngress and rolePorts the Services.
 	roleManifest = "manifest"
 	roleEnv      = "env"
+	rolePull     = "pull"
 	rolePorts    = "ports"
 
 	manifestSecret = "manifest"

@@ -16,23 +16,32 @@ import (
 type accounting struct {
 	provider string // value of labelProvider of our pods
 	shared   bool
-	gpu      corev1.ResourceName
+	gpus     []gpuKind
 }
 
 // usage is an amount of each resource.
-type usage struct{ cpu, memory, storage, gpu, pods int64 }
+type usage struct {
+	cpu, memory, storage, pods int64
+	gpus                       [maxDevices]int64 // in the order of accounting.gpus
+}
 
 // add adds what can't be more than the largest number: a sum of nonsense must not turn into a small one.
 func (u *usage) add(v usage) {
 	u.cpu = addTimes(u.cpu, 1, v.cpu)
 	u.memory = addTimes(u.memory, 1, v.memory)
 	u.storage = addTimes(u.storage, 1, v.storage)
-	u.gpu = addTimes(u.gpu, 1, v.gpu)
+	for i := range u.gpus {
+		u.gpus[i] = addTimes(u.gpus[i], 1, v.gpus[i])
+	}
 	u.pods = addTimes(u.pods, 1, v.pods)
 }
 
 func larger(a, b usage) usage {
-	return usage{max(a.cpu, b.cpu), max(a.memory, b.memory), max(a.storage, b.storage), max(a.gpu, b.gpu), max(a.pods, b.pods)}
+	out := usage{cpu: max(a.cpu, b.cpu), memory: max(a.memory, b.memory), storage: max(a.storage, b.storage), pods: max(a.pods, b.pods)}
+	for i := range out.gpus {
+		out.gpus[i] = max(a.gpus[i], b.gpus[i])
+	}
+	return out
 }
 
 // capacity returns the nodes that take workloads, in the order of their names, with what foreign pods have requested.
@@ -79,19 +88,26 @@ func (a accounting) node(n *corev1.Node, foreign usage) cluster.Node {
 		ForeignStorage: cluster.Bytes(foreign.storage),
 		ForeignPods:    foreign.pods,
 	}
-	if all.gpu != 0 || foreign.gpu != 0 {
-		class := deviceClass(a.gpu, n.Labels)
-		class.Count, class.Foreign = all.gpu, foreign.gpu
-		out.GPUs = []cluster.GPU{class}
+	for i, kind := range a.gpus {
+		if all.gpus[i] == 0 && foreign.gpus[i] == 0 {
+			continue
+		}
+		class := deviceClass(kind.Resource, n.Labels)
+		class.Vendor, class.Count, class.Foreign = kind.Vendor, all.gpus[i], foreign.gpus[i]
+		out.GPUs = append(out.GPUs, class)
 	}
 	return out
 }
 
 func (a accounting) amounts(l corev1.ResourceList) usage {
-	return usage{
+	out := usage{
 		cpu: amount(l[corev1.ResourceCPU], 1000), memory: amount(l[corev1.ResourceMemory], 1),
-		storage: amount(l[corev1.ResourceEphemeralStorage], 1), gpu: amount(l[a.gpu], 1), pods: amount(l[corev1.ResourcePods], 1),
+		storage: amount(l[corev1.ResourceEphemeralStorage], 1), pods: amount(l[corev1.ResourcePods], 1),
 	}
+	for i, kind := range a.gpus {
+		out.gpus[i] = amount(l[kind.Resource], 1)
+	}
+	return out
 }
 
 // amount is q in parts of 1/per, rounded up. What does not fit becomes the largest number: a Quantity's own Value would

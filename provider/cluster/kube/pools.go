@@ -25,6 +25,9 @@ func (c *Cluster) Pools(ctx context.Context) (cluster.Pools, error) {
 		Ports:     cluster.Pool{Known: true, Total: c.cfg.NodePorts, Foreign: c.accounting().foreignPorts(services)},
 		Addresses: cluster.Pool{Known: true},
 	}
+	if out.Overhead, err = c.instanceOverhead(ctx); err != nil {
+		return cluster.Pools{}, fmt.Errorf("kube: %w", err)
+	}
 	if len(c.cfg.StorageClasses) > 0 {
 		if out.Persistent, err = c.storagePools(ctx); err != nil {
 			return cluster.Pools{}, fmt.Errorf("kube: read the storage: %w", err)
@@ -34,7 +37,20 @@ func (c *Cluster) Pools(ctx context.Context) (cluster.Pools, error) {
 }
 
 func (c *Cluster) accounting() accounting {
-	return accounting{provider: labelValue(c.cfg.Provider), shared: c.cfg.Shared, gpu: corev1.ResourceName(c.cfg.GPUResource)}
+	return accounting{provider: labelValue(c.cfg.Provider), shared: c.cfg.Shared, gpus: c.cfg.gpuKinds()}
+}
+
+// instanceOverhead is the most that a configured runtime class takes for each instance.
+func (c *Cluster) instanceOverhead(ctx context.Context) (cluster.Overhead, error) {
+	all, err := c.overheads(ctx)
+	if err != nil {
+		return cluster.Overhead{}, err
+	}
+	var most usage
+	for _, o := range all {
+		most = larger(most, o)
+	}
+	return cluster.Overhead{CPU: cluster.MilliCPU(most.cpu), Memory: cluster.Bytes(most.memory), Storage: cluster.Bytes(most.storage)}, nil
 }
 
 // allServices returns the Services of all namespaces, from the cache while Run runs.
@@ -91,12 +107,12 @@ func (c *Cluster) storagePools(ctx context.Context) (map[string]cluster.Pool, er
 
 // storage makes pools of the classes that names gives names in documents to.
 func (a accounting) storage(
-	names map[string]string, classes []storagev1.StorageClass, left []storagev1.CSIStorageCapacity, claims []corev1.PersistentVolumeClaim,
+	names map[string]StorageClass, classes []storagev1.StorageClass, left []storagev1.CSIStorageCapacity, claims []corev1.PersistentVolumeClaim,
 ) map[string]cluster.Pool {
 	out := map[string]cluster.Pool{}
 	for market, class := range names {
 		for i := range classes {
-			if classes[i].Name == class {
+			if classes[i].Name == class.Name {
 				out[market] = a.storagePool(class, left, claims)
 			}
 		}
@@ -104,9 +120,13 @@ func (a accounting) storage(
 	return out
 }
 
-func (a accounting) storagePool(class string, left []storagev1.CSIStorageCapacity, claims []corev1.PersistentVolumeClaim) (p cluster.Pool) {
+// storagePool is what a class can give. What its driver says is left, or what the operator says there is, less what is
+// kept of services that left their manifests: no reservation stands for that. Claims that wait for their volumes have
+// taken nothing of what is left yet.
+func (a accounting) storagePool(class StorageClass, left []storagev1.CSIStorageCapacity, claims []corev1.PersistentVolumeClaim) (p cluster.Pool) {
+	p.Known, p.Total = class.Capacity > 0, class.Capacity
 	for i := range left {
-		if left[i].StorageClassName == class && left[i].Capacity != nil {
+		if class.Capacity == 0 && left[i].StorageClassName == class.Name && left[i].Capacity != nil {
 			p.Known = true
 			p.Total = addTimes(p.Total, 1, max(0, amount(*left[i].Capacity, 1)))
 		}
@@ -116,8 +136,15 @@ func (a accounting) storagePool(class string, left []storagev1.CSIStorageCapacit
 	}
 	for i := range claims {
 		c := &claims[i]
-		if a.oursBy(c.Labels) && c.Spec.StorageClassName != nil && *c.Spec.StorageClassName == class {
-			p.Total = addTimes(p.Total, 1, max(0, amount(*c.Spec.Resources.Requests.Storage(), 1)))
+		if !a.oursBy(c.Labels) || c.Spec.StorageClassName == nil || *c.Spec.StorageClassName != class.Name {
+			continue
+		}
+		size := max(0, amount(*c.Spec.Resources.Requests.Storage(), 1))
+		if class.Capacity == 0 && c.Status.Phase == corev1.ClaimBound {
+			p.Total = addTimes(p.Total, 1, size)
+		}
+		if c.Labels[labelKept] == "true" {
+			p.Foreign = addTimes(p.Foreign, 1, size)
 		}
 	}
 	return p

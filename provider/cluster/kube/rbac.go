@@ -29,7 +29,13 @@ var further = map[string][]string{
 	kindSecret:     {"get"},
 	kindService:    {"watch"},
 	kindDeployment: {"watch"},
+	// Whether one has let go of its instances is asked before the next is made.
+	kindStatefulSet: {"get", "watch"},
 }
+
+// changesOnly are the verbs for kinds that others make and the driver only changes: volumes grow and are marked, and nothing
+// but the end of their lease deletes them.
+var changesOnly = map[string][]string{kindClaim: {"list", "patch"}}
 
 // reads are the resources that the driver reads and never writes.
 var reads = []permission{
@@ -37,11 +43,11 @@ var reads = []permission{
 	{"", "pods", []string{"get", "list", "watch"}},
 	{"", "pods/log", []string{"get"}},
 	{"", "events", []string{"list"}},
-	{"", "persistentvolumeclaims", []string{"list"}},
 	{"discovery.k8s.io", "endpointslices", []string{"list"}},
 	{"gateway.networking.k8s.io", "gateways", []string{"list"}},
 	{"networking.k8s.io", "ingressclasses", []string{"list"}},
 	{"networking.k8s.io", "servicecidrs", []string{"list"}},
+	{"node.k8s.io", "runtimeclasses", []string{"get"}},
 	{"storage.k8s.io", "storageclasses", []string{"list"}},
 	{"storage.k8s.io", "csistoragecapacities", []string{"list"}},
 }
@@ -51,6 +57,10 @@ func permissions() []permission {
 	verbs := map[[2]string][]string{}
 	for kind, r := range resources {
 		at := [2]string{r.Group, r.Resource}
+		if only, ok := changesOnly[kind]; ok {
+			verbs[at] = slices.Concat(verbs[at], only)
+			continue
+		}
 		verbs[at] = slices.Concat(verbs[at], makes, further[kind])
 	}
 	for _, p := range reads {

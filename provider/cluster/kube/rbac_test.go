@@ -199,11 +199,12 @@ func TestRoleIsNarrow(t *testing.T) {
 
 // TestRunIsAllowed makes the driver watch, so that what Run asks for is among the requests that TestMain looks at.
 func TestRunIsAllowed(t *testing.T) {
-	api, c := serve(t, Config{StorageClasses: map[string]string{"beta1": "slow"}})
+	api, c := serve(t, Config{StorageClasses: map[string]StorageClass{"beta1": {Name: "slow"}}, RuntimeClass: "r"})
+	api.put("runtimeclasses", map[string]any{"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": map[string]any{"name": "r"}, "handler": "h"})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
-	for _, p := range []string{"watch /nodes", "watch /pods", "watch /services", "watch apps/deployments"} {
+	for _, p := range []string{"watch /nodes", "watch /pods", "watch /services", "watch apps/deployments", "watch apps/statefulsets"} {
 		for asked.lacks(p) {
 			if err := pause(t.Context(), 1e6); err != nil {
 				t.Fatalf("never asked for %s", p)

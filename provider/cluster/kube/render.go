@@ -37,8 +37,19 @@ type settings struct {
 	IPv6           bool
 	UserNamespaces bool
 	ImageUsers     map[string]int64
-	RuntimeClass   string
-	GPUResource    string
+	// RuntimeClass is that of all pods but those with devices of a vendor that has its own. Overheads are what the
+	// classes that the cluster has take for each pod.
+	RuntimeClass string
+	Overheads    map[string]usage
+	// GPUs are the devices that are sold, in the order of their vendors, Devices the kinds of them that nodes have.
+	GPUs    []gpuKind
+	Devices []device
+	// DeviceClass says what devices are where the cluster does not.
+	DeviceClass cluster.GPU
+	// Archs are the architectures of the nodes.
+	Archs []string
+	// StorageClasses are the classes of persistent volumes that the cluster has, by their names in documents.
+	StorageClasses map[string]storageClass
 	DrainSeconds   int64
 	Overcommit     Overcommit
 	// LeaseKey hides what hashes would tell of secrets; see leaseKey. Without it the salt of the workload is the key.
@@ -46,6 +57,8 @@ type settings struct {
 	// Link is what is known of links to other groups; NodeAddresses are the nodes' own.
 	Link          linkSettings
 	NodeAddresses []netip.Addr
+	// Held is what the lease has already.
+	Held held
 }
 
 // rendering carries what all renderers of one lease share.
@@ -81,6 +94,9 @@ func renderTyped(w cluster.Workload, s settings, starts func(service string) boo
 		starts = func(string) bool { return false }
 	}
 	r := &rendering{settings: s, workload: w, namespace: namespaceOf(w.Lease), labels: leaseLabels(w.Lease), starts: starts}
+	if err := r.checkKept(); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", cluster.ErrRefused, err)
+	}
 	memory, err := r.memory()
 	if err != nil {
 		return nil, nil, fmt.Errorf("render %s: %w", w.Lease, err)
@@ -121,8 +137,15 @@ func (r *rendering) service(sv manifesttypes.Service) []runtime.Object {
 	if len(sv.Env) > 0 {
 		out = append(out, r.envSecret(sv))
 	}
+	if sv.Credentials != nil {
+		out = append(out, r.pullSecret(sv))
+	}
 	out = append(out, r.services(sv)...)
-	out = append(out, r.deployment(sv))
+	if stateful(sv) {
+		out = append(out, r.statefulSet(sv))
+	} else {
+		out = append(out, r.deployment(sv))
+	}
 	return append(out, r.routes(sv)...)
 }
 

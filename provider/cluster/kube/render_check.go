@@ -73,7 +73,9 @@ func checkService(p *problems, field string, sv manifesttypes.Service, s setting
 		p.add(field+".memory", "%d bytes is out of range", sv.MemoryBytes)
 	}
 	checkEnv(p, field, sv.Env)
-	checkVolumes(p, field, sv.Volumes)
+	checkVolumes(p, field, sv, s)
+	checkPlace(p, field, sv, s)
+	checkCredentials(p, field, sv)
 	checkExpose(p, field, sv.Expose, s)
 	checkAbilities(p, field, sv)
 	checkCare(p, field, sv)
@@ -85,9 +87,6 @@ func checkService(p *problems, field string, sv manifesttypes.Service, s setting
 // checkAbilities refuses what this driver cannot do. The plan of such a document requires attributes that its operator
 // would not have claimed; what comes all the same must not be run as if it asked for less.
 func checkAbilities(p *problems, field string, sv manifesttypes.Service) {
-	if sv.Credentials != nil {
-		p.add(field+".credentials", "this provider pulls no images of private registries")
-	}
 	if len(sv.Permissions) > 0 {
 		p.add(field+".permissions", "this provider lets no service read its deployment")
 	}
@@ -127,16 +126,21 @@ func checkEnv(p *problems, field string, env []manifesttypes.EnvVar) {
 	}
 }
 
-func checkVolumes(p *problems, field string, volumes []manifesttypes.Volume) {
-	mounts := map[string]bool{}
-	for i, v := range volumes {
+func checkVolumes(p *problems, field string, sv manifesttypes.Service, s settings) {
+	mounts, names := map[string]bool{}, map[string]bool{}
+	for i, v := range sv.Volumes {
 		at := fmt.Sprintf("%s.volumes[%d]", field, i)
 		if v.Bytes < 1 || v.Bytes > maxAmount {
 			p.add(at, "%d bytes is out of range", v.Bytes)
 		}
+		if persistent(v) {
+			checkPersistent(p, at, sv, v, s)
+			if names[v.Name] {
+				p.add(at+".name", "%.100q is used twice", v.Name)
+			}
+			names[v.Name] = true
+		}
 		switch {
-		case attribute(v.Attributes, "persistent") == "true":
-			p.add(at, "this provider has no persistent volumes")
 		case v.Mount == "":
 			continue
 		case !path.IsAbs(v.Mount) || path.Clean(v.Mount) != v.Mount || v.Mount == "/" || strings.ContainsAny(v.Mount, ":\x00"):

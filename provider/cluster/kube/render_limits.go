@@ -11,35 +11,62 @@ import (
 // quota caps what the namespace may hold at all. It is a second line: the driver renders exactly what was leased. A
 // rollout holds one instance more and those that are ending, so every service may have twice its instances and one.
 func (r *rendering) quota() *corev1.ResourceQuota {
-	var pods, cpu, mem, disk, gpu int64
+	var pods, cpu, mem, disk int64
+	gpus := map[corev1.ResourceName]int64{}
 	for _, sv := range r.workload.Group.Services {
 		n := 2*int64(sv.Count) + 1
+		overhead := r.overhead(sv)
 		pods += n
-		cpu = addTimes(cpu, n, int64(sv.CpuMilli))
-		mem = addTimes(mem, n, memory(sv))
-		disk = addTimes(disk, n, storage(sv))
-		gpu = addTimes(gpu, n, int64(sv.Gpu))
+		cpu = addTimes(addTimes(cpu, n, int64(sv.CpuMilli)), n, overhead.cpu)
+		mem = addTimes(addTimes(mem, n, memory(sv)), n, overhead.memory)
+		disk = addTimes(addTimes(disk, n, storage(sv)), n, overhead.storage)
+		if sv.Gpu > 0 {
+			of := r.devices(sv).kind.Resource
+			gpus[of] = addTimes(gpus[of], n, int64(sv.Gpu))
+		}
 	}
 	count := func(n int64) resource.Quantity { return *resource.NewQuantity(n, resource.DecimalSI) }
+	hard := corev1.ResourceList{
+		corev1.ResourcePods:                                 count(pods),
+		corev1.ResourceRequestsCPU:                          *resource.NewMilliQuantity(cpu, resource.DecimalSI),
+		corev1.ResourceLimitsCPU:                            *resource.NewMilliQuantity(cpu, resource.DecimalSI),
+		corev1.ResourceRequestsMemory:                       *bytesQuantity(mem),
+		corev1.ResourceLimitsMemory:                         *bytesQuantity(mem),
+		corev1.ResourceRequestsEphemeralStorage:             *bytesQuantity(disk),
+		corev1.ResourceLimitsEphemeralStorage:               *bytesQuantity(disk),
+		corev1.ResourceServicesLoadBalancers:                count(0),
+		corev1.ResourceName("count/jobs.batch"):             count(0),
+		corev1.ResourceName("count/daemonsets.apps"):        count(0),
+		corev1.ResourceName("count/replicationcontrollers"): count(0),
+	}
+	for _, kind := range r.GPUs {
+		hard["requests."+kind.Resource] = count(gpus[kind.Resource])
+	}
+	r.storageQuota(hard)
 	return &corev1.ResourceQuota{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ResourceQuota"},
 		ObjectMeta: r.meta("lease"),
-		Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{
-			corev1.ResourcePods:                                 count(pods),
-			corev1.ResourceRequestsCPU:                          *resource.NewMilliQuantity(cpu, resource.DecimalSI),
-			corev1.ResourceLimitsCPU:                            *resource.NewMilliQuantity(cpu, resource.DecimalSI),
-			corev1.ResourceRequestsMemory:                       *bytesQuantity(mem),
-			corev1.ResourceLimitsMemory:                         *bytesQuantity(mem),
-			corev1.ResourceRequestsEphemeralStorage:             *bytesQuantity(disk),
-			corev1.ResourceLimitsEphemeralStorage:               *bytesQuantity(disk),
-			corev1.ResourceName("requests." + r.GPUResource):    count(gpu),
-			corev1.ResourcePersistentVolumeClaims:               count(0),
-			corev1.ResourceServicesLoadBalancers:                count(0),
-			corev1.ResourceName("count/jobs.batch"):             count(0),
-			corev1.ResourceName("count/statefulsets.apps"):      count(0),
-			corev1.ResourceName("count/daemonsets.apps"):        count(0),
-			corev1.ResourceName("count/replicationcontrollers"): count(0),
-		}},
+		Spec:       corev1.ResourceQuotaSpec{Hard: hard},
+	}
+}
+
+// storageQuota caps what the namespace may hold of persistent storage: what the manifest asks for, and what is kept.
+func (r *rendering) storageQuota(hard corev1.ResourceList) {
+	use := r.storageUse()
+	sets := int64(0)
+	for _, sv := range r.workload.Group.Services {
+		if stateful(sv) {
+			sets += 2 // its own, and that of a service that leaves in the same update
+		}
+	}
+	hard["count/statefulsets.apps"] = *resource.NewQuantity(sets, resource.DecimalSI)
+	hard[corev1.ResourcePersistentVolumeClaims] = *resource.NewQuantity(use.claims, resource.DecimalSI)
+	hard[corev1.ResourceRequestsStorage] = *bytesQuantity(addTimes(total(use.wanted), 1, total(use.kept)))
+	for _, classes := range []map[string]int64{use.wanted, use.kept} {
+		for class := range classes {
+			name := corev1.ResourceName(class + ".storageclass.storage.k8s.io/requests.storage")
+			hard[name] = *bytesQuantity(addTimes(use.wanted[class], 1, use.kept[class]))
+		}
 	}
 }
 

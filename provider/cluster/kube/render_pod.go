@@ -29,16 +29,12 @@ func selector(service string) map[string]string { return map[string]string{label
 // deployment renders a service's instances. A rollout starts an instance before it ends one, so that no request is
 // lost and the number of ready instances never drops.
 func (r *rendering) deployment(sv manifesttypes.Service) *appsv1.Deployment {
-	replicas := int32(0)
-	if r.starts(sv.Name) {
-		replicas = int32(sv.Count)
-	}
 	one, none := intstr.FromInt32(1), intstr.FromInt32(0)
 	return &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
 		ObjectMeta: r.meta(sv.Name, labelService, sv.Name),
 		Spec: appsv1.DeploymentSpec{
-			Replicas:             &replicas,
+			Replicas:             r.replicas(sv),
 			RevisionHistoryLimit: new(int32(1)),
 			Selector:             &metav1.LabelSelector{MatchLabels: selector(sv.Name)},
 			Strategy: appsv1.DeploymentStrategy{
@@ -48,6 +44,14 @@ func (r *rendering) deployment(sv manifesttypes.Service) *appsv1.Deployment {
 			Template: r.podTemplate(sv),
 		},
 	}
+}
+
+// replicas is how many instances a service may have now.
+func (r *rendering) replicas(sv manifesttypes.Service) *int32 {
+	if !r.starts(sv.Name) {
+		return new(int32(0))
+	}
+	return new(int32(sv.Count))
 }
 
 // podTemplate renders an instance. Its revision label is a hash of the rest, by which the pods of the present manifest
@@ -64,10 +68,14 @@ func (r *rendering) podTemplate(sv manifesttypes.Service) corev1.PodTemplateSpec
 		Containers: []corev1.Container{r.container(sv)},
 		Volumes:    volumes(sv),
 	}
-	if r.RuntimeClass != "" {
-		spec.RuntimeClassName = &r.RuntimeClass
+	if class := r.runtimeClass(sv); class != "" {
+		spec.RuntimeClassName = &class
 	}
-	r.confine(&spec, sv.Image)
+	if sv.Credentials != nil {
+		spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: r.pullSecretName(sv)}}
+	}
+	r.place(&spec, sv)
+	r.confine(&spec, sv)
 	revision := digest(mustJSON(spec), 8)
 	labels := with(r.labels, labelService, sv.Name, labelRevision, revision)
 	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: spec}
@@ -90,14 +98,19 @@ var rootCapabilities = []corev1.Capability{
 
 // confine sets what an instance may do: an image whose user is known not to be root runs without any capability; any
 // other runs in a user namespace, where its root is nobody on the host.
-func (r *rendering) confine(spec *corev1.PodSpec, image string) {
+func (r *rendering) confine(spec *corev1.PodSpec, sv manifesttypes.Service) {
 	security := &corev1.SecurityContext{
 		AllowPrivilegeEscalation: new(false),
 		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 	}
-	if user, known := r.ImageUsers[image]; known {
+	if user, known := r.ImageUsers[sv.Image]; known {
 		spec.SecurityContext.RunAsNonRoot = new(true)
 		spec.SecurityContext.RunAsUser = &user
+		if stateful(sv) {
+			// A new volume belongs to root. Who is not root may write to what belongs to a group of its own.
+			spec.SecurityContext.FSGroup = &user
+			spec.SecurityContext.FSGroupChangePolicy = new(corev1.FSGroupChangeOnRootMismatch)
+		}
 	} else {
 		spec.HostUsers = new(false)
 		security.Capabilities.Add = rootCapabilities
@@ -206,7 +219,7 @@ func (r *rendering) envVars(sv manifesttypes.Service) []corev1.EnvVar {
 }
 
 // ram tells whether a volume is kept in memory; it counts as memory of the instance then.
-func ram(v manifesttypes.Volume) bool { return attribute(v.Attributes, "class") == "ram" }
+func ram(v manifesttypes.Volume) bool { return attribute(v.Attributes, "class") == ramClass }
 
 // memory is what an instance may use of a node's memory: its own, and its volumes in memory.
 func memory(sv manifesttypes.Service) int64 {
@@ -219,30 +232,36 @@ func memory(sv manifesttypes.Service) int64 {
 	return total
 }
 
-// storage is what an instance may write, in bytes.
+// storage is what an instance may write besides its volumes in memory and its persistent ones, in bytes.
 func storage(sv manifesttypes.Service) int64 {
 	total := int64(0)
 	for _, v := range sv.Volumes {
-		if !ram(v) {
+		if !ram(v) && !persistent(v) {
 			total += int64(v.Bytes)
 		}
 	}
 	return max(total, int64(cluster.MinStorage))
 }
 
-func volumeName(i int) string { return fmt.Sprintf("v%d", i) }
+// volumeName is the name of the volume at i in a pod; a persistent one has that of its claims' template.
+func volumeName(i int, v manifesttypes.Volume) string {
+	if persistent(v) {
+		return claimTemplate(v.Name)
+	}
+	return fmt.Sprintf("v%d", i)
+}
 
 func volumes(sv manifesttypes.Service) []corev1.Volume {
 	var out []corev1.Volume
 	for i, v := range sv.Volumes {
-		if v.Mount == "" {
+		if v.Mount == "" || persistent(v) {
 			continue
 		}
 		dir := &corev1.EmptyDirVolumeSource{SizeLimit: bytesQuantity(int64(v.Bytes))}
 		if ram(v) {
 			dir.Medium = corev1.StorageMediumMemory
 		}
-		out = append(out, corev1.Volume{Name: volumeName(i), VolumeSource: corev1.VolumeSource{EmptyDir: dir}})
+		out = append(out, corev1.Volume{Name: volumeName(i, v), VolumeSource: corev1.VolumeSource{EmptyDir: dir}})
 	}
 	return out
 }
@@ -251,7 +270,7 @@ func mounts(sv manifesttypes.Service) []corev1.VolumeMount {
 	var out []corev1.VolumeMount
 	for i, v := range sv.Volumes {
 		if v.Mount != "" {
-			out = append(out, corev1.VolumeMount{Name: volumeName(i), MountPath: v.Mount, ReadOnly: v.ReadOnly})
+			out = append(out, corev1.VolumeMount{Name: volumeName(i, v), MountPath: v.Mount, ReadOnly: v.ReadOnly})
 		}
 	}
 	return out
@@ -270,7 +289,7 @@ func (r *rendering) resources(sv manifesttypes.Service) corev1.ResourceRequireme
 			corev1.ResourceEphemeralStorage: *bytesQuantity(part(storage(sv), o.Storage)),
 		}
 		if sv.Gpu > 0 {
-			l[corev1.ResourceName(r.GPUResource)] = *resource.NewQuantity(int64(sv.Gpu), resource.DecimalSI)
+			l[r.devices(sv).kind.Resource] = *resource.NewQuantity(int64(sv.Gpu), resource.DecimalSI)
 		}
 		return l
 	}

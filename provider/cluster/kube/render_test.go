@@ -39,7 +39,8 @@ func testSettings() settings {
 		Domain: "east.test", Routes: RouteGateway, GatewayName: "gw", GatewayNamespace: "ingress",
 		IngressNamespaces: []string{"ingress"}, DNSNamespace: "kube-system", DNSLabels: map[string]string{"k8s-app": "kube-dns"},
 		DenyCIDRs: []string{"10.244.0.0/16", "203.0.113.7/32", "2001:db8::/64"}, UserNamespaces: true,
-		GPUResource: "nvidia.com/gpu", DrainSeconds: 5,
+		GPUs: []gpuKind{{Vendor: "nvidia", Resource: "nvidia.com/gpu"}}, Devices: []device{{Resource: "nvidia.com/gpu", Class: cluster.GPU{Vendor: "nvidia"}}},
+		DrainSeconds: 5,
 		Entries: []entry{{
 			Namespace: "ingress", Labels: map[string]string{"app": "proxy"}, Ports: []networkingv1.NetworkPolicyPort{policyPort(8000, corev1.ProtocolTCP)},
 		}},
@@ -65,6 +66,7 @@ func goldenCases() map[string]struct {
 	ingress.Routes, ingress.IngressClass, ingress.IngressCIDRs = RouteIngress, "nginx", []string{"192.0.2.1/32"}
 	restricted := testSettings()
 	restricted.IPv6, restricted.UserNamespaces, restricted.ImageUsers, restricted.RuntimeClass = true, false, map[string]int64{"app:1": 1000}, "gvisor"
+	restricted.Overheads = map[string]usage{"gvisor": {cpu: 10, memory: 16 << 20}}
 
 	api := clustertest.Service("api", "api:2")
 	api.Expose = []manifesttypes.Expose{{Port: 8080, As: 80, Proto: manifesttypes.PROTO_HTTP, To: []manifesttypes.To{{Service: "web"}}}}
@@ -462,12 +464,14 @@ func BenchmarkRender(b *testing.B) {
 
 // TestOvercommit: what is sold more than there is is asked of the scheduler for less, and limited as sold.
 func TestOvercommit(t *testing.T) {
-	r := rendering{settings: settings{GPUResource: "nvidia.com/gpu", Overcommit: Overcommit{CPU: 1500, Memory: 2000}}}
+	r := rendering{settings: settings{GPUs: []gpuKind{{Resource: "nvidia.com/gpu"}}, Devices: []device{{Resource: "nvidia.com/gpu"}}, Overcommit: Overcommit{CPU: 1500, Memory: 2000}}}
 	got := r.resources(manifesttypes.Service{CpuMilli: 1000, MemoryBytes: 1 << 30, Gpu: 1, Volumes: []manifesttypes.Volume{
 		{Name: "shm", Bytes: 1 << 20, Attributes: []manifesttypes.Attribute{{Key: "class", Value: "ram"}}}, {Name: "tmp", Bytes: 1 << 26},
 	}})
-	amounts := func(l corev1.ResourceList) usage { return accounting{gpu: "nvidia.com/gpu"}.amounts(l) }
-	want, limit := usage{cpu: 666, memory: (1<<30 + 1<<20) / 2, storage: 1 << 26, gpu: 1}, usage{cpu: 1000, memory: 1<<30 + 1<<20, storage: 1 << 26, gpu: 1}
+	amounts := func(l corev1.ResourceList) usage {
+		return accounting{gpus: []gpuKind{{Vendor: "nvidia", Resource: "nvidia.com/gpu"}}}.amounts(l)
+	}
+	want, limit := usage{cpu: 666, memory: (1<<30 + 1<<20) / 2, storage: 1 << 26, gpus: [maxDevices]int64{1}}, usage{cpu: 1000, memory: 1<<30 + 1<<20, storage: 1 << 26, gpus: [maxDevices]int64{1}}
 	if amounts(got.Requests) != want || amounts(got.Limits) != limit {
 		t.Errorf("requests %+v, limits %+v, want %+v, %+v", amounts(got.Requests), amounts(got.Limits), want, limit)
 	}

@@ -49,9 +49,11 @@ func (c *Cluster) Run(ctx context.Context) error {
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = c.ourLabels() }))
 	core := capacity.Core().V1()
 	w := &watched{nodes: core.Nodes().Informer(), pods: core.Pods().Informer(), services: core.Services().Informer()}
-	deployments := ours.Apps().V1().Deployments().Informer()
-	if _, err := deployments.AddEventHandler(enqueue(queue, deployments.GetStore())); err != nil {
-		return fmt.Errorf("kube: watch deployments: %w", err)
+	deployments, sets := ours.Apps().V1().Deployments().Informer(), ours.Apps().V1().StatefulSets().Informer()
+	for _, kept := range []toolscache.SharedIndexInformer{deployments, sets} {
+		if _, err := kept.AddEventHandler(enqueue(queue, deployments.GetStore(), sets.GetStore())); err != nil {
+			return fmt.Errorf("kube: watch what keeps instances: %w", err)
+		}
 	}
 	if _, err := deployments.AddEventHandler(c.enqueueLinked(queue)); err != nil {
 		return fmt.Errorf("kube: watch deployments: %w", err)
@@ -97,17 +99,20 @@ func (c *Cluster) work(ctx context.Context, queue workqueue.TypedRateLimitingInt
 	queue.Forget(item)
 }
 
-// enqueue asks for a look at a lease when one of its Deployments went away, or changed while another one waits for it.
-func enqueue(queue workqueue.TypedDelayingInterface[string], store toolscache.Store) toolscache.ResourceEventHandler {
+// enqueue asks for a look at a lease when one of the objects that keep its instances went away, or changed while another
+// one waits for it.
+func enqueue(queue workqueue.TypedDelayingInterface[string], stores ...toolscache.Store) toolscache.ResourceEventHandler {
 	changed := func(o any) {
-		d, ok := o.(*appsv1.Deployment)
+		ns, _, ok := keeper(o)
 		if !ok {
 			return
 		}
-		for _, other := range store.List() {
-			if w, ok := other.(*appsv1.Deployment); ok && w.Namespace == d.Namespace && replicas(w) == 0 {
-				queue.AddAfter(d.Namespace, settleFor)
-				return
+		for _, store := range stores {
+			for _, other := range store.List() {
+				if in, n, ok := keeper(other); ok && in == ns && n == 0 {
+					queue.AddAfter(ns, settleFor)
+					return
+				}
 			}
 		}
 	}
@@ -118,11 +123,22 @@ func enqueue(queue workqueue.TypedDelayingInterface[string], store toolscache.St
 			if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
 				o = gone.Obj
 			}
-			if d, ok := o.(*appsv1.Deployment); ok {
-				queue.AddAfter(d.Namespace, settleFor)
+			if ns, _, ok := keeper(o); ok {
+				queue.AddAfter(ns, settleFor)
 			}
 		},
 	}
+}
+
+// keeper tells where an object that keeps instances is, and how many it keeps.
+func keeper(o any) (namespace string, n int32, ok bool) {
+	switch o := o.(type) {
+	case *appsv1.Deployment:
+		return o.Namespace, replicas(o.Spec.Replicas), true
+	case *appsv1.StatefulSet:
+		return o.Namespace, replicas(o.Spec.Replicas), true
+	}
+	return "", 0, false
 }
 
 // trim drops what is never read from what is cached.
@@ -138,6 +154,11 @@ func trim(o any) (any, error) {
 		return &appsv1.Deployment{
 			TypeMeta: o.TypeMeta, ObjectMeta: trimMeta(o.ObjectMeta),
 			Spec: appsv1.DeploymentSpec{Replicas: o.Spec.Replicas}, Status: appsv1.DeploymentStatus{ReadyReplicas: o.Status.ReadyReplicas},
+		}, nil
+	case *appsv1.StatefulSet:
+		return &appsv1.StatefulSet{
+			TypeMeta: o.TypeMeta, ObjectMeta: trimMeta(o.ObjectMeta),
+			Spec: appsv1.StatefulSetSpec{Replicas: o.Spec.Replicas}, Status: appsv1.StatefulSetStatus{ReadyReplicas: o.Status.ReadyReplicas},
 		}, nil
 	}
 	return o, nil
@@ -159,7 +180,7 @@ func (c *Cluster) Reconcile(ctx context.Context) error {
 	var errs []error
 	for ns, have := range leases {
 		ch, err := c.plan(ns, have, s)
-		if err == nil && len(ch.apply)+len(ch.remove) > 0 {
+		if err == nil && !ch.none() {
 			err = c.reconcile(ctx, ns)
 		}
 		if err != nil {
@@ -181,7 +202,7 @@ func (c *Cluster) readAll(ctx context.Context) (map[string]live, error) {
 			out[u.GetName()] = live{keyOf(u): u}
 		}
 	}
-	for _, kind := range pruneOrder {
+	for _, kind := range readKinds {
 		items, err := c.list(ctx, kind, "")
 		if err != nil {
 			return nil, err
@@ -250,7 +271,7 @@ func (c *Cluster) reconcile(ctx context.Context, ns string) error {
 }
 
 func (c *Cluster) logChanges(ns string, ch changes, have live) {
-	if len(ch.apply)+len(ch.remove) == 0 {
+	if ch.none() {
 		return
 	}
 	var applied, removed []string

@@ -14,10 +14,10 @@ import (
 // observation is what Status is computed from.
 type observation struct {
 	workload    cluster.Workload
-	deployments map[string]*appsv1.Deployment // by service
-	ports       map[string]*corev1.Service    // by service: those that open ports of the provider
-	pods        map[string][]*corev1.Pod      // by service
-	events      map[string][]corev1.Event // by involved object, the newest first; nil before they were read
+	instances   map[key]instances          // by what keeps them
+	ports       map[string]*corev1.Service // by service: those that open ports of the provider
+	pods        map[string][]*corev1.Pod   // by service
+	events      map[string][]corev1.Event  // by involved object, the newest first; nil before they were read
 	domain      string
 	nodeHost    string
 	ingressPort int
@@ -37,8 +37,8 @@ func statusOf(o observation) []diagnosed {
 			st.Ready, st.Updated, st.finding = 0, 0, finding{reason: cluster.ReasonSuspended, message: cluster.SuspendedMessage}
 		}
 		st.conclude()
-		if d := o.deployments[sv.Name]; st.Message == "" && (d == nil || replicas(d) == 0) {
-			waiting := slices.Concat(waitingFor(sv, local, o.ready), cluster.MissingLinks(o.workload.Group, sv, o.links))
+		if in, ok := o.instances[workloadKey(sv)]; st.Message == "" && (!ok || in.replicas == 0) {
+			waiting := slices.Concat(waitingFor(sv, local, func(dep string) bool { return o.ready(local[dep]) }), cluster.MissingLinks(o.workload.Group, sv, o.links))
 			if len(waiting) > 0 {
 				st.Message, st.Reason = "waiting for "+strings.Join(waiting, ", "), cluster.ReasonDependency
 			}
@@ -52,16 +52,41 @@ func statusOf(o observation) []diagnosed {
 	return out
 }
 
-func replicas(d *appsv1.Deployment) int32 {
-	if d.Spec.Replicas == nil {
-		return 1
-	}
-	return *d.Spec.Replicas
+// instances are what keeps the pods of a service, a Deployment or a StatefulSet, as far as their status goes.
+type instances struct {
+	replicas, ready int32
+	// observed says that ready is of the present generation.
+	observed bool
+	revision string
+	// refusal says why Kubernetes makes no pods; empty if it does.
+	refusal string
 }
 
-func (o observation) ready(service string) bool {
-	d := o.deployments[service]
-	return d != nil && replicas(d) > 0 && d.Status.ObservedGeneration >= d.Generation && d.Status.ReadyReplicas >= replicas(d)
+func ofDeployment(d *appsv1.Deployment) instances {
+	return instances{
+		replicas: replicas(d.Spec.Replicas), ready: d.Status.ReadyReplicas, observed: d.Status.ObservedGeneration >= d.Generation,
+		revision: d.Spec.Template.Labels[labelRevision], refusal: refusal(d),
+	}
+}
+
+func ofStatefulSet(s *appsv1.StatefulSet) instances {
+	return instances{
+		replicas: replicas(s.Spec.Replicas), ready: s.Status.ReadyReplicas, observed: s.Status.ObservedGeneration >= s.Generation,
+		revision: s.Spec.Template.Labels[labelRevision],
+	}
+}
+
+// replicas is a number of instances; Kubernetes takes none given for one.
+func replicas(n *int32) int32 {
+	if n == nil {
+		return 1
+	}
+	return *n
+}
+
+func (o observation) ready(sv manifesttypes.Service) bool {
+	in, ok := o.instances[workloadKey(sv)]
+	return ok && in.replicas > 0 && in.observed && in.ready >= in.replicas
 }
 
 func (o observation) service(sv manifesttypes.Service) diagnosed {
@@ -72,14 +97,13 @@ func (o observation) service(sv manifesttypes.Service) diagnosed {
 		}
 	}
 	st.Ports = o.forwardedPorts(sv)
-	d := o.deployments[sv.Name]
-	if d == nil {
+	in, ok := o.instances[workloadKey(sv)]
+	if !ok {
 		return st
 	}
-	revision := d.Spec.Template.Labels[labelRevision]
 	evicted := finding{}
 	for _, p := range o.pods[sv.Name] {
-		present := p.Labels[labelRevision] == revision
+		present := p.Labels[labelRevision] == in.revision
 		if present && terminal(p) {
 			evicted = evicted.again(p)
 		}
@@ -104,7 +128,7 @@ func (o observation) service(sv manifesttypes.Service) diagnosed {
 		return st
 	}
 	st.worse(evicted)
-	if m := refusal(d); m != "" {
+	if m := in.refusal; m != "" {
 		st.worse(finding{reason: cluster.ReasonRefused, message: m})
 	}
 	return st

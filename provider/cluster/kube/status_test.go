@@ -75,7 +75,7 @@ func TestStatus(t *testing.T) {
 			d := &appsv1.Deployment{Spec: appsv1.DeploymentSpec{Replicas: new(int32(2))}}
 			d.Spec.Template.Labels = map[string]string{labelRevision: "new"}
 			got := statusOf(observation{
-				workload: clustertest.Workload(testLease, web), deployments: map[string]*appsv1.Deployment{"web": d},
+				workload: clustertest.Workload(testLease, web), instances: map[key]instances{{kindDeployment, "web"}: ofDeployment(d)},
 				pods: map[string][]*corev1.Pod{"web": tc.pods}, domain: "d.test", ingressPort: 8080,
 			})[0]
 			if got.Desired != 2 || got.Ready != tc.ready || got.Updated != tc.updated || got.Failed != tc.failed ||
@@ -96,8 +96,8 @@ func TestStatusRefusedByQuota(t *testing.T) {
 		{Port: 53, NodePort: 30053, Protocol: corev1.ProtocolUDP}, {Port: 54, Protocol: corev1.ProtocolTCP},
 	}}}
 	got := statusOf(observation{
-		workload:    clustertest.Workload(testLease, clustertest.Service("web", "hello:1")),
-		deployments: map[string]*appsv1.Deployment{"web": d}, ports: map[string]*corev1.Service{"web": svc}, nodeHost: "node.test",
+		workload:  clustertest.Workload(testLease, clustertest.Service("web", "hello:1")),
+		instances: map[key]instances{{kindDeployment, "web"}: ofDeployment(d)}, ports: map[string]*corev1.Service{"web": svc}, nodeHost: "node.test",
 	})[0]
 	if !strings.Contains(got.Message, "exceeded quota") {
 		t.Errorf("message %q", got.Message)
@@ -182,10 +182,10 @@ func TestCapacity(t *testing.T) {
 		acc  accounting
 		want []cluster.Node
 	}{
-		"alone": {accounting{provider: "me", gpu: "nvidia.com/gpu"}, []cluster.Node{
+		"alone": {accounting{provider: "me", gpus: []gpuKind{{Vendor: "nvidia", Resource: "nvidia.com/gpu"}}}, []cluster.Node{
 			counted("a", 2000, 2<<30, 2, 1), counted("b", 3150, 1<<30+2<<20, 1, 0),
 		}},
-		"on shared nodes": {accounting{provider: "me", shared: true, gpu: "nvidia.com/gpu"}, []cluster.Node{
+		"on shared nodes": {accounting{provider: "me", shared: true, gpus: []gpuKind{{Vendor: "nvidia", Resource: "nvidia.com/gpu"}}}, []cluster.Node{
 			counted("a", 1000, 1<<30, 1, 1), counted("b", 3150, 1<<30+2<<20, 1, 0),
 		}},
 	} {

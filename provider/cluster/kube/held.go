@@ -1,0 +1,60 @@
+package kube
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"berth.dev/berth/provider/cluster"
+)
+
+// held is what a lease has already in the cluster and keeps: rendering must fit it.
+type held struct {
+	claims []claim
+	// affinity is where the instances of a service with devices may run, by service.
+	affinity map[string]*corev1.NodeSelector
+}
+
+func holdingsOf(l live) held {
+	h := held{claims: claimsOf(l), affinity: map[string]*corev1.NodeSelector{}}
+	for k, u := range l {
+		if !keepsInstances(k.kind) {
+			continue
+		}
+		m, found, err := unstructured.NestedMap(u.Object, affinityPath...)
+		if !found || err != nil {
+			continue
+		}
+		var s corev1.NodeSelector
+		if runtime.DefaultUnstructuredConverter.FromUnstructured(m, &s) == nil {
+			h.affinity[u.GetLabels()[labelService]] = &s
+		}
+	}
+	return h
+}
+
+var affinityPath = []string{"spec", "template", "spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"}
+
+// changesFor computes what has to be written so that the cluster runs a workload where it holds have.
+func (c *Cluster) changesFor(ns string, w cluster.Workload, s settings, have live) (changes, error) {
+	s.LeaseKey, s.Held = leaseKey(have), holdingsOf(have)
+	links, known := c.links.of(ns)
+	have = s.takeLinks(links, known, have)
+	rendered, err := render(w, s, startsWithLinks(starter(w.Group.Services, have), w.Group, links, have))
+	if err != nil {
+		return changes{}, err
+	}
+	ch := diff(rendered, have)
+	ch.claims = patchesOf(w.Group.Services, s.Held.claims)
+	return ch, nil
+}
+
+// parseBytes reads an amount of storage; 0 if it is none.
+func parseBytes(s string) int64 {
+	q, err := resource.ParseQuantity(s)
+	if err != nil {
+		return 0
+	}
+	return max(0, amount(q, 1))
+}
