@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ const (
 	providerFunds = "1000000000000" + units.BaseDenom
 	// Two providers share one node, and neither may sell what the other holds.
 	capacityFactor = "0.5"
+	// localkubeDisk is localkube's class of persistent storage.
+	localkubeDisk = "disk"
 )
 
 // regions are the devnet's two providers.
@@ -113,12 +116,16 @@ func (c Config) initProvider(ctx context.Context, i int, info ProviderInfo, k ku
 		"--key", providerKey, "--keyring-backend", keyring.BackendTest,
 		"--host-uri", info.Gateway, "--listen", local(p.gateway[i]), "--metrics", local(p.metrics[i]),
 		"--domain", info.Domain, "--ingress-port", strconv.Itoa(p.ingress),
-		"--attribute", "region=" + info.Region, "--capacity-factor", capacityFactor, "--block-time", blockTime.String(),
+		"--attribute", "region=" + info.Region, "--attribute", "ability/storage/ram=true", "--attribute", "ability/credentials=true",
+		"--capacity-factor", capacityFactor, "--block-time", blockTime.String(),
 	}
 	if c.Cluster == ClusterSimulated {
-		args = append(args, "--cluster", "simulated")
+		args = append(args, "--cluster", "simulated", "--storage-class", "default=simulated:100Gi")
 	} else {
 		args = append(args, "--cluster", "kube", "--kubeconfig", k.Kubeconfig)
+		if c.Cluster == ClusterLocalkube {
+			args = append(args, "--storage-class", "default="+localkubeDisk, "--attribute", "ability/arch/"+runtime.GOARCH+"=true")
+		}
 		if k.NodeIP != "" {
 			args = append(args, "--node-host", k.NodeIP)
 		}

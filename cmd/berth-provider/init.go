@@ -31,7 +31,7 @@ type initFlags struct {
 	hostURI, listen                               string
 	domain, nodeHost, driver, kubeconfig          string
 	ingressPort                                   int
-	attributes                                    map[string]string
+	attributes, storage                           map[string]string
 	factor, metrics                               string
 	blockTime                                     time.Duration
 	recover, register                             bool
@@ -71,6 +71,8 @@ by itself otherwise; the key needs funds for that.`,
 	fl.IntVar(&f.ingressPort, "ingress-port", 0, "port that stands in URLs when it is not 80")
 	fl.StringVar(&f.nodeHost, "node-host", "", "host of forwarded tcp and udp ports (default the domain)")
 	fl.StringToStringVar(&f.attributes, "attribute", nil, "attribute KEY=VALUE of the provider's record (repeat)")
+	fl.StringToStringVar(&f.storage, "storage-class", nil,
+		"persistent storage CLASS=NAME[:CAPACITY]: a class in documents, the cluster's, and how much there is if that is not told (repeat)")
 	fl.StringVar(&f.driver, "cluster", "", "kube or simulated (default kube)")
 	fl.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster; empty inside a cluster")
 	fl.StringVar(&f.factor, "capacity-factor", "", "share of the cluster to sell, in (0, 1] (default 1)")
@@ -192,6 +194,17 @@ func (f *initFlags) apply(cfg *daemon.Config, given *pflag.FlagSet) {
 	}
 	if given.Changed("attribute") {
 		cfg.Attributes = f.attributes
+	}
+	if given.Changed("storage-class") {
+		cfg.Cluster.StorageClasses = map[string]daemon.StorageClassConfig{}
+		if cfg.Attributes == nil {
+			cfg.Attributes = map[string]string{}
+		}
+		for class, of := range f.storage {
+			name, capacity, _ := strings.Cut(of, ":")
+			cfg.Cluster.StorageClasses[class] = daemon.StorageClassConfig{Class: name, Capacity: capacity}
+			cfg.Attributes["ability/storage/"+class] = "true"
+		}
 	}
 	if given.Changed("block-time") {
 		cfg.Chain.BlockTime = daemon.Duration(f.blockTime)

@@ -96,6 +96,10 @@ type ClusterConfig struct {
 	UserNamespaces string           `yaml:"user_namespaces"`
 	RuntimeClass   string           `yaml:"runtime_class"`
 	ImageUsers     map[string]int64 `yaml:"image_users"`
+	// StorageClasses are the classes of persistent storage that are sold, by their names in documents.
+	StorageClasses map[string]StorageClassConfig `yaml:"storage_classes"`
+	// GPUs are the devices that are sold, by vendor; empty for those of nvidia, amd and intel.
+	GPUs map[string]GPUConfig `yaml:"gpus"`
 	// Poll is how often the nodes' capacity is read.
 	Poll Duration `yaml:"poll"`
 	// Nodes are those of the simulated driver.
@@ -308,6 +312,7 @@ func (c ClusterConfig) validate() error {
 	if c.IngressPort < 0 || c.IngressPort > 65535 {
 		errs = append(errs, fmt.Errorf("cluster.ingress_port: %d is not a port", c.IngressPort))
 	}
+	errs = append(errs, c.validateStorage())
 	if c.Poll <= 0 {
 		errs = append(errs, errors.New("cluster.poll must be positive"))
 	}

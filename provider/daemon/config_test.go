@@ -78,6 +78,10 @@ func TestConfigRefuses(t *testing.T) {
 		"reserve pods":     {func(c *Config) { c.Reserve.Pods = -1 }, "reserve.pods"},
 		"gpu attributes":   {func(c *Config) { c.Bids.GPUs = map[string]string{"color": "red"} }, "gpu_attributes"},
 		"gpu class":        {func(c *Config) { c.Cluster.Nodes = []NodeConfig{{Name: "a", CPU: "1", GPUClass: "a100"}} }, "cluster.nodes[0].gpu_class"},
+		"storage class":    {func(c *Config) { c.Cluster.StorageClasses = map[string]StorageClassConfig{"beta2": {}} }, "cluster.storage_classes.beta2"},
+		"storage capacity": {func(c *Config) {
+			c.Cluster.StorageClasses = map[string]StorageClassConfig{"beta2": {Class: "a", Capacity: "lots"}}
+		}, "cluster.storage_classes.beta2.capacity"},
 		"no prices":        {func(c *Config) { c.Pricing.PerMonth = nil }, "either per_block or per_month"},
 		"both prices":      {func(c *Config) { c.Pricing.PerBlock = &RatesConfig{CPU: "1"} }, "either per_block or per_month"},
 		"negative price":   {func(c *Config) { c.Pricing.PerMonth.CPU = "-1" }, "pricing.per_month.cpu"},

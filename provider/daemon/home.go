@@ -121,6 +121,7 @@ func openCluster(cfg Config, home Home, provider string, log *slog.Logger) (clus
 		}
 		out, err := fake.Open(fake.Config{
 			Nodes: nodes, ReadyAfter: 1, Domain: c.Domain, IngressPort: c.IngressPort, Host: c.NodeHost, Dir: home.simulatedDir(),
+			Pools: c.simulatedStorage(),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("open the simulated cluster: %w", err)
@@ -136,7 +137,8 @@ func openCluster(cfg Config, home Home, provider string, log *slog.Logger) (clus
 		Kubeconfig: c.Kubeconfig, Provider: provider, Domain: c.Domain, IngressPort: c.IngressPort, NodeHost: c.NodeHost,
 		RouteMode: kube.RouteMode(c.RouteMode), IngressClass: c.IngressClass, IngressNamespaces: c.IngressNamespaces,
 		IngressCIDRs: c.IngressCIDRs, DenyCIDRs: c.DenyCIDRs, DNSCIDRs: c.DNSCIDRs, UserNamespaces: kube.UserNamespaces(c.UserNamespaces),
-		ImageUsers: c.ImageUsers, RuntimeClass: c.RuntimeClass, Shared: cfg.shared(), Logger: log,
+		ImageUsers: c.ImageUsers, RuntimeClass: c.RuntimeClass, StorageClasses: c.kubeStorage(), GPUs: c.kubeGPUs(), DeviceClass: cfg.deviceClass(),
+		Shared: cfg.shared(), Logger: log,
 		Link: kube.LinkConfig{Enabled: true},
 	})
 	if err != nil {

@@ -81,9 +81,17 @@ cluster:
   dns_cidrs: {{q .Cluster.DNSCIDRs}}
   # auto, on or off; images that run as root need them.
   user_namespaces: {{q .Cluster.UserNamespaces}}
+  # The runtime class of all instances, for example a sandbox; empty for the cluster's default.
   runtime_class: {{q .Cluster.RuntimeClass}}
   # Numeric users of images that are known not to run as root.
   image_users: {{q .Cluster.ImageUsers}}
+  # Classes of persistent storage by their names in documents (default, beta1, beta2, beta3), each with the cluster's
+  # StorageClass and, where its driver does not tell how much is left, with how much there is for leases:
+  # {default: {class: standard}, beta3: {class: nvme, capacity: 500Gi}}. Claim ability/storage/CLASS for each.
+  storage_classes: {{q .Cluster.StorageClasses}}
+  # The devices that are sold, by vendor, for example {nvidia: {resource: nvidia.com/gpu, runtime_class: nvidia}}. Empty:
+  # those of nvidia, amd and intel by the names of their device plugins.
+  gpus: {{q .Cluster.GPUs}}
   # How often the nodes' capacity is read.
   poll: {{q .Cluster.Poll}}
   # The nodes of the simulated driver, for example [{name: a, cpu: "16", memory_gib: 64, storage_gib: 500}].

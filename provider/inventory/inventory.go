@@ -72,6 +72,8 @@ type Inventory struct {
 	archs []archRow
 	arch  []string // of each node
 	pools []pool
+	// overhead is what each instance takes beside what it needs.
+	overhead Amounts
 
 	held map[Key]*holding
 	log  []slot // what place has taken since its start: the undo log
@@ -157,6 +159,9 @@ func (v *Inventory) Len() int { return len(v.held) }
 // Nodes is the number of nodes.
 func (v *Inventory) Nodes() int { return len(v.names) }
 
+// need is what an instance of a unit takes of a node, with what its runtime takes beside it. Devices have no overhead.
+func (v *Inventory) need(unit *Unit, r Resource) int64 { return unit.Need[r] + v.overhead[r] }
+
 // take charges a slot and notes it in the log.
 func (v *Inventory) take(s slot, unit *Unit) {
 	v.charge(s, unit, 1)
@@ -170,7 +175,7 @@ func (v *Inventory) charge(s slot, unit *Unit, sign int64) {
 	}
 	n := sign * int64(s.count)
 	for _, r := range plain {
-		v.cols[r].free[s.node] -= unit.Need[r] * n
+		v.cols[r].free[s.node] -= v.need(unit, r) * n
 	}
 	if s.class >= 0 {
 		v.gpus[s.class].free[s.node] -= unit.Need[GPU] * n

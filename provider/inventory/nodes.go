@@ -57,6 +57,8 @@ func (n *Node) hasGPU() (has bool) {
 type Supply struct {
 	Nodes []Node
 	Pools Pools
+	// Overhead is what each instance takes of its node beside what it needs; its GPU and Pods columns are 0.
+	Overhead Amounts
 }
 
 // Set replaces what can be given. Reservations on nodes that stay keep their place; those on nodes that are gone are
@@ -64,7 +66,19 @@ type Supply struct {
 // node's name may stand twice.
 func (v *Inventory) Set(s Supply) (grew bool) {
 	grew = v.setPools(s.Pools)
+	if s.Overhead != v.overhead {
+		old := *v
+		v.overhead = s.Overhead
+		v.relay(s.Nodes, &old)
+		return v.grewSince(&old) || grew
+	}
 	return v.SetNodes(s.Nodes) || grew
+}
+
+// relay makes columns for nodes and charges all that was held to them.
+func (v *Inventory) relay(nodes []Node, old *Inventory) {
+	v.lay(nodes)
+	v.moveHoldings(old)
 }
 
 // SetNodes is Set for the nodes alone.
@@ -76,8 +90,7 @@ func (v *Inventory) SetNodes(nodes []Node) (grew bool) {
 		return grew
 	}
 	old := *v
-	v.lay(nodes)
-	v.moveHoldings(&old)
+	v.relay(nodes, &old)
 	return v.grewSince(&old)
 }
 

@@ -39,7 +39,7 @@ func (v *Inventory) hopeless(d *Demand, arch []uint64) (Shortfall, bool) {
 	for u := range d.Units {
 		unit := &d.Units[u]
 		for _, r := range plain {
-			if need := unit.Need[r]; need > 0 && need > v.cols[r].top() {
+			if need := v.need(unit, r); need > 0 && need > v.cols[r].top() {
 				s := Shortfall{Unit: unit.ID, Wanted: unit.Count, Resource: r, Need: need, None: len(v.names) == 0}
 				if !s.None {
 					s.Largest = v.largest(&v.cols[r], apart{still: arch})
@@ -99,8 +99,8 @@ type searches struct{ cpu, memory, disk, pods, gpu search }
 
 // searchesFor fills in what to look for; false when no node can have room.
 func (v *Inventory) searchesFor(s *searches, unit *Unit, class int16) bool {
-	ok := v.searchFor(&s.cpu, &v.cols[CPU], unit.Need[CPU]) && v.searchFor(&s.memory, &v.cols[Memory], unit.Need[Memory]) &&
-		v.searchFor(&s.disk, &v.cols[Storage], unit.Need[Storage]) && v.searchFor(&s.pods, &v.cols[Pods], unit.Need[Pods])
+	ok := v.searchFor(&s.cpu, &v.cols[CPU], v.need(unit, CPU)) && v.searchFor(&s.memory, &v.cols[Memory], v.need(unit, Memory)) &&
+		v.searchFor(&s.disk, &v.cols[Storage], v.need(unit, Storage)) && v.searchFor(&s.pods, &v.cols[Pods], v.need(unit, Pods))
 	if class < 0 {
 		return ok && v.searchFor(&s.gpu, &v.cols[Pods], 0)
 	}
@@ -175,7 +175,7 @@ func (v *Inventory) placeIn(s *searches, at slot, unit *Unit, first int, maybe u
 func (v *Inventory) room(node int, unit *Unit, class int16, limit int32) int32 {
 	k := int64(limit)
 	for _, r := range plain {
-		k = fit(v.cols[r].free[node], unit.Need[r], k)
+		k = fit(v.cols[r].free[node], v.need(unit, r), k)
 	}
 	if class >= 0 {
 		k = fit(v.gpus[class].free[node], unit.Need[GPU], k)

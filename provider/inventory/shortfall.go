@@ -91,7 +91,7 @@ func (v *Inventory) shortfall(unit *Unit, arch []uint64, left int32) Shortfall {
 	// else each is free somewhere, only not together.
 	fewest := -1
 	for _, r := range plain {
-		if need := unit.Need[r]; need > 0 {
+		if need := v.need(unit, r); need > 0 {
 			if able := v.able(r, need, set, fewest); fewest < 0 || able < fewest {
 				fewest = able
 				s.Resource, s.Need = r, need

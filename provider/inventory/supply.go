@@ -112,6 +112,7 @@ func Read(nodes []cluster.Node, pools cluster.Pools, t Terms) (Supply, []*Proble
 		s.Nodes = append(s.Nodes, r.node(&nodes[i]))
 	}
 	s.Pools = Pools{Ports: r.pool(Ports, "", pools.Ports), Addresses: r.pool(Addresses, "", pools.Addresses)}
+	s.Overhead = r.overhead(pools.Overhead)
 	if len(pools.Persistent) > 0 {
 		s.Pools.Persistent = make(map[string]Pool, len(pools.Persistent))
 		for _, class := range slices.Sorted(maps.Keys(pools.Persistent)) {
@@ -180,6 +181,18 @@ func (r *reading) gpus(out *Node, g cluster.GPU) {
 		}
 	}
 	out.GPUs = append(out.GPUs, GPUs{Class: class, Count: n})
+}
+
+// overhead is what each instance takes of what is sold: more of what is oversold, as pods ask for all of theirs.
+func (r *reading) overhead(o cluster.Overhead) (out Amounts) {
+	for of, n := range map[Resource]int64{CPU: int64(o.CPU), Memory: int64(o.Memory), Storage: int64(o.Storage)} {
+		if n < 0 || n > believable[of] {
+			r.report("", of, "", n, "taken by the runtime of each instance, which can't be")
+			continue
+		}
+		out[of] = r.terms.Overcommit.Of(of, n)
+	}
+	return out
 }
 
 func (r *reading) pool(of Resource, class string, p cluster.Pool) Pool {

@@ -63,7 +63,7 @@ func (id identity) nobodyOutside(t *testing.T) {
 	}
 }
 
-func ask(t *testing.T, address string) identity {
+func askWho(t *testing.T, address string) identity {
 	t.Helper()
 	var id identity
 	await(t, "an answer of "+address, func() (bool, string) {
@@ -104,7 +104,7 @@ func TestDatabaseLayout(t *testing.T) {
 	}, manifesttypes.Volume{Name: "fixed", Bytes: 5 << 20, Mount: "/fixed", ReadOnly: true})
 	id, status := deploy(t, c, 1, db)
 	at := door(t, c, status)
-	who := ask(t, at)
+	who := askWho(t, at)
 	who.nobodyOutside(t)
 	if who.UID != 999 || who.Starts != 1 {
 		t.Errorf("the server is %+v, want user 999 at its first start", who)
@@ -126,7 +126,7 @@ func TestDatabaseLayout(t *testing.T) {
 	}
 	check := func(when string, starts int) {
 		t.Helper()
-		who := ask(t, at)
+		who := askWho(t, at)
 		if who.Starts != starts || len(who.Values) != 1 || who.Values[0] != "kept" {
 			t.Errorf("%s: %+v, want the value and start %d", when, who, starts)
 		}
@@ -171,7 +171,7 @@ func TestVolumeOfUser(t *testing.T) {
 	db := layout("db", 8080, "database-layout", "/data")
 	db.Volumes = append(db.Volumes, clustertest.Persistent("data", "default", 16<<20))
 	_, status := deploy(t, c, 1, db)
-	if who := ask(t, door(t, c, status)); who.UID != 4711 || who.CapBnd != strings.Repeat("0", 16) {
+	if who := askWho(t, door(t, c, status)); who.UID != 4711 || who.CapBnd != strings.Repeat("0", 16) {
 		t.Errorf("got %+v, want user 4711 without capabilities", who)
 	}
 }
@@ -181,7 +181,7 @@ func TestWebLayout(t *testing.T) {
 	t.Parallel()
 	c, _ := start(t, config(t))
 	_, status := deploy(t, c, 1, layout("web", 80, "web-layout"))
-	who := ask(t, door(t, c, status))
+	who := askWho(t, door(t, c, status))
 	who.nobodyOutside(t)
 	if who.UID != 101 {
 		t.Errorf("the worker is user %d, want 101", who.UID)
