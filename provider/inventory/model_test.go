@@ -63,7 +63,7 @@ func (h *history) run() (ok bool) {
 	}
 	h.tight = h.rnd.IntN(3) > 0
 	h.drawNodes(h.rnd.IntN(most + 1))
-	h.v.Set(Supply{h.nodes, h.pools})
+	h.v.Set(Supply{Nodes: h.nodes, Pools: h.pools})
 	for range 10 + h.rnd.IntN(30) {
 		if !h.step(most) || !h.check() {
 			return false
@@ -81,10 +81,10 @@ func (h *history) step(most int) bool {
 	switch h.rnd.IntN(10) {
 	case 0:
 		h.changeNodes(most)
-		h.v.Set(Supply{h.nodes, h.pools})
+		h.v.Set(Supply{Nodes: h.nodes, Pools: h.pools})
 	case 1:
 		h.drawPools()
-		h.v.Set(Supply{h.nodes, h.pools})
+		h.v.Set(Supply{Nodes: h.nodes, Pools: h.pools})
 	case 2, 3, 4, 5:
 		return h.reserve(k, d)
 	case 6:

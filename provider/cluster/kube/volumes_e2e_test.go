@@ -30,8 +30,6 @@ func storageConfig(t *testing.T) Config {
 	return cfg
 }
 
-func probeImage() string { return setting("BERTH_E2E_PROBE", "berth.local/probe:1") }
-
 // layout runs a part of the probe image that is reached at a forwarded port.
 func layout(name string, port uint32, args ...string) manifesttypes.Service {
 	sv := clustertest.Service(name, probeImage())
