@@ -55,7 +55,8 @@ const (
 	MaxCredentialBytes  = 4096        // of each part of a registry's credentials
 	MaxBodyBytes        = 104_857_600 // of a request's body, where a document bounds it
 	MaxProxyBufferBytes = 1_048_576   // of a route's buffer
-	MaxRouteTimeoutMs   = 60_000      // of a route's timeouts
+	MaxRouteTimeoutMs   = 3_600_000   // of a route's timeouts; providers may allow less
+	DocRouteTimeoutMs   = 60_000      // of a route's timeouts in documents of version 2, which were defined with it
 	MaxNextTries        = 1000        // of tries at other instances
 )
 

@@ -32,6 +32,10 @@ func Refusal(err error) (text string, refused bool) {
 	return text, true
 }
 
+// ErrNotNow means that something beside the cluster, such as a name server, kept it from being found out whether it can
+// run what was asked for. Nothing was changed; the error's text is for the tenant, and repeating the call may help.
+var ErrNotNow = errors.New("could not be checked, try again")
+
 type (
 	// MilliCPU is an amount of processor time, in thousandths of a core.
 	MilliCPU int64
@@ -51,6 +55,9 @@ type Workload struct {
 	// Suspended says that no instance is to run, while everything else of the lease stays: its persistent volumes,
 	// host names and ports. The cluster keeps this with the manifest.
 	Suspended bool
+	// Accepted is when the tenant sent the manifest; zero if that is not known. A host name that several leases of one
+	// owner ask for leads to the one that was accepted last.
+	Accepted time.Time
 }
 
 // Deployed is a workload that the cluster holds. Its ManifestHash is empty if no manifest is there, because what made
@@ -124,7 +131,8 @@ type ServiceStatus struct {
 	Updated uint32
 	URLs    []string
 	Ports   []ForwardedPort
-	// Message says why instances are not ready, for people; empty when all are and a rollout is complete.
+	// Message says why instances are not ready, or else what clients from outside cannot reach, for people; empty when
+	// all is as the manifest has it.
 	Message string
 	// Reason is the kind of what Message says; empty when Message is.
 	Reason Reason
@@ -170,6 +178,8 @@ const (
 	ReasonVolume Reason = "volume"
 	// ReasonRefused is an instance that the cluster does not take, for a quota or for its form.
 	ReasonRefused Reason = "refused"
+	// ReasonOutside is a service that is well, and that clients from outside cannot reach in a way that the manifest has.
+	ReasonOutside Reason = "outside"
 	// ReasonNode is an instance that a node could not start, for a reason of its own.
 	ReasonNode Reason = "node"
 )

@@ -13,9 +13,13 @@ import (
 // maxServiceInHost leaves room for a port number and eight hexadecimal digits in a DNS label of 63 characters.
 const maxServiceInHost = 48
 
-// Route is an http port of a service that anyone may reach, and the host names that lead to it.
+// Route is an http or https port of a service that anyone may reach, and the host names that lead to it.
 type Route struct {
 	Service string
+	// Proto is http, or https: TLS that is passed through to the service by its server name.
+	Proto manifesttypes.Proto
+	// Options are the settings of an http port; nil for the provider's own.
+	Options *manifesttypes.HTTPOptions
 	// Port is the port of the service, that is `as` of the expose.
 	Port uint32
 	// Host is the generated host name.
@@ -34,17 +38,27 @@ func Anyone(e manifesttypes.Expose) bool {
 	return false
 }
 
-// Routes returns the http ports of a service that anyone may reach, in the order of the manifest. The first one has the
-// host SERVICE-HASH.DOMAIN, further ones SERVICE-PORT-HASH.DOMAIN; HASH is taken from the lease id, so that hosts of
-// different leases differ and an update keeps them.
+// Routed tells whether an expose is reached by host name from outside.
+func Routed(e manifesttypes.Expose) bool {
+	return Anyone(e) && (e.Proto == manifesttypes.PROTO_HTTP || e.Proto == manifesttypes.PROTO_HTTPS)
+}
+
+// Routes returns the http and https ports of a service that anyone may reach, in the order of the manifest. The first
+// http port has the host SERVICE-HASH.DOMAIN, all others SERVICE-PORT-HASH.DOMAIN; HASH is taken from the lease id, so
+// that hosts of different leases differ and an update keeps them.
 func Routes(lease markettypes.LeaseID, s manifesttypes.Service, domain string) []Route {
 	var routes []Route
+	first := true
 	for _, e := range s.Expose {
-		if e.Proto != manifesttypes.PROTO_HTTP || !Anyone(e) {
+		if !Routed(e) {
 			continue
 		}
-		label := hostLabel(lease, s.Name, e.As, len(routes) == 0)
-		routes = append(routes, Route{Service: s.Name, Port: e.As, Host: label + "." + domain, Accept: e.Accept})
+		http := e.Proto == manifesttypes.PROTO_HTTP
+		label := hostLabel(lease, s.Name, e.As, http && first)
+		first = first && !http
+		routes = append(routes, Route{
+			Service: s.Name, Proto: e.Proto, Options: e.HttpOptions, Port: e.As, Host: label + "." + domain, Accept: e.Accept,
+		})
 	}
 	return routes
 }
@@ -60,6 +74,15 @@ func hostLabel(lease markettypes.LeaseID, service string, port uint32, first boo
 	}
 	sum := sha256.Sum256([]byte(key))
 	return short + "-" + hex.EncodeToString(sum[:4])
+}
+
+// SecureURL is the address of a host name for clients by https; port is the port that they connect to, 0 or 443 for the
+// default of https.
+func SecureURL(host string, port int) string {
+	if port == 0 || port == 443 {
+		return "https://" + host
+	}
+	return "https://" + host + ":" + strconv.Itoa(port)
 }
 
 // URL is the address of a host name for clients; port is the port that they connect to, 0 or 80 for the default of http.

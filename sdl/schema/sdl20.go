@@ -104,7 +104,7 @@ func httpOptions(g sdl20.Grammar) *node {
 		{Items: &node{Not: &node{Enum: []any{off}}}},
 		{Items: &node{Enum: []any{off}}},
 	}
-	ms := func(what string) *node { return whole(what+", in milliseconds.", 0, manifest.MaxRouteTimeoutMs, 60000) }
+	ms := func(what string) *node { return whole(what+", in milliseconds.", 0, manifest.DocRouteTimeoutMs, 60000) }
 	return object(g.HTTP, "Settings of the route, for ports that are routed by host name.",
 		may("max_body_size", whole("The largest body of a request, in bytes.", 0, manifest.MaxBodyBytes, 1048576)),
 		may("read_timeout", ms("How long an answer may pause")),

@@ -172,9 +172,9 @@ func readHTTP(r *sdl.Reporter, n *doc.Node) *manifesttypes.HTTPOptions {
 		into *uint32
 		most uint64
 	}{
-		{"max_body_size", &h.MaxBodyBytes, manifest.MaxBodyBytes}, {"read_timeout", &h.ReadTimeoutMs, manifest.MaxRouteTimeoutMs},
-		{"send_timeout", &h.SendTimeoutMs, manifest.MaxRouteTimeoutMs}, {"next_tries", &h.NextTries, manifest.MaxNextTries},
-		{"next_timeout", &h.NextTimeoutMs, manifest.MaxRouteTimeoutMs}, {"proxy_buffer_size", &h.ProxyBufferBytes, manifest.MaxProxyBufferBytes},
+		{"max_body_size", &h.MaxBodyBytes, manifest.MaxBodyBytes}, {"read_timeout", &h.ReadTimeoutMs, manifest.DocRouteTimeoutMs},
+		{"send_timeout", &h.SendTimeoutMs, manifest.DocRouteTimeoutMs}, {"next_tries", &h.NextTries, manifest.MaxNextTries},
+		{"next_timeout", &h.NextTimeoutMs, manifest.DocRouteTimeoutMs}, {"proxy_buffer_size", &h.ProxyBufferBytes, manifest.MaxProxyBufferBytes},
 	} {
 		if value := o.Get(field.key); value != nil {
 			v, _ := value.Uint(r, "E-HTTP", field.key, 0, field.most)

@@ -29,6 +29,7 @@ type apiServer struct {
 	fail    func(method, path string) int // a status code other than 0 fails the request
 	absent  map[string]bool               // resources that are not served
 	keep    map[string]bool               // resources of which objects that are deleted are ending until they vanish
+	groups  map[string][]string           // resources by group and version, as discovery tells them
 }
 
 type objectPath struct{ resource, namespace, name string }
@@ -130,6 +131,10 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	asked.note(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if group, ok := strings.CutPrefix(r.URL.Path, "/apis/"); ok && strings.Count(group, "/") == 1 {
+		s.discover(w, group)
+		return
+	}
 	p := parsePath(r.URL.Path)
 	if s.fail != nil {
 		if code := s.fail(r.Method, r.URL.Path); code != 0 {
@@ -155,6 +160,20 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		answer(w, s.objects[p].Object)
 	}
+}
+
+// discover tells what a group serves.
+func (s *apiServer) discover(w http.ResponseWriter, group string) {
+	names, ok := s.groups[group]
+	if !ok {
+		answerStatus(w, http.StatusNotFound)
+		return
+	}
+	list := []any{}
+	for _, n := range names {
+		list = append(list, map[string]any{"name": n})
+	}
+	answer(w, map[string]any{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group, "resources": list})
 }
 
 // remove deletes an object, and with a namespace all that is in it.
@@ -291,6 +310,7 @@ func listKind(path, resource string) (kind, version string) {
 		"nodes": "NodeList", "pods": "PodList", "gateways": "GatewayList", "endpointslices": "EndpointSliceList",
 		"servicecidrs": "ServiceCIDRList", "storageclasses": "StorageClassList", "csistoragecapacities": "CSIStorageCapacityList",
 		"ingressclasses": "IngressClassList",
+		"gatewayclasses": "GatewayClassList",
 	}[resource], version
 }
 

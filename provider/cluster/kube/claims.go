@@ -69,7 +69,7 @@ func (c *Cluster) release(ctx context.Context, ns, name string) error {
 func (c *Cluster) Volumes(ctx context.Context, id markettypes.LeaseID) ([]cluster.Volume, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	w, err := c.held(ctx, id)
+	w, _, err := c.held(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("kube: volumes of %s: %w", id, err)
 	}

@@ -42,6 +42,8 @@ type Cluster struct {
 	now     func() time.Time
 
 	leases keyedMutex
+	hosts  sync.Mutex // held while it is decided whose a host name is
+	proofs resolver
 	env    discovered
 	links  linkMemory
 	cache  cache
@@ -79,7 +81,9 @@ func connect(cfg Config, qps float32, burst int) (*Cluster, error) {
 }
 
 func newCluster(cfg Config, typed kubernetes.Interface, dyn dynamic.Interface, contact *atomic.Int64) *Cluster {
-	return &Cluster{cfg: cfg.withDefaults(), typed: typed, dynamic: dyn, contact: contact, now: time.Now}
+	return &Cluster{
+		cfg: cfg.withDefaults(), typed: typed, dynamic: dyn, contact: contact, now: time.Now, proofs: newResolver(cfg.Hosts.Resolver),
+	}
 }
 
 func restConfig(path string) (*rest.Config, error) {
@@ -118,34 +122,57 @@ func (c *Cluster) Apply(ctx context.Context, w cluster.Workload) error {
 	if w.Lease.Provider != c.cfg.Provider {
 		return fmt.Errorf("kube: apply %s: %w: the lease is of another provider than %s", w.Lease, cluster.ErrRefused, c.cfg.Provider)
 	}
-	ns := namespaceOf(w.Lease)
-	defer c.leases.lock(ns)()
-	if err := c.apply(ctx, ns, w); err != nil {
+	displaced, err := c.applyLocked(ctx, w)
+	if err != nil {
 		return fmt.Errorf("kube: apply %s: %w", w.Lease, err)
+	}
+	// Routes of host names that have moved here go when those here are there. What fails is repaired by a later pass.
+	for _, ns := range displaced {
+		if err := c.reconcile(ctx, ns); err != nil {
+			c.cfg.Logger.Warn("a host name has moved, and the route of the former lease is still there", "namespace", ns, "err", err)
+		}
 	}
 	return nil
 }
 
-func (c *Cluster) apply(ctx context.Context, ns string, w cluster.Workload) error {
+// applyLocked applies a workload and returns the namespaces of this provider that lost host names to it.
+func (c *Cluster) applyLocked(ctx context.Context, w cluster.Workload) (displaced []string, err error) {
+	ns := namespaceOf(w.Lease)
+	defer c.leases.lock(ns)()
+	return c.apply(ctx, ns, w)
+}
+
+func (c *Cluster) apply(ctx context.Context, ns string, w cluster.Workload) (displaced []string, err error) {
 	s, err := c.settings(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	have, err := c.readLease(ctx, ns)
 	if err != nil && !errors.Is(err, cluster.ErrNotFound) {
-		return err
+		return nil, err
 	}
+	s.Accepted = acceptance(w, have)
 	ch, err := c.changesFor(ns, w, s, have)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := c.checkHosts(ctx, w); err != nil {
-		return err
+	wanted := wantedHosts(w)
+	if len(wanted) == 0 {
+		return nil, c.refused(ctx, w.Lease, s, have, c.converge(ctx, ns, ch))
 	}
-	err = c.converge(ctx, ns, ch)
+	plan := func(got claims) (changes, error) {
+		s.Claims = got
+		return c.changesFor(ns, w, s, have)
+	}
+	write := func(ch changes) error { return c.refused(ctx, w.Lease, s, have, c.converge(ctx, ns, ch)) }
+	return c.claimHosts(ctx, claimant{ns: ns, workload: w, wanted: wanted, accepted: s.Accepted, plan: plan, write: write})
+}
+
+// refused brings a lease back to what it was if the API server refused a manifest halfway; err is that of the attempt.
+func (c *Cluster) refused(ctx context.Context, lease markettypes.LeaseID, s settings, have live, err error) error {
 	if errors.Is(err, cluster.ErrRefused) {
-		if err := c.restore(ctx, ns, have, s); err != nil {
-			c.cfg.Logger.Warn("a lease could not go back to what it ran before a manifest that was refused", "lease", w.Lease.String(), "err", err)
+		if err := c.restore(ctx, namespaceOf(lease), have, s); err != nil {
+			c.cfg.Logger.Warn("a lease could not go back to what it ran before a manifest that was refused", "lease", lease.String(), "err", err)
 		}
 	}
 	return err
@@ -160,6 +187,9 @@ func (c *Cluster) restore(ctx context.Context, ns string, before live, s setting
 	}
 	ch := diff(nil, now)
 	former, had, err := heldBy(ns, before)
+	if err == nil && had {
+		err = s.recall(before)
+	}
 	if err == nil && had {
 		ch, err = c.changesFor(ns, former, s, now)
 	}
@@ -303,6 +333,9 @@ func remembered(secret *corev1.Secret) (cluster.Workload, error) {
 	if len(w.ManifestHash) == 0 || len(w.Group.Services) == 0 {
 		return w, fmt.Errorf("manifest of lease %s: it is empty", id)
 	}
+	if at := acceptedIn(secret); at != 0 {
+		w.Accepted = time.Unix(0, at)
+	}
 	return w, nil
 }
 
@@ -319,13 +352,19 @@ func (c *Cluster) Status(ctx context.Context, id markettypes.LeaseID) ([]cluster
 
 func (c *Cluster) observe(ctx context.Context, id markettypes.LeaseID) (observation, error) {
 	o := observation{
-		domain: c.cfg.Domain, nodeHost: c.cfg.NodeHost, ingressPort: c.cfg.IngressPort,
+		domain: c.cfg.Domain, nodeHost: c.cfg.NodeHost, ingressPort: c.cfg.IngressPort, httpsPort: c.cfg.HTTPSPort,
+		addresses: map[string][]*corev1.Service{},
 		instances: map[key]instances{}, ports: map[string]*corev1.Service{}, pods: map[string][]*corev1.Pod{},
 	}
 	var err error
-	if o.workload, err = c.held(ctx, id); err != nil {
+	if o.workload, o.claims, err = c.held(ctx, id); err != nil {
 		return o, err
 	}
+	s, err := c.settings(ctx)
+	if err != nil {
+		return o, err
+	}
+	o.able = s.Able
 	ns := namespaceOf(id)
 	o.links, _ = c.links.of(ns)
 	deployments, err := c.typed.AppsV1().Deployments(ns).List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels()})
@@ -342,12 +381,18 @@ func (c *Cluster) observe(ctx context.Context, id markettypes.LeaseID) (observat
 	for i := range sets.Items {
 		o.instances[key{kindStatefulSet, sets.Items[i].Name}] = ofStatefulSet(&sets.Items[i])
 	}
-	services, err := c.typed.CoreV1().Services(ns).List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels(labelRole, rolePorts)})
+	services, err := c.typed.CoreV1().Services(ns).List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels()})
 	if err != nil {
 		return o, fmt.Errorf("list services: %w", err)
 	}
 	for i := range services.Items {
-		o.ports[services.Items[i].Labels[labelService]] = &services.Items[i]
+		s := &services.Items[i]
+		switch name := s.Labels[labelService]; s.Labels[labelRole] {
+		case rolePorts:
+			o.ports[name] = s
+		case roleAddress:
+			o.addresses[name] = append(o.addresses[name], s)
+		}
 	}
 	pods, err := c.typed.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels()})
 	if err != nil {
@@ -361,23 +406,28 @@ func (c *Cluster) observe(ctx context.Context, id markettypes.LeaseID) (observat
 }
 
 // held reads what the cluster was told to run for a lease; ErrNotFound if it runs nothing or is removing it.
-func (c *Cluster) held(ctx context.Context, id markettypes.LeaseID) (cluster.Workload, error) {
+func (c *Cluster) held(ctx context.Context, id markettypes.LeaseID) (cluster.Workload, claims, error) {
 	name := namespaceOf(id)
 	ns, err := c.namespace(ctx, name)
 	if err != nil {
-		return cluster.Workload{}, err
+		return cluster.Workload{}, nil, err
 	}
 	if ns.DeletionTimestamp != nil {
-		return cluster.Workload{}, fmt.Errorf("namespace %s is being removed: %w", name, cluster.ErrNotFound)
+		return cluster.Workload{}, nil, fmt.Errorf("namespace %s is being removed: %w", name, cluster.ErrNotFound)
 	}
 	secret, err := c.typed.CoreV1().Secrets(name).Get(ctx, manifestSecret, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return cluster.Workload{}, fmt.Errorf("manifest in namespace %s: %w", name, cluster.ErrNotFound)
+		return cluster.Workload{}, nil, fmt.Errorf("manifest in namespace %s: %w", name, cluster.ErrNotFound)
 	}
 	if err != nil {
-		return cluster.Workload{}, fmt.Errorf("read the manifest: %w", err)
+		return cluster.Workload{}, nil, fmt.Errorf("read the manifest: %w", err)
 	}
-	return remembered(secret)
+	w, err := remembered(secret)
+	if err != nil {
+		return w, nil, err
+	}
+	had, err := claimsIn(secret)
+	return w, had, err
 }
 
 // keyedMutex holds a lock for each key that is in use.

@@ -3,11 +3,11 @@ package kube
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -286,7 +286,7 @@ func sortedKeys(m map[string]any) []string {
 // TestUnknownIsNotAbsent fails every request of every call once: no failure looks like an absence, and nothing is
 // deleted.
 func TestUnknownIsNotAbsent(t *testing.T) {
-	s, c := serve(t, Config{})
+	s, c := serve(t, Config{Hosts: Hosts{NeedNoProof: true}})
 	web := clustertest.Service("web", "hello:1")
 	web.Expose[0].Accept = []string{"www.example.com"}
 	w := clustertest.Workload(testLease, web)
@@ -385,24 +385,6 @@ func TestForeignNamespace(t *testing.T) {
 	}
 }
 
-func TestHostsBelongToOneTenant(t *testing.T) {
-	for _, mode := range []RouteMode{RouteGateway, RouteIngress} {
-		t.Run(string(mode), func(t *testing.T) {
-			_, c := serve(t, Config{RouteMode: mode, IngressNamespaces: []string{"ingress"}})
-			web := clustertest.Service("web", "hello:1")
-			web.Expose[0].Accept = []string{"www.example.com"}
-			apply(t, c, clustertest.Workload(testLease, web))
-			moved, stolen := testLease, testLease
-			moved.Dseq, stolen.Owner = 43, "berth1thief"
-			apply(t, c, clustertest.Workload(moved, web))
-			err := c.Apply(t.Context(), clustertest.Workload(stolen, web))
-			if !errors.Is(err, cluster.ErrRefused) || !strings.Contains(fmt.Sprint(err), "www.example.com") {
-				t.Errorf("another tenant's host: got %v", err)
-			}
-		})
-	}
-}
-
 func TestInvalidIsRefused(t *testing.T) {
 	s, c := serve(t, Config{})
 	s.fail = func(method, path string) int {
@@ -484,6 +466,15 @@ func TestConfigValidate(t *testing.T) {
 		"mapped range":       func(c *Config) { c.DenyCIDRs = []string{"::ffff:10.0.0.0/104"} },
 		"drain too long":     func(c *Config) { c.DrainSeconds = maxDrainSeconds + 1 },
 		"root as a user":     func(c *Config) { c.ImageUsers = map[string]int64{"a": 0} },
+		"edge TLS":           func(c *Config) { c.EdgeTLS = "perhaps" },
+		"passthrough":        func(c *Config) { c.Passthrough = "yes" },
+		"redirect":           func(c *Config) { c.HTTPSRedirect, c.RouteMode = true, RouteIngress },
+		"body":               func(c *Config) { c.MaxBody = 1<<32 - 1 },
+		"timeout":            func(c *Config) { c.MaxTimeout = 2 * time.Hour },
+		"addresses":          func(c *Config) { c.LeasedIPs.Count = -1 },
+		"no addresses":       func(c *Config) { c.LeasedIPs.Class = "metal" },
+		"annotation":         func(c *Config) { c.LeasedIPs = LeasedIPs{Count: 1, Annotations: map[string]string{"a b": "c"}} },
+		"resolver":           func(c *Config) { c.Hosts.Resolver = "ns.example" },
 		"missing kubeconfig": func(c *Config) { c.Kubeconfig = "/nonexistent" },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,10 +8,12 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"berth.dev/berth/manifest"
 	"berth.dev/berth/provider/cluster"
 )
 
@@ -24,6 +26,40 @@ const (
 	RouteGateway RouteMode = "gateway"
 	RouteIngress RouteMode = "ingress"
 )
+
+// Switch turns an ability of routes on or off.
+type Switch string
+
+// The values. SwitchAuto goes by what the cluster tells of its Gateway; with Ingress objects, SwitchOn is the word of the
+// operator that the controller is set up for it.
+const (
+	SwitchAuto Switch = "auto"
+	SwitchOn   Switch = "on"
+	SwitchOff  Switch = "off"
+)
+
+// LeasedIPs describes the addresses that Services of type LoadBalancer get.
+type LeasedIPs struct {
+	// Count is how many there are; 0 for none.
+	Count int64
+	// Class is the class of load balancers; empty for the cluster's default.
+	Class string
+	// Annotations stand on each such Service: what names the pool to take addresses from.
+	Annotations map[string]string
+	// SharingKey is the annotation by whose equal values several Services get one address. Without it an address is
+	// refused to more than one service.
+	SharingKey string
+}
+
+// Hosts says how it is found out whose a host name is.
+type Hosts struct {
+	// ChainID stands in proofs: one for another chain is none.
+	ChainID string
+	// NeedNoProof gives hosts outside of the provider's domain to whoever asks first.
+	NeedNoProof bool
+	// Resolver is the DNS server that is asked for proofs, HOST:PORT; the system's if empty.
+	Resolver string
+}
 
 // UserNamespaces says whether pods may ask for a user namespace of their own.
 type UserNamespaces string
@@ -67,6 +103,22 @@ type Config struct {
 	Domain string
 	// IngressPort is the port that clients reach the ingress on; it stands in URLs when it is neither 0 nor 80.
 	IngressPort int
+	// HTTPSPort is the port that clients reach TLS on; it stands in URLs when it is neither 0 nor 443.
+	HTTPSPort int
+	// EdgeTLS says whether http ports are reached by https as well; auto if empty.
+	EdgeTLS Switch
+	// HTTPSRedirect sends clients of http to https where the edge ends TLS. It needs the Gateway API.
+	HTTPSRedirect bool
+	// Passthrough says whether TLS is passed through to https ports by server name; auto if empty.
+	Passthrough Switch
+	// MaxBody is the largest body of a request that http_options may allow, in bytes; 100 MiB if 0. MaxTimeout is the
+	// longest of their timeouts; a minute if 0.
+	MaxBody    uint32
+	MaxTimeout time.Duration
+	// LeasedIPs are the addresses that can be leased; the zero value is none.
+	LeasedIPs LeasedIPs
+	// Hosts says who may have host names outside of Domain.
+	Hosts Hosts
 	// NodeHost is the host of forwarded ports; Domain if empty.
 	NodeHost string
 
@@ -126,6 +178,8 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.NodeHost = or(c.NodeHost, c.Domain)
 	c.RouteMode = or(c.RouteMode, RouteAuto)
+	c.EdgeTLS, c.Passthrough = or(c.EdgeTLS, SwitchAuto), or(c.Passthrough, SwitchAuto)
+	c.MaxBody, c.MaxTimeout = or(c.MaxBody, manifest.MaxBodyBytes), or(c.MaxTimeout, time.Minute)
 	c.UserNamespaces = or(c.UserNamespaces, UserNamespacesAuto)
 	c.DNSNamespace = or(c.DNSNamespace, "kube-system")
 	if len(c.DNSLabels) == 0 {
@@ -163,6 +217,7 @@ func (c Config) Validate() error {
 	if !slices.Contains([]RouteMode{RouteAuto, RouteGateway, RouteIngress}, c.RouteMode) {
 		errs = append(errs, fmt.Errorf("kube: route mode %q is not auto, gateway or ingress", c.RouteMode))
 	}
+	errs = append(errs, c.validateRoutes()...)
 	if !slices.Contains([]UserNamespaces{UserNamespacesAuto, UserNamespacesOn, UserNamespacesOff}, c.UserNamespaces) {
 		errs = append(errs, fmt.Errorf("kube: user namespaces %q is not auto, on or off", c.UserNamespaces))
 	}
@@ -243,4 +298,37 @@ func (c Config) gpuKinds() []gpuKind {
 		out = append(out, gpuKind{Vendor: vendor, Resource: corev1.ResourceName(g.Resource), RuntimeClass: g.RuntimeClass})
 	}
 	return out
+}
+
+// validateRoutes checks what concerns ways in from outside.
+func (c Config) validateRoutes() []error {
+	var errs []error
+	for name, s := range map[string]Switch{"edge TLS": c.EdgeTLS, "TLS passthrough": c.Passthrough} {
+		if !slices.Contains([]Switch{SwitchAuto, SwitchOn, SwitchOff}, s) {
+			errs = append(errs, fmt.Errorf("kube: %s %q is not auto, on or off", name, s))
+		}
+	}
+	if c.HTTPSRedirect && c.RouteMode == RouteIngress {
+		errs = append(errs, errors.New("kube: a redirect to https needs the Gateway API; ingress controllers have a setting of their own"))
+	}
+	if c.MaxBody > manifest.MaxBodyBytes {
+		errs = append(errs, fmt.Errorf("kube: the largest body is above %d bytes", manifest.MaxBodyBytes))
+	}
+	if c.MaxTimeout < 0 || c.MaxTimeout > manifest.MaxRouteTimeoutMs*time.Millisecond {
+		errs = append(errs, fmt.Errorf("kube: the longest timeout %s is not in 0..%s", c.MaxTimeout, manifest.MaxRouteTimeoutMs*time.Millisecond))
+	}
+	if c.LeasedIPs.Count < 0 || c.LeasedIPs.Count == 0 && (c.LeasedIPs.Class != "" || len(c.LeasedIPs.Annotations) > 0 || c.LeasedIPs.SharingKey != "") {
+		errs = append(errs, errors.New("kube: leased addresses: their number is missing or negative"))
+	}
+	for _, k := range append(slices.Sorted(maps.Keys(c.LeasedIPs.Annotations)), c.LeasedIPs.SharingKey) {
+		if k != "" && len(validation.IsQualifiedName(k)) > 0 {
+			errs = append(errs, fmt.Errorf("kube: leased addresses: %q cannot be an annotation", k))
+		}
+	}
+	if r := c.Hosts.Resolver; r != "" {
+		if _, err := netip.ParseAddrPort(r); err != nil {
+			errs = append(errs, fmt.Errorf("kube: resolver %q is not ADDRESS:PORT", r))
+		}
+	}
+	return errs
 }

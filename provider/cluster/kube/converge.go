@@ -9,20 +9,38 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
-	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/provider/cluster"
-	markettypes "berth.dev/berth/x/market/types"
 )
 
 // resource gives access to the objects of a kind, in a namespace unless the kind has none.
 func (c *Cluster) resource(kind, namespace string) dynamic.ResourceInterface {
-	r := c.dynamic.Resource(resources[kind])
+	r := c.dynamic.Resource(c.served(kind))
 	if kind == kindNamespace {
 		return r
 	}
 	return r.Namespace(namespace)
+}
+
+// served is where a kind is served in this cluster.
+func (c *Cluster) served(kind string) schema.GroupVersionResource {
+	at := resources[kind]
+	if able := c.env.able.Load(); kind == kindTLSRoute && able != nil && able.TLSRoute != "" {
+		at.Version = able.TLSRoute
+	}
+	return at
+}
+
+// absent tells whether a kind is known not to be served here.
+func (c *Cluster) absent(kind string) bool {
+	able := c.env.able.Load()
+	if able == nil {
+		return false
+	}
+	served, rare := able.rare()[kind]
+	return rare && !served
 }
 
 // readLease reads all objects of a lease. It returns ErrNotFound if there is no namespace, and an error if the
@@ -59,11 +77,14 @@ func (c *Cluster) list(ctx context.Context, kind, ns string) ([]unstructured.Uns
 	return c.listAll(ctx, kind, ns, c.ourLabels())
 }
 
-// listAll reads the objects of a kind that a selector of labels selects. A cluster that does not serve routes of the
-// Gateway API has none.
+// listAll reads the objects of a kind that a selector of labels selects. A cluster that does not serve a kind of
+// routes has none of it.
 func (c *Cluster) listAll(ctx context.Context, kind, ns, selector string) ([]unstructured.Unstructured, error) {
+	if c.absent(kind) {
+		return nil, nil
+	}
 	all, err := c.resource(kind, ns).List(ctx, metav1.ListOptions{LabelSelector: selector})
-	if kind == kindHTTPRoute && apierrors.IsNotFound(err) {
+	if _, rare := (routeAbilities{}).rare()[kind]; (rare || kind == kindHTTPRoute) && apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -74,7 +95,7 @@ func (c *Cluster) listAll(ctx context.Context, kind, ns, selector string) ([]uns
 	for i := range all.Items {
 		// The items of a list need not repeat what they are.
 		all.Items[i].SetKind(kind)
-		all.Items[i].SetAPIVersion(resources[kind].GroupVersion().String())
+		all.Items[i].SetAPIVersion(c.served(kind).GroupVersion().String())
 	}
 	return all.Items, nil
 }
@@ -165,63 +186,4 @@ func (c *Cluster) removeAll(ctx context.Context, ns string, keys []key, switched
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// checkHosts refuses host names that lead to another tenant's lease. Leases of one tenant may share a host for as long
-// as the tenant moves it from one to the other.
-func (c *Cluster) checkHosts(ctx context.Context, w cluster.Workload) error {
-	wanted := map[string]bool{}
-	for _, sv := range w.Group.Services {
-		for _, host := range acceptedHosts(w.Lease, sv, c.cfg.Domain) {
-			wanted[host] = true
-		}
-	}
-	if len(wanted) == 0 {
-		return nil
-	}
-	for _, kind := range []string{kindHTTPRoute, kindIngress} {
-		all, err := c.resource(kind, "").List(ctx, metav1.ListOptions{LabelSelector: labelManagedBy + "=" + manager})
-		if kind == kindHTTPRoute && apierrors.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("list objects of kind %s: %w", kind, err)
-		}
-		for i := range all.Items {
-			if host := claimed(&all.Items[i], w.Lease, wanted); host != "" {
-				return fmt.Errorf("%w: host %s belongs to another tenant", cluster.ErrRefused, host)
-			}
-		}
-	}
-	return nil
-}
-
-func acceptedHosts(lease markettypes.LeaseID, sv manifesttypes.Service, domain string) []string {
-	var out []string
-	for _, r := range cluster.Routes(lease, sv, domain) {
-		out = append(out, r.Accept...)
-	}
-	return out
-}
-
-// claimed is a wanted host name that a route of another tenant has; empty if it has none.
-func claimed(route *unstructured.Unstructured, lease markettypes.LeaseID, wanted map[string]bool) string {
-	if route.GetLabels()[labelOwner] == labelValue(lease.Owner) {
-		return ""
-	}
-	hosts, _, _ := unstructured.NestedStringSlice(route.Object, "spec", "hostnames")
-	rules, _, _ := unstructured.NestedSlice(route.Object, "spec", "rules")
-	for _, rule := range rules {
-		if m, ok := rule.(map[string]any); ok {
-			if host, ok := m["host"].(string); ok {
-				hosts = append(hosts, host)
-			}
-		}
-	}
-	for _, host := range hosts {
-		if wanted[host] {
-			return host
-		}
-	}
-	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,6 +33,8 @@ type discovered struct {
 	routes *routing
 	// onHost are the pods with ports on the host that were last seen in a namespace of the ingress controller.
 	onHost map[string][]entry
+	// able is what was last learned of what routes can do; nil before.
+	able atomic.Pointer[routeAbilities]
 }
 
 // routing is how hosts are led to services.
@@ -61,13 +64,18 @@ func (c *Cluster) discover(ctx context.Context) (settings, error) {
 		Domain: cfg.Domain, IngressClass: cfg.IngressClass, IngressNamespaces: cfg.IngressNamespaces, IngressCIDRs: cfg.IngressCIDRs,
 		DNSNamespace: cfg.DNSNamespace, DNSLabels: cfg.DNSLabels, DNSCIDRs: cfg.DNSCIDRs, ImageUsers: cfg.ImageUsers,
 		RuntimeClass: cfg.RuntimeClass, GPUs: cfg.gpuKinds(), DeviceClass: cfg.DeviceClass, DrainSeconds: cfg.DrainSeconds,
-		Overcommit: cfg.Overcommit,
+		Overcommit:    cfg.Overcommit,
+		HTTPSRedirect: cfg.HTTPSRedirect, HTTPSPort: cfg.HTTPSPort, MaxBody: cfg.MaxBody, MaxTimeout: cfg.MaxTimeout, LeasedIPs: cfg.LeasedIPs,
 	}
 	r, err := c.routing(ctx)
 	if err != nil {
 		return s, err
 	}
 	s.Routes, s.GatewayName, s.GatewayNamespace = r.mode, r.gatewayName, r.gatewayNamespace
+	if s.Able, err = c.routeAbilities(ctx, r); err != nil {
+		return s, err
+	}
+	c.env.able.Store(&s.Able)
 	if s.Routes == RouteGateway && len(s.IngressNamespaces) == 0 {
 		s.IngressNamespaces = []string{s.GatewayNamespace}
 	}

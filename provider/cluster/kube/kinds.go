@@ -21,9 +21,17 @@ const (
 	kindHTTPRoute      = "HTTPRoute"
 	kindIngress        = "Ingress"
 	kindEndpointSlice  = "EndpointSlice"
+	kindTLSRoute       = "TLSRoute"
 
 	// kindClaim is made by Kubernetes for StatefulSets, and read, grown and marked here.
 	kindClaim = "PersistentVolumeClaim"
+
+	// Of Traefik, where it carries the routes.
+	kindMiddleware       = "Middleware"
+	kindServersTransport = "ServersTransport"
+	kindTraefikService   = "TraefikService"
+	kindIngressRoute     = "IngressRoute"
+	kindIngressRouteTCP  = "IngressRouteTCP"
 )
 
 // resources are where the kinds are served.
@@ -41,12 +49,27 @@ var resources = map[string]schema.GroupVersionResource{
 	kindHTTPRoute:      {Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"},
 	kindIngress:        {Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
 	kindEndpointSlice:  {Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
+	// The version is that of the cluster, if it serves another one.
+	kindTLSRoute: {Group: groupGateway, Version: "v1alpha3", Resource: "tlsroutes"},
+
+	kindMiddleware:       {Group: groupTraefik, Version: versionTraefik, Resource: "middlewares"},
+	kindServersTransport: {Group: groupTraefik, Version: versionTraefik, Resource: "serverstransports"},
+	kindTraefikService:   {Group: groupTraefik, Version: versionTraefik, Resource: "traefikservices"},
+	kindIngressRoute:     {Group: groupTraefik, Version: versionTraefik, Resource: "ingressroutes"},
+	kindIngressRouteTCP:  {Group: groupTraefik, Version: versionTraefik, Resource: "ingressroutetcps"},
 }
+
+const (
+	groupGateway   = "gateway.networking.k8s.io"
+	groupTraefik   = "traefik.io"
+	versionTraefik = "v1alpha1"
+)
 
 // pruneOrder are the kinds of objects in a lease's namespace, in the order in which those that are no longer rendered
 // are deleted: what leads to a workload before it, and what confines it after it.
 var pruneOrder = []string{
-	kindHTTPRoute, kindIngress, kindEndpointSlice, kindDeployment, kindStatefulSet, kindService, kindSecret, kindServiceAccount, kindNetworkPolicy,
+	kindHTTPRoute, kindTLSRoute, kindIngress, kindIngressRoute, kindIngressRouteTCP, kindTraefikService, kindMiddleware, kindServersTransport,
+	kindEndpointSlice, kindDeployment, kindStatefulSet, kindService, kindSecret, kindServiceAccount, kindNetworkPolicy,
 	kindLimitRange, kindQuota,
 }
 

@@ -36,7 +36,7 @@ const (
 // Logs implements cluster.Cluster. Without Follow the instances come one after the other, in the order of services and
 // instances. With Follow they are merged as they come, and instances that start later join in.
 func (c *Cluster) Logs(ctx context.Context, id markettypes.LeaseID, o cluster.LogOptions) (cluster.LogStream, error) {
-	w, err := c.held(ctx, id)
+	w, _, err := c.held(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("kube: logs of %s: %w", id, err)
 	}
@@ -143,7 +143,7 @@ func (s *logStream) follow() error {
 			in := s.instance(&pods[i])
 			readers.Go(in.follow)
 		}
-		if _, err := s.cluster.held(s.ctx, s.lease); errors.Is(err, cluster.ErrNotFound) {
+		if _, _, err := s.cluster.held(s.ctx, s.lease); errors.Is(err, cluster.ErrNotFound) {
 			return nil
 		}
 		if err := pause(s.ctx, logPoll); err != nil {

@@ -37,11 +37,12 @@ const (
 	// manager is the field manager of every apply and the value of labelManagedBy.
 	manager = "berth-provider"
 
-	// roleManifest, roleEnv and rolePull tell the kinds of Secrets apart, roleIngress and rolePorts the Services.
+	// roleManifest, roleEnv and rolePull tell the kinds of Secrets apart, rolePorts and roleAddress the Services.
 	roleManifest = "manifest"
 	roleEnv      = "env"
 	rolePull     = "pull"
 	rolePorts    = "ports"
+	roleAddress  = "address"
 
 	manifestSecret = "manifest"
 )

@@ -13,7 +13,7 @@ import (
 
 // Pools implements cluster.Cluster. Ports are those of the cluster's range that no Service of others holds. Classes of
 // persistent storage are those of the configuration that the cluster has; one whose driver does not tell its capacity
-// is unknown. This driver leases no addresses.
+// is unknown. Addresses are those of the configuration.
 func (c *Cluster) Pools(ctx context.Context) (cluster.Pools, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -23,7 +23,7 @@ func (c *Cluster) Pools(ctx context.Context) (cluster.Pools, error) {
 	}
 	out := cluster.Pools{
 		Ports:     cluster.Pool{Known: true, Total: c.cfg.NodePorts, Foreign: c.accounting().foreignPorts(services)},
-		Addresses: cluster.Pool{Known: true},
+		Addresses: cluster.Pool{Known: true, Total: c.cfg.LeasedIPs.Count},
 	}
 	if out.Overhead, err = c.instanceOverhead(ctx); err != nil {
 		return cluster.Pools{}, fmt.Errorf("kube: %w", err)

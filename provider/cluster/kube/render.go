@@ -2,9 +2,11 @@ package kube
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,10 +20,17 @@ import (
 // settings are what rendering needs besides the workload: the provider's configuration and what was learned of the
 // cluster.
 type settings struct {
-	Domain            string
-	Routes            RouteMode // gateway or ingress
-	GatewayName       string
-	GatewayNamespace  string
+	Domain           string
+	Routes           RouteMode // gateway or ingress
+	GatewayName      string
+	GatewayNamespace string
+	// Able is what routes can do here.
+	Able              routeAbilities
+	HTTPSRedirect     bool
+	HTTPSPort         int
+	MaxBody           uint32
+	MaxTimeout        time.Duration
+	LeasedIPs         LeasedIPs
 	IngressClass      string
 	IngressNamespaces []string
 	IngressCIDRs      []string
@@ -52,6 +61,10 @@ type settings struct {
 	StorageClasses map[string]storageClass
 	DrainSeconds   int64
 	Overcommit     Overcommit
+	// Claims are the host names that the tenant asked for, by whether the lease has them; one that is missing it has.
+	Claims claims
+	// Accepted is when the tenant sent the manifest, in nanoseconds of the Unix epoch; 0 if that is not known.
+	Accepted int64
 	// LeaseKey hides what hashes would tell of secrets; see leaseKey. Without it the salt of the workload is the key.
 	LeaseKey []byte
 	// Link is what is known of links to other groups; NodeAddresses are the nodes' own.
@@ -141,6 +154,7 @@ func (r *rendering) service(sv manifesttypes.Service) []runtime.Object {
 		out = append(out, r.pullSecret(sv))
 	}
 	out = append(out, r.services(sv)...)
+	out = append(out, r.addresses(sv)...)
 	if stateful(sv) {
 		out = append(out, r.statefulSet(sv))
 	} else {
@@ -186,6 +200,8 @@ const (
 	keyEnvelope = "envelope"
 	keyHash     = "hash"
 	keyLease    = "key"
+	keyHosts    = "hosts"
+	keyAccepted = "accepted"
 )
 
 // leaseKey is the key of the hashes that stand where more can be read than the values of Secrets: in names and
@@ -214,11 +230,20 @@ func (r *rendering) memory() (*corev1.Secret, error) {
 	meta.Annotations = map[string]string{
 		annotationLease: r.workload.Lease.String(), annotationSuspended: strconv.FormatBool(r.workload.Suspended),
 	}
+	data := map[string][]byte{keyEnvelope: envelope, keyHash: r.workload.ManifestHash, keyLease: r.LeaseKey}
+	if r.Accepted != 0 {
+		data[keyAccepted] = strconv.AppendInt(nil, r.Accepted, 10)
+	}
+	if len(r.Claims) > 0 {
+		if data[keyHosts], err = json.Marshal(r.Claims); err != nil {
+			return nil, fmt.Errorf("encode the host names: %w", err)
+		}
+	}
 	return &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: meta,
 		Type:       corev1.SecretTypeOpaque,
-		Data:       map[string][]byte{keyEnvelope: envelope, keyHash: r.workload.ManifestHash, keyLease: r.LeaseKey},
+		Data:       data,
 	}, nil
 }
 

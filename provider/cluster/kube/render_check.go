@@ -52,6 +52,8 @@ func check(w cluster.Workload, s settings) error {
 		names[sv.Name] = true
 		checkService(&p, field, sv, s)
 	}
+	checkAddresses(&p, w.Group.Services, s)
+	checkRoutes(&p, w, s)
 	return errors.Join(p...)
 }
 
@@ -79,7 +81,7 @@ func checkService(p *problems, field string, sv manifesttypes.Service, s setting
 	checkExpose(p, field, sv.Expose, s)
 	checkAbilities(p, field, sv)
 	checkCare(p, field, sv)
-	if s.Routes == "" && slices.ContainsFunc(sv.Expose, routed) {
+	if s.Routes == "" && slices.ContainsFunc(sv.Expose, cluster.Routed) {
 		p.add(field+".expose", "this cluster has neither a Gateway nor an ingress controller for http from outside")
 	}
 }
@@ -93,20 +95,6 @@ func checkAbilities(p *problems, field string, sv manifesttypes.Service) {
 	if sv.Tee != "" {
 		p.add(field+".tee", "this provider has no trusted execution")
 	}
-	for i, e := range sv.Expose {
-		if e.HttpOptions != nil {
-			p.add(fmt.Sprintf("%s.expose[%d].http_options", field, i), "this provider sets no options of routes")
-		}
-		for j, t := range e.To {
-			if t.Ip != "" {
-				p.add(fmt.Sprintf("%s.expose[%d].to[%d].ip", field, i, j), "this provider leases no addresses")
-			}
-		}
-	}
-}
-
-func routed(e manifesttypes.Expose) bool {
-	return cluster.Anyone(e) && e.Proto == manifesttypes.PROTO_HTTP
 }
 
 func notGraphic(r rune) bool { return r <= ' ' || r == 0x7f }
@@ -179,19 +167,45 @@ func checkExpose(p *problems, field string, expose []manifesttypes.Expose, s set
 			p.add(at+".as", "%d leads to port %d and to port %d", e.As, port, e.Port)
 		}
 		targets[key] = e.Port
+		checkOptions(p, at, e, s)
 		for j, host := range e.Accept {
 			p.addAll(fmt.Sprintf("%s.accept[%d]", at, j), checkHost(host, s.Domain))
 		}
 	}
 }
 
-// checkHost refuses host names that are none, and those that look like a generated one, which may be another lease's.
+// checkRoutes refuses https where TLS is not passed through, and hosts for which it is not.
+func checkRoutes(p *problems, w cluster.Workload, s settings) {
+	for _, sv := range w.Group.Services {
+		for i, e := range sv.Expose {
+			if e.Proto != manifesttypes.PROTO_HTTPS || !cluster.Anyone(e) || s.Routes == "" {
+				continue
+			}
+			at := fmt.Sprintf("services.%s.expose[%d]", sv.Name, i)
+			if !s.Able.passes("x." + s.Domain) {
+				p.add(at+".proto", "https: this cluster passes no TLS through to services by server name; proto tcp gets a port of its own")
+				continue
+			}
+			for j, host := range e.Accept {
+				if !s.Able.passes(host) {
+					p.add(fmt.Sprintf("%s.accept[%d]", at, j), "%.100q: this cluster does not pass TLS of that name through", host)
+				}
+			}
+		}
+	}
+}
+
+// checkHost refuses host names that are none or too long for a proof, the provider's own, and those that look like a
+// generated one, which may be another lease's.
 func checkHost(host, domain string) []string {
 	if msgs := validation.IsDNS1123Subdomain(host); len(msgs) > 0 {
 		return msgs
 	}
-	if label, ok := strings.CutSuffix(host, "."+domain); ok && looksGenerated(label) {
-		return []string{fmt.Sprintf("%s is kept for host names that the provider gives", host)}
+	if len(proofPrefix)+len(host) > validation.DNS1123SubdomainMaxLength {
+		return []string{fmt.Sprintf("%.100s: the name is too long for the record that shows whose it is", host)}
+	}
+	if label, ok := strings.CutSuffix(host, "."+domain); host == domain || ok && looksGenerated(label) {
+		return []string{fmt.Sprintf("%s is kept for the provider and the host names that it gives", host)}
 	}
 	return nil
 }

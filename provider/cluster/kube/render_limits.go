@@ -11,7 +11,7 @@ import (
 // quota caps what the namespace may hold at all. It is a second line: the driver renders exactly what was leased. A
 // rollout holds one instance more and those that are ending, so every service may have twice its instances and one.
 func (r *rendering) quota() *corev1.ResourceQuota {
-	var pods, cpu, mem, disk int64
+	var pods, cpu, mem, disk, addresses int64
 	gpus := map[corev1.ResourceName]int64{}
 	for _, sv := range r.workload.Group.Services {
 		n := 2*int64(sv.Count) + 1
@@ -24,6 +24,7 @@ func (r *rendering) quota() *corev1.ResourceQuota {
 			of := r.devices(sv).kind.Resource
 			gpus[of] = addTimes(gpus[of], n, int64(sv.Gpu))
 		}
+		addresses += int64(len(leasedIPs(sv)))
 	}
 	count := func(n int64) resource.Quantity { return *resource.NewQuantity(n, resource.DecimalSI) }
 	hard := corev1.ResourceList{
@@ -34,7 +35,7 @@ func (r *rendering) quota() *corev1.ResourceQuota {
 		corev1.ResourceLimitsMemory:                         *bytesQuantity(mem),
 		corev1.ResourceRequestsEphemeralStorage:             *bytesQuantity(disk),
 		corev1.ResourceLimitsEphemeralStorage:               *bytesQuantity(disk),
-		corev1.ResourceServicesLoadBalancers:                count(0),
+		corev1.ResourceServicesLoadBalancers:                count(addresses),
 		corev1.ResourceName("count/jobs.batch"):             count(0),
 		corev1.ResourceName("count/daemonsets.apps"):        count(0),
 		corev1.ResourceName("count/replicationcontrollers"): count(0),

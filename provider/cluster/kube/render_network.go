@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"berth.dev/berth/manifest"
 	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/provider/cluster"
 )
@@ -193,9 +194,10 @@ func (r *rendering) fromOutside(sv manifesttypes.Service) runtime.Object {
 		port := policyPort(e.Port, transport(e.Proto))
 		switch {
 		case !cluster.Anyone(e):
-		case forwarded(e):
+		case forwarded(e) || manifest.LeasedIP(e) != "":
 			direct = append(direct, port)
-		default:
+		}
+		if cluster.Routed(e) {
 			routed = append(routed, port)
 		}
 	}

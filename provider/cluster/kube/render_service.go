@@ -36,7 +36,7 @@ func transport(p manifesttypes.Proto) corev1.Protocol {
 
 // forwarded tells whether an expose gets a port of the provider: everything for anyone that is not routed by host.
 func forwarded(e manifesttypes.Expose) bool {
-	return cluster.Anyone(e) && e.Proto != manifesttypes.PROTO_HTTP
+	return cluster.Anyone(e) && !cluster.Routed(e)
 }
 
 // portsName differs from the name of any service that a tenant chooses, unless it is chosen for that: then the

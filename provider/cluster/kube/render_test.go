@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -22,6 +23,7 @@ import (
 	"pgregory.net/rapid"
 	"sigs.k8s.io/yaml"
 
+	"berth.dev/berth/manifest"
 	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/provider/cluster"
 	"berth.dev/berth/provider/cluster/clustertest"
@@ -44,6 +46,7 @@ func testSettings() settings {
 		Entries: []entry{{
 			Namespace: "ingress", Labels: map[string]string{"app": "proxy"}, Ports: []networkingv1.NetworkPolicyPort{policyPort(8000, corev1.ProtocolTCP)},
 		}},
+		Able: routeAbilities{TLSRoute: "v1alpha3", Passthrough: []string{"*"}}, MaxBody: manifest.MaxBodyBytes, MaxTimeout: time.Minute,
 	}
 }
 
@@ -91,12 +94,44 @@ func goldenCases() map[string]struct {
 	worker := clustertest.Service("worker", "worker:1")
 	worker.Expose, worker.Volumes = nil, nil
 
+	edge := clustertest.Service("edge", "edge:1")
+	edge.Expose[0].Accept = []string{"shop.east.test", "shop.example.com"}
+	edge.Expose[0].HttpOptions = &manifesttypes.HTTPOptions{
+		MaxBodyBytes: 1 << 20, ReadTimeoutMs: 90_500, SendTimeoutMs: 60_000, NextTries: 4, NextCases: []string{"503", "error"},
+	}
+	edge.Expose = append(edge.Expose,
+		manifesttypes.Expose{Port: 8081, As: 8081, Proto: manifesttypes.PROTO_HTTP, To: anyone()},
+		manifesttypes.Expose{Port: 8443, As: 443, Proto: manifesttypes.PROTO_HTTPS, Accept: []string{"secure.example.com"}, To: anyone()})
+	traefik := testSettings()
+	traefik.Able = routeAbilities{
+		Carrier: carrierTraefik, Extensions: true, TLSRoute: "v1alpha3", Passthrough: []string{"*"}, EdgeTLS: true, EdgeListener: "https", HTTPListener: "http",
+	}
+	traefik.HTTPSRedirect, traefik.HTTPSPort, traefik.MaxTimeout = true, 8443, 10*time.Minute
+	traefikIngress := traefik
+	traefikIngress.Routes, traefikIngress.IngressClass, traefikIngress.HTTPSRedirect = RouteIngress, "traefik", false
+	nginx := traefikIngress
+	nginx.IngressClass, nginx.Able = "nginx", routeAbilities{Carrier: carrierNginx, Passthrough: []string{"*"}}
+
+	leased, also := clustertest.Service("leased", "dns:1"), clustertest.Service("also", "web:1")
+	at := func(ip string) []manifesttypes.To { return []manifesttypes.To{{Global: true, Ip: ip}} }
+	leased.Expose = []manifesttypes.Expose{
+		{Port: 5353, As: 53, Proto: manifesttypes.PROTO_UDP, To: at("one")}, {Port: 5353, As: 53, Proto: manifesttypes.PROTO_TCP, To: at("one")},
+		{Port: 22, As: 22, Proto: manifesttypes.PROTO_TCP, To: at("two")},
+	}
+	also.Expose[0].To = at("one")
+	addresses := testSettings()
+	addresses.LeasedIPs = LeasedIPs{Count: 8, Class: "metal", Annotations: map[string]string{"pool.example/name": "leased"}, SharingKey: "pool.example/share"}
+
 	return map[string]c{
-		"web":        {testSettings(), []manifesttypes.Service{clustertest.Service("web", "hello:1")}, allStart},
-		"depends":    {testSettings(), []manifesttypes.Service{api, web}, func(s string) bool { return s != "web" }},
-		"ingress":    {ingress, []manifesttypes.Service{web}, allStart},
-		"restricted": {restricted, []manifesttypes.Service{db}, allStart},
-		"worker":     {testSettings(), []manifesttypes.Service{worker}, allStart},
+		"edge":            {traefik, []manifesttypes.Service{edge}, allStart},
+		"traefik-ingress": {traefikIngress, []manifesttypes.Service{edge}, allStart},
+		"nginx":           {nginx, []manifesttypes.Service{edge}, allStart},
+		"addresses":       {addresses, []manifesttypes.Service{also, leased}, allStart},
+		"web":             {testSettings(), []manifesttypes.Service{clustertest.Service("web", "hello:1")}, allStart},
+		"depends":         {testSettings(), []manifesttypes.Service{api, web}, func(s string) bool { return s != "web" }},
+		"ingress":         {ingress, []manifesttypes.Service{web}, allStart},
+		"restricted":      {restricted, []manifesttypes.Service{db}, allStart},
+		"worker":          {testSettings(), []manifesttypes.Service{worker}, allStart},
 	}
 }
 
@@ -138,7 +173,7 @@ func TestGolden(t *testing.T) {
 // order is the place of a kind in an apply: what confines comes before what runs.
 var order = []string{
 	kindNamespace, kindSecret, kindServiceAccount, kindNetworkPolicy, kindQuota, kindLimitRange, kindService, kindDeployment,
-	kindHTTPRoute, kindIngress,
+	kindHTTPRoute, kindTLSRoute, kindIngress, kindMiddleware, kindServersTransport, kindTraefikService, kindIngressRoute, kindIngressRouteTCP,
 }
 
 // checkObjects holds what is true of every rendering: allow-listed kinds, all in the lease's namespace, legal names
@@ -296,7 +331,34 @@ func TestRefusals(t *testing.T) {
 		"host of another lease": {func(s *manifesttypes.Service, _ *settings) {
 			s.Expose[0].Accept = []string{"web-0123abcd.east.test"}
 		}, "services.web.expose[0].accept[0]"},
-		"host that is none":     {func(s *manifesttypes.Service, _ *settings) { s.Expose[0].Accept = []string{"*.x"} }, "services.web.expose[0].accept[0]"},
+		"host that is none": {func(s *manifesttypes.Service, _ *settings) { s.Expose[0].Accept = []string{"*.x"} }, "services.web.expose[0].accept[0]"},
+		"https without passthrough": {func(s *manifesttypes.Service, x *settings) {
+			s.Expose[0].Proto, x.Able.Passthrough = manifesttypes.PROTO_HTTPS, nil
+		}, "services.web.expose[0].proto"},
+		"https of a host that no listener passes": {func(s *manifesttypes.Service, x *settings) {
+			s.Expose[0].Proto, s.Expose[0].Accept, x.Able.Passthrough = manifesttypes.PROTO_HTTPS, []string{"www.example.com"}, []string{"*.east.test"}
+		}, "services.web.expose[0].accept[0]"},
+		"leased address": {func(s *manifesttypes.Service, _ *settings) { s.Expose[0].To[0].Ip = "one" }, "services.web.expose[0].to.ip"},
+		"options without a route": {func(s *manifesttypes.Service, _ *settings) {
+			s.Expose[0].HttpOptions, s.Expose[0].To = &manifesttypes.HTTPOptions{}, []manifesttypes.To{{Service: "a"}}
+		}, "services.web.expose[0].http_options"},
+		"body":           {refusedOption(manifesttypes.HTTPOptions{MaxBodyBytes: 1}), "services.web.expose[0].http_options.max_body_size"},
+		"read timeout":   {refusedOption(manifesttypes.HTTPOptions{ReadTimeoutMs: 1}), "services.web.expose[0].http_options.read_timeout"},
+		"send timeout":   {refusedOption(manifesttypes.HTTPOptions{SendTimeoutMs: 1}), "services.web.expose[0].http_options.send_timeout"},
+		"tries":          {refusedOption(manifesttypes.HTTPOptions{NextTries: 2}), "services.web.expose[0].http_options.next_tries"},
+		"cases":          {refusedOption(manifesttypes.HTTPOptions{NextCases: []string{"off"}}), "services.web.expose[0].http_options.next_cases"},
+		"time for tries": {refusedOption(manifesttypes.HTTPOptions{NextTimeoutMs: 1}), "services.web.expose[0].http_options.next_timeout"},
+		"buffer":         {refusedOption(manifesttypes.HTTPOptions{ProxyBufferBytes: 1}), "services.web.expose[0].http_options.proxy_buffer_size"},
+		"unknown case":   {refusedOption(manifesttypes.HTTPOptions{NextCases: []string{"418) || IsNetworkError("}}), "services.web.expose[0].http_options.next_cases[0]"},
+		"longer than allowed": {func(s *manifesttypes.Service, x *settings) {
+			s.Expose[0].HttpOptions, x.Able.Extensions = &manifesttypes.HTTPOptions{ReadTimeoutMs: 60_001}, true
+		}, "services.web.expose[0].http_options.read_timeout: 1m0.001s, this provider allows at most 1m0s"},
+		"more than allowed": {func(s *manifesttypes.Service, x *settings) {
+			s.Expose[0].HttpOptions, x.Able.Extensions, x.MaxBody = &manifesttypes.HTTPOptions{MaxBodyBytes: 1001}, true, 1000
+		}, "services.web.expose[0].http_options.max_body_size"},
+		"more tries than traefik makes": {func(s *manifesttypes.Service, x *settings) {
+			s.Expose[0].HttpOptions, x.Able.Extensions = &manifesttypes.HTTPOptions{NextTries: 11}, true
+		}, "services.web.expose[0].http_options.next_tries"},
 		"nothing to route with": {func(_ *manifesttypes.Service, s *settings) { s.Routes = "" }, "services.web.expose"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -305,6 +367,39 @@ func TestRefusals(t *testing.T) {
 			_, err := render(clustertest.Workload(testLease, sv), s, allStart)
 			if !errors.Is(err, cluster.ErrRefused) || !strings.Contains(err.Error(), tc.field) {
 				t.Errorf("got %v, want a refusal that names %s", err, tc.field)
+			}
+		})
+	}
+}
+
+// refusedOption sets an option, which a Gateway with no settings of its own cannot honour.
+func refusedOption(h manifesttypes.HTTPOptions) func(*manifesttypes.Service, *settings) {
+	return func(s *manifesttypes.Service, _ *settings) { s.Expose[0].HttpOptions = &h }
+}
+
+// TestRefusedAddresses: an address has a port once, and is shared between services only where the cluster can do that.
+func TestRefusedAddresses(t *testing.T) {
+	service := func(name string, as uint32) manifesttypes.Service {
+		s := clustertest.Service(name, "hello:1")
+		s.Expose[0] = manifesttypes.Expose{Port: 80, As: as, Proto: manifesttypes.PROTO_TCP, To: []manifesttypes.To{{Global: true, Ip: "one"}}}
+		return s
+	}
+	shared, own := testSettings(), testSettings()
+	shared.LeasedIPs, own.LeasedIPs = LeasedIPs{Count: 2, SharingKey: "example.com/share"}, LeasedIPs{Count: 2}
+	for name, tc := range map[string]struct {
+		settings settings
+		second   uint32
+		err      string
+	}{
+		"shared":             {shared, 81, ""},
+		"one port twice":     {shared, 80, "services.b.expose[0].to.ip: the address has port 80"},
+		"cannot be shared":   {own, 81, "services.b.expose[0].to.ip: the address is that of service a"},
+		"leases no address ": {testSettings(), 81, "services.a.expose[0].to.ip: this provider leases no addresses"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := render(clustertest.Workload(testLease, service("a", 80), service("b", tc.second)), tc.settings, allStart)
+			if tc.err == "" && err != nil || tc.err != "" && (!errors.Is(err, cluster.ErrRefused) || !strings.Contains(err.Error(), tc.err)) {
+				t.Errorf("got %v, want %q", err, tc.err)
 			}
 		})
 	}

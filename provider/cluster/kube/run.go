@@ -178,9 +178,13 @@ func (c *Cluster) Reconcile(ctx context.Context) error {
 		return fmt.Errorf("kube: reconcile: %w", err)
 	}
 	var errs []error
+	lost, err := c.settleHosts(ctx, leases)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("kube: reconcile: %w", err))
+	}
 	for ns, have := range leases {
 		ch, err := c.plan(ns, have, s)
-		if err == nil && !ch.none() {
+		if err == nil && (lost[ns] || !ch.none()) {
 			err = c.reconcile(ctx, ns)
 		}
 		if err != nil {
@@ -221,6 +225,9 @@ func (c *Cluster) readAll(ctx context.Context) (map[string]live, error) {
 func (c *Cluster) plan(ns string, have live, s settings) (changes, error) {
 	w, ok, err := heldBy(ns, have)
 	if err != nil || !ok {
+		return changes{}, err
+	}
+	if err := s.recall(have); err != nil {
 		return changes{}, err
 	}
 	return c.changesFor(ns, w, s, have)

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -14,14 +15,18 @@ import (
 // observation is what Status is computed from.
 type observation struct {
 	workload    cluster.Workload
-	instances   map[key]instances          // by what keeps them
-	ports       map[string]*corev1.Service // by service: those that open ports of the provider
-	pods        map[string][]*corev1.Pod   // by service
-	events      map[string][]corev1.Event  // by involved object, the newest first; nil before they were read
+	instances   map[key]instances            // by what keeps them
+	ports       map[string]*corev1.Service   // by service: those that open ports of the provider
+	pods        map[string][]*corev1.Pod     // by service
+	events      map[string][]corev1.Event    // by involved object, the newest first; nil before they were read
+	addresses   map[string][]*corev1.Service // by service: those that have leased addresses
+	claims      claims
+	able        routeAbilities
 	domain      string
 	nodeHost    string
 	ingressPort int
 	links       []cluster.Link
+	httpsPort   int
 }
 
 // statusOf gives the state of every service of the manifest, in the order of their names.
@@ -45,6 +50,11 @@ func statusOf(o observation) []diagnosed {
 		}
 		if st.Message == "" && (st.Ready < st.Desired || st.Updated < st.Desired) {
 			st.Message, st.Reason = "starting", cluster.ReasonStarting
+		}
+		if st.Message == "" {
+			if st.Message = o.outside(sv); st.Message != "" {
+				st.Reason = cluster.ReasonOutside
+			}
 		}
 		out = append(out, st)
 	}
@@ -91,12 +101,8 @@ func (o observation) ready(sv manifesttypes.Service) bool {
 
 func (o observation) service(sv manifesttypes.Service) diagnosed {
 	st := diagnosed{ServiceStatus: cluster.ServiceStatus{Name: sv.Name, Desired: sv.Count}}
-	for _, r := range cluster.Routes(o.workload.Lease, sv, o.domain) {
-		for _, host := range hostsOf(r) {
-			st.URLs = append(st.URLs, cluster.URL(host, o.ingressPort))
-		}
-	}
-	st.Ports = o.forwardedPorts(sv)
+	st.URLs = o.urls(sv)
+	st.Ports = append(o.forwardedPorts(sv), o.leasedPorts(sv)...)
 	in, ok := o.instances[workloadKey(sv)]
 	if !ok {
 		return st
@@ -132,6 +138,58 @@ func (o observation) service(sv manifesttypes.Service) diagnosed {
 		st.worse(finding{reason: cluster.ReasonRefused, message: m})
 	}
 	return st
+}
+
+// urls are where clients reach the http and https ports of a service.
+func (o observation) urls(sv manifesttypes.Service) []string {
+	var out []string
+	for _, r := range cluster.Routes(o.workload.Lease, sv, o.domain) {
+		for _, host := range hostsOf(r, o.claims) {
+			if r.Proto == manifesttypes.PROTO_HTTPS || o.able.secure(host, o.domain, o.workload.Group.Services) {
+				out = append(out, cluster.SecureURL(host, o.httpsPort))
+			} else {
+				out = append(out, cluster.URL(host, o.ingressPort))
+			}
+		}
+	}
+	return out
+}
+
+// outside says what clients from outside lack of a service that is well.
+func (o observation) outside(sv manifesttypes.Service) string {
+	var lost []string
+	for _, e := range sv.Expose {
+		for _, host := range e.Accept {
+			if c, ok := o.claims[host]; ok && c.Lost != "" && cluster.Routed(e) {
+				lost = append(lost, fmt.Sprintf("host %s leads to lease %s now", host, c.Lost))
+			}
+		}
+	}
+	slices.Sort(lost)
+	if lost = slices.Compact(lost); len(lost) > 0 {
+		return strings.Join(lost, ", ") + "; send this manifest again to take it back"
+	}
+	for _, s := range o.addresses[sv.Name] {
+		if len(s.Status.LoadBalancer.Ingress) == 0 {
+			return "waiting for the leased address"
+		}
+	}
+	return ""
+}
+
+// leasedPorts are the ports at the leased addresses that a service has been given.
+func (o observation) leasedPorts(sv manifesttypes.Service) []cluster.ForwardedPort {
+	var out []cluster.ForwardedPort
+	for _, s := range o.addresses[sv.Name] {
+		for _, in := range s.Status.LoadBalancer.Ingress {
+			for _, p := range s.Spec.Ports {
+				out = append(out, cluster.ForwardedPort{
+					Host: or(in.IP, in.Hostname), Port: uint32(p.Port), ExternalPort: uint32(p.Port), Proto: strings.ToLower(string(p.Protocol)),
+				})
+			}
+		}
+	}
+	return out
 }
 
 func (o observation) forwardedPorts(sv manifesttypes.Service) []cluster.ForwardedPort {
