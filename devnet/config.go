@@ -65,19 +65,19 @@ func (c Config) Validate() error {
 // ports are where a devnet listens, all on loopback. berthd puts a node's port for its peers one below its RPC, and
 // further validators ten ports higher each.
 type ports struct {
-	rpc, p2p, ingress int
-	gateway, metrics  [2]int
+	rpc, p2p, ingress, tls int
+	gateway, metrics       [2]int
 }
 
 func (c Config) ports() ports {
 	if b := c.PortsBase; b != 0 {
-		return ports{p2p: b, rpc: b + 1, ingress: b + 2, gateway: [2]int{b + 3, b + 4}, metrics: [2]int{b + 5, b + 6}}
+		return ports{p2p: b, rpc: b + 1, ingress: b + 2, gateway: [2]int{b + 3, b + 4}, metrics: [2]int{b + 5, b + 6}, tls: b + 7}
 	}
-	return ports{rpc: 26657, p2p: 26656, ingress: 8080, gateway: [2]int{8443, 8444}, metrics: [2]int{9464, 9465}}
+	return ports{rpc: 26657, p2p: 26656, ingress: 8080, gateway: [2]int{8443, 8444}, metrics: [2]int{9464, 9465}, tls: 8445}
 }
 
 func (p ports) all() []int {
-	return []int{p.rpc, p.p2p, p.ingress, p.gateway[0], p.gateway[1], p.metrics[0], p.metrics[1]}
+	return []int{p.rpc, p.p2p, p.ingress, p.gateway[0], p.gateway[1], p.metrics[0], p.metrics[1], p.tls}
 }
 
 func local(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"strings"
 )
 
 // kube is what localkube tells of a cluster that is up.
@@ -18,6 +19,9 @@ type kube struct {
 	Registry string `json:"registry"`
 	// HTTP is the address of the http entry.
 	HTTP string `json:"http"`
+	// HTTPS is the address of the TLS entry, and EdgeAuthority the certificate to trust for the providers' domains.
+	HTTPS         string `json:"https"`
+	EdgeAuthority string `json:"edge_authority"`
 }
 
 // demoImages are built from examples/images/hello; the version shows in the answers.
@@ -28,7 +32,11 @@ func (c Config) localkubeUp(ctx context.Context, l layout, progress io.Writer) (
 	if err != nil {
 		return kube{}, err
 	}
-	args := append([]string{"up", "--state", l.kube(), "-o", "json"}, c.networks()...)
+	domains := make([]string, 0, len(regions))
+	for _, r := range regions {
+		domains = append(domains, domainOf(r))
+	}
+	args := append([]string{"up", "--state", l.kube(), "--domains", strings.Join(domains, ","), "-o", "json"}, c.networks()...)
 	out, err := output(ctx, progress, program, args...)
 	if err != nil {
 		return kube{}, fmt.Errorf("start localkube: %w", err)

@@ -44,14 +44,17 @@ type Info struct {
 	// Node is the address of the chain's RPC.
 	Node string `json:"node"`
 	// Cluster is localkube, kubeconfig or simulated.
-	Cluster    string         `json:"cluster"`
-	Kubeconfig string         `json:"kubeconfig,omitempty"`
-	Registry   string         `json:"registry,omitempty"`
-	Ingress    string         `json:"ingress,omitempty"`
-	Validators int            `json:"validators"`
-	Tenant     string         `json:"tenant"`
-	TenantHome string         `json:"tenant_home"`
-	Providers  []ProviderInfo `json:"providers"`
+	Cluster    string `json:"cluster"`
+	Kubeconfig string `json:"kubeconfig,omitempty"`
+	Registry   string `json:"registry,omitempty"`
+	Ingress    string `json:"ingress,omitempty"`
+	// TLS is where TLS is answered by server name, EdgeAuthority the certificate to trust for names of the providers' domains.
+	TLS           string         `json:"tls,omitempty"`
+	EdgeAuthority string         `json:"edge_authority,omitempty"`
+	Validators    int            `json:"validators"`
+	Tenant        string         `json:"tenant"`
+	TenantHome    string         `json:"tenant_home"`
+	Providers     []ProviderInfo `json:"providers"`
 }
 
 // ProviderInfo describes one of the devnet's providers.

@@ -35,6 +35,9 @@ const (
 // regions are the devnet's two providers.
 var regions = [2]string{"east", "west"}
 
+// domainOf is the domain of a provider's generated host names.
+func domainOf(region string) string { return region + ".localhost" }
+
 // newKey makes sure that the test keyring of a home has a key, and returns its address.
 func newKey(dir, name string) (string, error) {
 	kr, err := client.OpenKeyring(keyring.BackendTest, dir, strings.NewReader(""))
@@ -100,7 +103,7 @@ func (c Config) providerInfo(l layout, i int, address string) ProviderInfo {
 	return ProviderInfo{
 		Name: regions[i], Address: address, Home: l.provider(regions[i]), Region: regions[i],
 		Gateway: "https://" + local(p.gateway[i]), Metrics: "http://" + local(p.metrics[i]) + "/metrics",
-		Domain: regions[i] + ".localhost",
+		Domain: domainOf(regions[i]),
 	}
 }
 
@@ -116,6 +119,8 @@ func (c Config) initProvider(ctx context.Context, i int, info ProviderInfo, k ku
 		"--key", providerKey, "--keyring-backend", keyring.BackendTest,
 		"--host-uri", info.Gateway, "--listen", local(p.gateway[i]), "--metrics", local(p.metrics[i]),
 		"--domain", info.Domain, "--ingress-port", strconv.Itoa(p.ingress),
+		// Nobody can make DNS records for a devnet, and nobody trusts its certificate for the domains yet.
+		"--require-host-proof=false", "--edge-tls", "off",
 		"--attribute", "region=" + info.Region, "--attribute", "ability/storage/ram=true", "--attribute", "ability/credentials=true",
 		"--capacity-factor", capacityFactor, "--block-time", blockTime.String(),
 	}
@@ -125,6 +130,9 @@ func (c Config) initProvider(ctx context.Context, i int, info ProviderInfo, k ku
 		args = append(args, "--cluster", "kube", "--kubeconfig", k.Kubeconfig)
 		if c.Cluster == ClusterLocalkube {
 			args = append(args, "--storage-class", "default="+localkubeDisk, "--attribute", "ability/arch/"+runtime.GOARCH+"=true")
+		}
+		if k.HTTPS != "" {
+			args = append(args, "--https-port", strconv.Itoa(p.tls))
 		}
 		if k.NodeIP != "" {
 			args = append(args, "--node-host", k.NodeIP)

@@ -83,6 +83,9 @@ func (c Config) start(ctx context.Context, l layout, fresh bool, say Progress, o
 	if k.HTTP != "" {
 		info.Ingress = local(c.ports().ingress)
 	}
+	if k.HTTPS != "" {
+		info.TLS, info.EdgeAuthority = local(c.ports().tls), k.EdgeAuthority
+	}
 	if err := saveTenant(l, info.Node); err != nil {
 		return Info{}, err
 	}
@@ -194,6 +197,12 @@ func (c Config) startProviders(ctx context.Context, l layout, info Info, k kube,
 	}
 	if k.HTTP != "" {
 		f := process{Name: "ingress", Forward: &forward{Listen: local(c.ports().ingress), To: k.HTTP}}
+		if err := writeProcess(l, f); err != nil {
+			return err
+		}
+	}
+	if k.HTTPS != "" {
+		f := process{Name: "ingress-tls", Forward: &forward{Listen: local(c.ports().tls), To: k.HTTPS}}
 		if err := writeProcess(l, f); err != nil {
 			return err
 		}

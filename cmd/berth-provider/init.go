@@ -30,7 +30,9 @@ type initFlags struct {
 	node, chainID, key, owner, backend, gasPrices string
 	hostURI, listen                               string
 	domain, nodeHost, driver, kubeconfig          string
-	ingressPort                                   int
+	ingressPort, httpsPort                        int
+	edgeTLS                                       string
+	hostProof                                     bool
 	attributes, storage                           map[string]string
 	factor, metrics                               string
 	blockTime                                     time.Duration
@@ -68,6 +70,9 @@ by itself otherwise; the key needs funds for that.`,
 	fl.StringVar(&f.hostURI, "host-uri", "", "https address that tenants use (default https://127.0.0.1:PORT of --listen)")
 	fl.StringVar(&f.listen, "listen", "", "address of the gateway (default 0.0.0.0:8443)")
 	fl.StringVar(&f.domain, "domain", "", "domain of generated host names")
+	fl.IntVar(&f.httpsPort, "https-port", 0, "port that stands in URLs of https when it is not 443")
+	fl.StringVar(&f.edgeTLS, "edge-tls", "auto", "whether URLs of http ports are https ones: auto, on or off")
+	fl.BoolVar(&f.hostProof, "require-host-proof", true, "give hosts outside of the domain only to whom a DNS record names")
 	fl.IntVar(&f.ingressPort, "ingress-port", 0, "port that stands in URLs when it is not 80")
 	fl.StringVar(&f.nodeHost, "node-host", "", "host of forwarded tcp and udp ports (default the domain)")
 	fl.StringToStringVar(&f.attributes, "attribute", nil, "attribute KEY=VALUE of the provider's record (repeat)")
@@ -191,6 +196,15 @@ func (f *initFlags) apply(cfg *daemon.Config, given *pflag.FlagSet) {
 	}
 	if given.Changed("ingress-port") {
 		cfg.Cluster.IngressPort = f.ingressPort
+	}
+	if given.Changed("https-port") {
+		cfg.Cluster.HTTPSPort = f.httpsPort
+	}
+	if given.Changed("edge-tls") {
+		cfg.Cluster.EdgeTLS = f.edgeTLS
+	}
+	if given.Changed("require-host-proof") {
+		cfg.Hosts.RequireProof = f.hostProof
 	}
 	if given.Changed("attribute") {
 		cfg.Attributes = f.attributes

@@ -90,7 +90,7 @@ func (b *backend) PutManifest(ctx context.Context, id markettypes.LeaseID, env m
 		return nil, err
 	}
 	hash := d.Deployment.ManifestHash
-	err = b.leases.Accept(ctx, cluster.Workload{Lease: id, Envelope: env, Group: group, ManifestHash: hash})
+	err = b.leases.Accept(ctx, cluster.Workload{Lease: id, Envelope: env, Group: group, ManifestHash: hash, Accepted: time.Now()})
 	if text, refused := cluster.Refusal(err); refused {
 		return nil, fmt.Errorf("%w: %s", gateway.ErrRefused, text)
 	}

@@ -15,6 +15,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
+	"berth.dev/berth/manifest"
 	"berth.dev/berth/provider/bid"
 	"berth.dev/berth/provider/cluster"
 	"berth.dev/berth/provider/policy"
@@ -34,6 +35,7 @@ type Config struct {
 	Cluster        ClusterConfig     `yaml:"cluster"`
 	CapacityFactor string            `yaml:"capacity_factor"`
 	Overcommit     OvercommitConfig  `yaml:"overcommit"`
+	Hosts          HostsConfig       `yaml:"hosts"`
 	Reserve        ReserveConfig     `yaml:"reserve"`
 	Pricing        PricingConfig     `yaml:"pricing"`
 	Bids           BidsConfig        `yaml:"bids"`
@@ -82,14 +84,22 @@ type ClusterConfig struct {
 	// Domain is that of generated host names; IngressPort stands in URLs when it is neither 0 nor 80.
 	Domain      string `yaml:"domain"`
 	IngressPort int    `yaml:"ingress_port"`
+	// HTTPSPort stands in URLs of https when it is neither 0 nor 443.
+	HTTPSPort int `yaml:"https_port"`
 	// NodeHost is the host of forwarded ports; empty means Domain.
 	NodeHost string `yaml:"node_host"`
 	// RouteMode is auto, gateway or ingress.
-	RouteMode         string   `yaml:"route_mode"`
-	IngressClass      string   `yaml:"ingress_class"`
-	IngressNamespaces []string `yaml:"ingress_namespaces"`
-	IngressCIDRs      []string `yaml:"ingress_cidrs"`
-	DenyCIDRs         []string `yaml:"deny_cidrs"`
+	RouteMode    string `yaml:"route_mode"`
+	IngressClass string `yaml:"ingress_class"`
+	// EdgeTLS and TLSPassthrough are auto, on or off.
+	EdgeTLS           string            `yaml:"edge_tls"`
+	HTTPSRedirect     bool              `yaml:"https_redirect"`
+	TLSPassthrough    string            `yaml:"tls_passthrough"`
+	HTTPOptions       HTTPOptionsConfig `yaml:"http_options"`
+	LeasedIPs         LeasedIPsConfig   `yaml:"leased_ips"`
+	IngressNamespaces []string          `yaml:"ingress_namespaces"`
+	IngressCIDRs      []string          `yaml:"ingress_cidrs"`
+	DenyCIDRs         []string          `yaml:"deny_cidrs"`
 	// DNSCIDRs are addresses of name servers that are no pods.
 	DNSCIDRs []string `yaml:"dns_cidrs"`
 	// UserNamespaces is auto, on or off.
@@ -194,9 +204,11 @@ func (d Duration) MarshalYAML() (any, error) { return time.Duration(d).String(),
 // DefaultConfig is what holds where provider.yaml is silent. Chain, gateway and cluster have no sensible default.
 func DefaultConfig() Config {
 	return Config{
-		Chain:          ChainConfig{Key: "provider", KeyringBackend: "os", GasPrices: "0.0025" + units.BaseDenom},
-		AutoRegister:   true,
-		Cluster:        ClusterConfig{Driver: DriverKube, RouteMode: "auto", UserNamespaces: "auto", Poll: Duration(10 * time.Second)},
+		Chain:        ChainConfig{Key: "provider", KeyringBackend: "os", GasPrices: "0.0025" + units.BaseDenom},
+		AutoRegister: true,
+		Cluster: ClusterConfig{Driver: DriverKube, RouteMode: "auto", UserNamespaces: "auto", Poll: Duration(10 * time.Second),
+			EdgeTLS: "auto", TLSPassthrough: "auto", HTTPOptions: HTTPOptionsConfig{MaxBodyBytes: manifest.MaxBodyBytes, MaxTimeout: Duration(time.Minute)}},
+		Hosts:          HostsConfig{RequireProof: true},
 		CapacityFactor: "1",
 		Pricing:        PricingConfig{Denom: units.BaseDenom},
 		Bids:           BidsConfig{ValidFor: Duration(5 * time.Minute)},
@@ -243,7 +255,7 @@ func ParseConfig(data []byte) (Config, error) {
 
 // Validate returns everything that is wrong, together.
 func (c Config) Validate() error {
-	errs := []error{c.Chain.validate(), c.Gateway.validate(), c.Cluster.validate(), c.validateLoops()}
+	errs := []error{c.Chain.validate(), c.Gateway.validate(), c.Cluster.validate(), c.Hosts.validate(), c.validateLoops()}
 	if err := providertypes.ValidateAttributes(c.attributes()); err != nil {
 		errs = append(errs, fmt.Errorf("attributes: %w", err))
 	}
@@ -313,6 +325,7 @@ func (c ClusterConfig) validate() error {
 		errs = append(errs, fmt.Errorf("cluster.ingress_port: %d is not a port", c.IngressPort))
 	}
 	errs = append(errs, c.validateStorage())
+	errs = append(errs, c.validateRoutes()...)
 	if c.Poll <= 0 {
 		errs = append(errs, errors.New("cluster.poll must be positive"))
 	}

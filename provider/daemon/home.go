@@ -120,7 +120,7 @@ func openCluster(cfg Config, home Home, provider string, log *slog.Logger) (clus
 			return nil, err
 		}
 		out, err := fake.Open(fake.Config{
-			Nodes: nodes, ReadyAfter: 1, Domain: c.Domain, IngressPort: c.IngressPort, Host: c.NodeHost, Dir: home.simulatedDir(),
+			Nodes: nodes, ReadyAfter: 1, Domain: c.Domain, IngressPort: c.IngressPort, HTTPSPort: c.HTTPSPort, Host: c.NodeHost, Dir: home.simulatedDir(),
 			Pools: c.simulatedStorage(),
 		})
 		if err != nil {
@@ -132,7 +132,7 @@ func openCluster(cfg Config, home Home, provider string, log *slog.Logger) (clus
 	if err != nil {
 		return nil, err
 	}
-	out, err := kube.New(kube.Config{
+	k := kube.Config{
 		Overcommit: kube.Overcommit{CPU: over[inventory.CPU], Memory: over[inventory.Memory], Storage: over[inventory.Storage]},
 		Kubeconfig: c.Kubeconfig, Provider: provider, Domain: c.Domain, IngressPort: c.IngressPort, NodeHost: c.NodeHost,
 		RouteMode: kube.RouteMode(c.RouteMode), IngressClass: c.IngressClass, IngressNamespaces: c.IngressNamespaces,
@@ -140,7 +140,9 @@ func openCluster(cfg Config, home Home, provider string, log *slog.Logger) (clus
 		ImageUsers: c.ImageUsers, RuntimeClass: c.RuntimeClass, StorageClasses: c.kubeStorage(), GPUs: c.kubeGPUs(), DeviceClass: cfg.deviceClass(),
 		Shared: cfg.shared(), Logger: log,
 		Link: kube.LinkConfig{Enabled: true},
-	})
+	}
+	cfg.routes(&k)
+	out, err := kube.New(k)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the Kubernetes cluster: %w", err)
 	}

@@ -67,6 +67,20 @@ cluster:
   # Generated host names are SERVICE-HASH.domain; ingress_port stands in URLs when it is neither 0 nor 80.
   domain: {{q .Cluster.Domain}}
   ingress_port: {{.Cluster.IngressPort}}
+  # The same for https.
+  https_port: {{.Cluster.HTTPSPort}}
+  # Whether http ports are reached by https too, with a certificate for *.domain at the edge. auto goes by the listeners of the
+  # Gateway; with an ingress controller, on says that it has such a certificate. https_redirect sends clients there.
+  edge_tls: {{q .Cluster.EdgeTLS}}
+  https_redirect: {{.Cluster.HTTPSRedirect}}
+  # Whether TLS is passed through to https ports by server name. auto goes by the Gateway; with ingress-nginx, on says that
+  # it was started with --enable-ssl-passthrough.
+  tls_passthrough: {{q .Cluster.TLSPassthrough}}
+  # The most that documents may set by http_options: bytes of a request's body, and any of its timeouts, up to 1h.
+  http_options: {max_body_bytes: {{.Cluster.HTTPOptions.MaxBodyBytes}}, max_timeout: {{q .Cluster.HTTPOptions.MaxTimeout}}}
+  # Addresses that can be leased: Services of type LoadBalancer with these annotations, for example {count: 16,
+  # annotations: {metallb.io/address-pool: leased}, sharing_annotation: metallb.io/allow-shared-ip}. A count of 0 leases none.
+  leased_ips: {count: {{.Cluster.LeasedIPs.Count}}, class: {{q .Cluster.LeasedIPs.Class}}, annotations: {{q .Cluster.LeasedIPs.Annotations}}, sharing_annotation: {{q .Cluster.LeasedIPs.SharingAnnotation}}}
   # The host of forwarded tcp and udp ports; empty means domain.
   node_host: {{q .Cluster.NodeHost}}
   # auto, gateway (Gateway API) or ingress.
@@ -96,6 +110,10 @@ cluster:
   poll: {{q .Cluster.Poll}}
   # The nodes of the simulated driver, for example [{name: a, cpu: "16", memory_gib: 64, storage_gib: 500}].
   nodes: {{q .Cluster.Nodes}}
+
+# A host name outside of the domain is given to a tenant whose account a TXT record _berth.HOST names. The record is asked of
+# resolver (ADDRESS:PORT; empty: as the system does) when a manifest comes. Without require_proof the first one gets it.
+hosts: {require_proof: {{.Hosts.RequireProof}}, resolver: {{q .Hosts.Resolver}}}
 
 # The share of the cluster that this provider may sell, in (0, 1]. Providers on one cluster must sum to at most 1.
 capacity_factor: {{q .CapacityFactor}}

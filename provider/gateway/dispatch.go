@@ -88,6 +88,8 @@ func (s *Server) explain(ctx context.Context, rt *route, err error) error {
 		return wire.Errorf(wire.Refused, "%v", err)
 	case errors.As(context.Cause(ctx), &p):
 		return p
+	case errors.Is(err, cluster.ErrNotNow):
+		return wire.Errorf(wire.Unavailable, "%v", err).Then("try again; nothing was changed")
 	case errors.Is(err, context.Canceled):
 		return wire.Errorf(wire.Canceled, "the client left")
 	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded):

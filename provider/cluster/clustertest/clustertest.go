@@ -60,6 +60,8 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"VolumeRefused", testVolumeRefused},
 		{"LeasesApart", testLeasesApart},
 		{"Concurrent", testConcurrent},
+		{"Ports", testPorts},
+		{"Hosts", testHosts},
 		{"CancelledContext", testCancelledContext},
 		{"LinkDependency", testLinkDependency},
 		{"LinkTarget", testLinkTarget},

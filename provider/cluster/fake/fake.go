@@ -45,8 +45,8 @@ type Config struct {
 	CrashingImages []string
 	// Domain is the domain of generated host names; "sim.localhost" if empty.
 	Domain string
-	// IngressPort stands in URLs when it is neither 0 nor 80.
-	IngressPort int
+	// IngressPort stands in URLs when it is neither 0 nor 80, HTTPSPort in those of https when it is neither 0 nor 443.
+	IngressPort, HTTPSPort int
 	// Host is the host of forwarded ports; "127.0.0.1" if empty.
 	Host string
 	// Dir keeps the workloads on disk, so that a new Cluster over the same directory holds them; empty keeps none.
@@ -106,6 +106,7 @@ func Open(cfg Config) (*Cluster, error) {
 	for _, w := range found {
 		l := newLease(w.Workload, nil, c.takePort)
 		l.volumes = w.volumes
+		l.lost = w.lost
 		l.adopt()
 		c.leases[w.Lease] = l
 		for _, v := range w.volumes {
@@ -189,11 +190,16 @@ func (c *Cluster) Apply(ctx context.Context, w cluster.Workload) error {
 	if err != nil {
 		return fmt.Errorf("simulated cluster: apply %s: %w", w.Lease, err)
 	}
-	if err := store(c.cfg.Dir, stored{w, volumes}); err != nil {
+	lost, err := c.claim(w)
+	if err == nil {
+		err = store(c.cfg.Dir, stored{w, volumes, lost})
+	}
+	if err != nil {
 		return fmt.Errorf("simulated cluster: apply %s: %w", w.Lease, err)
 	}
 	c.leases[w.Lease] = newLease(w, c.leases[w.Lease], c.takePort)
 	c.leases[w.Lease].volumes = volumes
+	c.leases[w.Lease].lost = lost
 	c.notify()
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/provider/cluster"
+	markettypes "berth.dev/berth/x/market/types"
 )
 
 // lease is the simulated state of one workload.
@@ -19,7 +20,17 @@ type lease struct {
 	removeAfter int
 	// links are those that were last set.
 	links []cluster.Link
+	// lost are the hosts that lead to another lease now.
+	lost map[string]markettypes.LeaseID
 }
+
+// door is a port of a service as clients see it: the same number in tcp and in udp are two.
+type door struct {
+	as  uint32
+	udp bool
+}
+
+func doorOf(e manifesttypes.Expose) door { return door{e.As, e.Proto == manifesttypes.PROTO_UDP} }
 
 // service is the simulated state of one service.
 type service struct {
@@ -30,7 +41,7 @@ type service struct {
 	ready, updated uint32
 	failure        string
 	reason         cluster.Reason
-	ports          map[uint32]uint32 // `as` -> external port
+	ports          map[door]uint32 // -> external port
 	log            []cluster.LogLine
 }
 
@@ -39,7 +50,7 @@ type service struct {
 func newLease(w cluster.Workload, old *lease, takePort func(key string) uint32) *lease {
 	l := &lease{workload: w}
 	for _, spec := range w.Group.Services {
-		s := &service{spec: spec, ports: map[uint32]uint32{}}
+		s := &service{spec: spec, ports: map[door]uint32{}}
 		if prev := old.find(spec.Name); prev != nil {
 			s.ready, s.ports, s.log = min(prev.ready, spec.Count), prev.ports, prev.log
 			if same(prev.spec, spec) {
@@ -50,8 +61,8 @@ func newLease(w cluster.Workload, old *lease, takePort func(key string) uint32) 
 			s.stop()
 		}
 		for _, e := range spec.Expose {
-			if _, ok := s.ports[e.As]; !ok && forwarded(e) {
-				s.ports[e.As] = takePort(fmt.Sprintf("%s/%s/%d", w.Lease, spec.Name, e.As))
+			if _, ok := s.ports[doorOf(e)]; !ok && forwarded(e) {
+				s.ports[doorOf(e)] = takePort(fmt.Sprintf("%s/%s/%s/%d", w.Lease, spec.Name, protoName(e.Proto), e.As))
 			}
 		}
 		l.services = append(l.services, s)
@@ -98,7 +109,7 @@ func (l *lease) find(name string) *service {
 
 // forwarded tells whether an expose gets a port of the provider.
 func forwarded(e manifesttypes.Expose) bool {
-	return cluster.Anyone(e) && e.Proto != manifesttypes.PROTO_HTTP
+	return cluster.Anyone(e) && !cluster.Routed(e)
 }
 
 // step moves every service one step on, and tells whether an instance became ready. Dependencies are looked at as they
@@ -184,13 +195,22 @@ func (l *lease) status(cfg Config) []cluster.ServiceStatus {
 		}
 		for _, r := range cluster.Routes(l.workload.Lease, s.spec, cfg.Domain) {
 			for _, host := range append([]string{r.Host}, r.Accept...) {
-				st.URLs = append(st.URLs, cluster.URL(host, cfg.IngressPort))
+				to, lost := l.lost[host]
+				switch {
+				case lost && st.Message == "":
+					st.Message, st.Reason = fmt.Sprintf("host %s leads to lease %s now; send this manifest again to take it back", host, to), cluster.ReasonOutside
+				case lost:
+				case r.Proto == manifesttypes.PROTO_HTTPS:
+					st.URLs = append(st.URLs, cluster.SecureURL(host, cfg.HTTPSPort))
+				default:
+					st.URLs = append(st.URLs, cluster.URL(host, cfg.IngressPort))
+				}
 			}
 		}
 		for _, e := range s.spec.Expose {
 			if forwarded(e) {
 				st.Ports = append(st.Ports, cluster.ForwardedPort{
-					Host: cfg.Host, Port: e.As, ExternalPort: s.ports[e.As], Proto: protoName(e.Proto),
+					Host: cfg.Host, Port: e.As, ExternalPort: s.ports[doorOf(e)], Proto: protoName(e.Proto),
 				})
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"berth.dev/berth/provider/cluster"
 	markettypes "berth.dev/berth/x/market/types"
@@ -26,13 +27,17 @@ type record struct {
 	Hash     []byte              `json:"hash"`
 	Volumes  []cluster.Volume    `json:"volumes,omitempty"`
 	// Suspended is missing in files of leases that run.
-	Suspended bool `json:"suspended,omitempty"`
+	Suspended bool      `json:"suspended,omitempty"`
+	Accepted  time.Time `json:"accepted,omitzero"`
+	// Lost are the hosts that lead to another lease now.
+	Lost map[string]markettypes.LeaseID `json:"lost,omitempty"`
 }
 
 // stored is what is kept of a lease.
 type stored struct {
 	cluster.Workload
 	volumes []cluster.Volume
+	lost    map[string]markettypes.LeaseID
 }
 
 func encode(w cluster.Workload) (record, error) {
@@ -44,11 +49,11 @@ func encode(w cluster.Workload) (record, error) {
 	if err != nil {
 		return record{}, fmt.Errorf("encode group: %w", err)
 	}
-	return record{Lease: w.Lease, Envelope: env, Group: group, Hash: slices.Clone(w.ManifestHash), Suspended: w.Suspended}, nil
+	return record{Lease: w.Lease, Envelope: env, Group: group, Hash: slices.Clone(w.ManifestHash), Suspended: w.Suspended, Accepted: w.Accepted}, nil
 }
 
 func (r record) decode() (cluster.Workload, error) {
-	w := cluster.Workload{Lease: r.Lease, ManifestHash: r.Hash, Suspended: r.Suspended}
+	w := cluster.Workload{Lease: r.Lease, ManifestHash: r.Hash, Suspended: r.Suspended, Accepted: r.Accepted}
 	if err := w.Envelope.Unmarshal(r.Envelope); err != nil {
 		return w, fmt.Errorf("decode envelope: %w", err)
 	}
@@ -81,7 +86,7 @@ func store(dir string, w stored) error {
 	if err != nil {
 		return err
 	}
-	r.Volumes = w.volumes
+	r.Volumes, r.Lost = w.volumes, w.lost
 	data, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -141,5 +146,5 @@ func loadFile(name string) (stored, error) {
 		return stored{}, err
 	}
 	w, err := r.decode()
-	return stored{w, r.Volumes}, err
+	return stored{w, r.Volumes, r.Lost}, err
 }

@@ -254,7 +254,8 @@ func (c *Cluster) prove(ctx context.Context, of claimant, hosts []string, known 
 		}
 		ok, err := proven(ctx, c.proofs, host, c.cfg.Hosts.ChainID, owner)
 		if err != nil {
-			return fmt.Errorf("%s: host %s: whether the record %s%s names you %w: %w", of.wanted[host], host, proofPrefix, host, cluster.ErrNotNow, err)
+			c.cfg.Logger.Warn("whose a host name is could not be found out", "host", host, "owner", owner, "err", err)
+			return fmt.Errorf("%s: host %s: whether the DNS record %s%s names you %w", of.wanted[host], host, proofPrefix, host, cluster.ErrNotNow)
 		}
 		if known[host] = ok; !ok {
 			missing.add(of.wanted[host], "host %s is not known to be yours: make the DNS record %s%s TXT %q and send the manifest again",

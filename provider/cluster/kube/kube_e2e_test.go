@@ -42,6 +42,8 @@ func config(t *testing.T) Config {
 	}
 	return Config{
 		Kubeconfig: kubeconfig, Provider: "berth1e2e" + digest([]byte(t.Name()+run), 6), Domain: "e2e.localhost",
+		// Tests that end TLS at the edge, or ask for proofs, say so themselves.
+		EdgeTLS: SwitchOff, Hosts: Hosts{NeedNoProof: true},
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Link: LinkConfig{Enabled: true},
 	}
 }
