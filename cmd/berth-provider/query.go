@@ -118,7 +118,7 @@ func (p *provider) status(ctx context.Context) (statusResult, error) {
 			out.Attributes[at.Key] = at.Value
 		}
 	}
-	market, err := p.reader.Snapshot(ctx, 1)
+	market, err := p.reader.Snapshot(ctx, 1, uncollected{})
 	if err != nil {
 		return out, err
 	}
@@ -281,3 +281,9 @@ func (a *app) withdrawCommand() *cobra.Command {
 		},
 	}
 }
+
+// uncollected counts open orders without keeping them.
+type uncollected struct{}
+
+// Order implements chain.Collector.
+func (uncollected) Order(*markettypes.Order) {}

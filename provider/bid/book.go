@@ -64,6 +64,7 @@ type Book struct {
 
 	inv     inventory.Inventory
 	words   Words
+	sharing sharing
 	bids    map[markettypes.OrderID]*ownBid
 	waiting map[markettypes.OrderID]*candidate
 	fresh   []markettypes.OrderID // to be decided in the next pass, in the order of arrival
@@ -125,10 +126,12 @@ func (b *Book) depositFor(denom string) sdk.Coin {
 // SetSupply replaces what the cluster can give.
 func (b *Book) SetSupply(s inventory.Supply) { b.grew = b.inv.Set(s) || b.grew }
 
-// Chain is what the chain holds for us at a height; see chain.Snapshot for its fields.
+// Chain is what the chain holds for us at a height; see chain.Snapshot for its fields. The open orders are in Orders or in
+// Draft, which the book takes over.
 type Chain struct {
 	Height int64
 	Orders []markettypes.Order
+	Draft  *Draft
 	Bids   []markettypes.Bid
 	Leases []markettypes.Lease
 	Held   []markettypes.Order
@@ -143,6 +146,9 @@ func (b *Book) Reset(c Chain) {
 	b.fresh, b.later, b.nextExpiry, b.toClose = nil, nil, 0, 0
 	b.tally, b.eased = policy.Tally{}, true
 	b.height = max(b.height, c.Height)
+	if c.Draft != nil {
+		b.take(c.Draft)
+	}
 	for i := range c.Orders {
 		b.addOrder(&c.Orders[i])
 	}
@@ -164,6 +170,17 @@ func (b *Book) Reset(c Chain) {
 	}
 	b.carryOver(old, c.Height)
 	b.expire()
+}
+
+// take makes the orders of a draft those that wait.
+func (b *Book) take(d *Draft) {
+	b.waiting, b.sharing = d.known, d.sharing
+	b.fresh = make([]markettypes.OrderID, len(d.orders))
+	for i, w := range d.orders {
+		b.number(w)
+		b.fresh[i] = w.order.ID
+	}
+	*d = Draft{}
 }
 
 // carryOver keeps, of the entries before a Reset, those that the chain could not show at its height: bids that are on
@@ -214,22 +231,28 @@ func (b *Book) noteExpiry(bid *ownBid) {
 }
 
 func (b *Book) compile(o *markettypes.Order) *candidate {
+	w := b.sharing.compile(o)
+	b.number(w)
+	return w
+}
+
+// number gives an order its place in the order of arrival, and its attributes theirs.
+func (b *Book) number(w *candidate) {
 	b.seq++
-	compiled, err := Compile(o)
-	if err != nil {
-		return &candidate{order: Order{ID: o.Id}, broken: true, seq: b.seq, reason: Malformed}
+	w.seq = b.seq
+	if !w.broken {
+		b.words.Number(&w.order)
+		b.policy.Learn(&b.words)
 	}
-	b.words.Number(&compiled)
-	b.policy.Learn(&b.words)
-	return &candidate{order: compiled, seq: b.seq}
 }
 
 func (b *Book) addOrder(o *markettypes.Order) {
 	if b.waiting[o.Id] != nil || b.bids[o.Id] != nil {
 		return
 	}
-	b.waiting[o.Id] = b.compile(o)
-	b.fresh = append(b.fresh, o.Id)
+	w := b.compile(o)
+	b.waiting[w.order.ID] = w
+	b.fresh = append(b.fresh, w.order.ID)
 }
 
 // Block applies the events of one block. Events may repeat what is known already.

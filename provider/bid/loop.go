@@ -200,7 +200,8 @@ func (l *Loop) Handle(u chain.Update) error {
 		if err := l.setTerms(); err != nil {
 			return err
 		}
-		l.book.Reset(Chain{Height: s.Height, Orders: s.Orders, Bids: s.Bids, Leases: s.Leases, Held: s.Held})
+		draft, _ := s.Collected.(*Draft)
+		l.book.Reset(Chain{Height: s.Height, Orders: s.Orders, Draft: draft, Bids: s.Bids, Leases: s.Leases, Held: s.Held})
 		l.ready = true
 	} else {
 		l.book.Block(u.Height, u.Events)

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -170,4 +171,76 @@ func fields(data []byte, each func(num protowire.Number, value []byte, n uint64)
 		data = data[size:]
 	}
 	return nil
+}
+
+// errNoFeed means that a node does not give orders in this way: it is older, or something between us and it lets only
+// known queries pass.
+var errNoFeed = errors.New("the node does not list open orders by its feed")
+
+// fedOrders reads the open orders by the node's feed, one page ahead of what is done with them.
+func (r *Reader) fedOrders(ctx context.Context, notBelow int64, each func(*markettypes.Order)) error {
+	g, ctx := errgroup.WithContext(ctx)
+	pages := make(chan []byte)
+	g.Go(func() error {
+		defer close(pages)
+		return r.readPages(ctx, notBelow, pages)
+	})
+	g.Go(func() error {
+		for page := range pages {
+			if err := eachOrder(page, each); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// readPages reads page after page, still compressed.
+func (r *Reader) readPages(ctx context.Context, notBelow int64, pages chan<- []byte) error {
+	q := markettypes.NewFeedClient(r.conn)
+	for req := (&markettypes.FeedOrdersRequest{}); ; {
+		var a answer
+		res, err := q.OpenOrders(ctx, req, a.option())
+		if err != nil && len(req.After) == 0 && ctx.Err() == nil {
+			return fmt.Errorf("%w: %w", errNoFeed, err)
+		}
+		if err == nil {
+			err = a.notBelow(notBelow)
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case pages <- res.Orders:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if len(res.Next) == 0 {
+			return nil
+		}
+		if bytes.Compare(res.Next, req.After) <= 0 {
+			return fmt.Errorf("%w: its pages do not go on", errFeed)
+		}
+		req.After = res.Next
+	}
+}
+
+// eachOrder reads a compressed FeedOrders.
+func eachOrder(page []byte, each func(*markettypes.Order)) error {
+	data, err := squeeze.Unpack(page, maxAnswer)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errFeed, err)
+	}
+	return fields(data, func(num protowire.Number, value []byte, _ uint64) error {
+		if num != 1 {
+			return nil
+		}
+		var o markettypes.Order
+		if err := o.Unmarshal(value); err != nil {
+			return fmt.Errorf("%w: an order: %w", errFeed, err)
+		}
+		each(&o)
+		return nil
+	})
 }

@@ -42,7 +42,9 @@ type FollowerConfig struct {
 	Poll time.Duration
 	// MaxReplay is the most blocks that are read one by one; after a longer gap everything is read anew. Default 1000.
 	MaxReplay int64
-	Log       *slog.Logger
+	// Collect makes what takes the open orders of one snapshot; nil leaves them in it.
+	Collect func() Collector
+	Log     *slog.Logger
 }
 
 func (c FollowerConfig) withDefaults() FollowerConfig {
@@ -245,7 +247,11 @@ func (f *Follower) maybeGap(err error, head client.Head) error {
 }
 
 func (f *Follower) snapshot(ctx context.Context, head client.Head, sink func(context.Context, Update) error) error {
-	s, err := f.reader.Snapshot(ctx, f.place.Height)
+	var c Collector
+	if f.cfg.Collect != nil {
+		c = f.cfg.Collect()
+	}
+	s, err := f.reader.Snapshot(ctx, f.place.Height, c)
 	if err != nil {
 		return err
 	}

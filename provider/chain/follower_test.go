@@ -117,10 +117,38 @@ func (n *fakeNode) Invoke(_ context.Context, _ string, req, reply any, opts ...g
 			return status.Error(codes.NotFound, "not remembered")
 		}
 		return n.feed(q.From, reply.(*markettypes.FeedBlocksResponse))
+	case *markettypes.FeedOrdersRequest:
+		if !n.feeds {
+			return status.Error(codes.InvalidArgument, "unknown query path")
+		}
+		return n.feedPage(q, reply.(*markettypes.FeedOrdersResponse))
 	case *markettypes.QueryOrderRequest:
 		reply.(*markettypes.QueryOrderResponse).Order.Id = q.Id
 	}
 	return nil
+}
+
+// feedPage gives two orders at a time.
+func (n *fakeNode) feedPage(q *markettypes.FeedOrdersRequest, out *markettypes.FeedOrdersResponse) (err error) {
+	from, _ := strconv.Atoi(string(q.After))
+	to := min(from+2, len(n.orders))
+	var all markettypes.FeedOrders
+	for i := range n.orders[from:to] {
+		data, err := n.orders[from+i].Marshal()
+		if err != nil {
+			return err
+		}
+		all.Orders = append(all.Orders, data)
+	}
+	if to < len(n.orders) {
+		out.Next = []byte(strconv.Itoa(to))
+	}
+	data, err := all.Marshal()
+	if err != nil {
+		return err
+	}
+	out.Orders, err = squeeze.Pack(data)
+	return err
 }
 
 // feed gives two blocks at a time, orders encoded.

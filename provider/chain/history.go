@@ -50,5 +50,7 @@ var history = map[string]bool{
 
 // OpenOrders returns all open orders.
 func (r *Reader) OpenOrders(ctx context.Context) ([]markettypes.Order, error) {
-	return r.openOrders(ctx)
+	var all []markettypes.Order
+	err := r.openOrders(ctx, 0, func(o *markettypes.Order) { all = append(all, *o) })
+	return all, err
 }

@@ -241,16 +241,38 @@ func (r *Reader) openBids(ctx context.Context) ([]markettypes.Bid, error) {
 	return out, nil
 }
 
-func (r *Reader) openOrders(ctx context.Context) ([]markettypes.Order, error) {
-	q := markettypes.NewQueryClient(r.conn)
-	out, err := pages(func(p *query.PageRequest) ([]markettypes.Order, *query.PageResponse, error) {
-		res, err := q.Orders(ctx, &markettypes.QueryOrdersRequest{State: markettypes.ORDER_STATE_OPEN, Pagination: p})
-		return res.GetOrders(), res.GetPagination(), err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list open orders: %w", err)
+// openOrders gives each open order, from a height not below notBelow, to each, which must not keep it or parts of it
+// other than texts.
+func (r *Reader) openOrders(ctx context.Context, notBelow int64, each func(*markettypes.Order)) error {
+	err := r.fedOrders(ctx, notBelow, each)
+	if errors.Is(err, errNoFeed) {
+		err = r.listedOrders(ctx, notBelow, each)
 	}
-	return out, nil
+	if err != nil {
+		return fmt.Errorf("list open orders: %w", err)
+	}
+	return nil
+}
+
+// listedOrders reads the orders by the query that every node has. It counts the bids of each, which takes longer than
+// reading it.
+func (r *Reader) listedOrders(ctx context.Context, notBelow int64, each func(*markettypes.Order)) error {
+	q := markettypes.NewQueryClient(r.conn)
+	_, err := pages(func(p *query.PageRequest) ([]struct{}, *query.PageResponse, error) {
+		var a answer
+		res, err := q.Orders(ctx, &markettypes.QueryOrdersRequest{State: markettypes.ORDER_STATE_OPEN, Pagination: p}, a.option())
+		if err == nil {
+			err = a.notBelow(notBelow)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		for i := range res.Orders {
+			each(&res.Orders[i])
+		}
+		return nil, res.Pagination, nil
+	})
+	return err
 }
 
 // pages asks for page after page until the last.
@@ -270,22 +292,34 @@ func pages[T any](ask func(*query.PageRequest) ([]T, *query.PageResponse, error)
 	}
 }
 
+// Collector takes the open orders of a snapshot one by one, as they are read: a list of all of them would take several
+// times the memory of what is made of them.
+type Collector interface {
+	// Order takes an order, of which it must not keep other parts than texts.
+	Order(o *markettypes.Order)
+}
+
 // Snapshot is what the chain holds for a provider, read from a height not below Height. It is not one instant: an
 // event of a block after Height may already show in it, so that events are applied as if they might be repeated.
 type Snapshot struct {
 	Height int64
-	// Orders are all open orders.
-	Orders []markettypes.Order
+	// Open is the number of open orders. They are in Collected, or, where nobody collects them, in Orders.
+	Open      int
+	Orders    []markettypes.Order
+	Collected Collector
 	// Bids are our open bids, Leases our active and suspended leases.
 	Bids   []markettypes.Bid
 	Leases []markettypes.Lease
-	// Held are the orders of our leases and of those bids whose order is not among Orders.
+	// Held are the orders of our leases and of those bids whose order is not among the open ones.
 	Held   []markettypes.Order
 	Params markettypes.Params
 }
 
-// Snapshot reads everything anew, from a height not below notBelow.
-func (r *Reader) Snapshot(ctx context.Context, notBelow int64) (*Snapshot, error) {
+// Order implements Collector.
+func (s *Snapshot) Order(o *markettypes.Order) { s.Orders = append(s.Orders, *o) }
+
+// Snapshot reads everything anew, from a height not below notBelow, and gives the open orders to c, which may be nil.
+func (r *Reader) Snapshot(ctx context.Context, notBelow int64, c Collector) (*Snapshot, error) {
 	var a answer
 	params, err := markettypes.NewQueryClient(r.conn).Params(ctx, &markettypes.QueryParamsRequest{}, a.option())
 	if err != nil {
@@ -294,7 +328,10 @@ func (r *Reader) Snapshot(ctx context.Context, notBelow int64) (*Snapshot, error
 	if err := a.notBelow(max(1, notBelow)); err != nil {
 		return nil, fmt.Errorf("read the market: %w", err)
 	}
-	s := &Snapshot{Height: a.height(), Params: params.Params}
+	s := &Snapshot{Height: a.height(), Params: params.Params, Collected: c}
+	if c == nil {
+		c = s
+	}
 	if s.Bids, err = r.openBids(ctx); err != nil {
 		return nil, err
 	}
@@ -307,35 +344,43 @@ func (r *Reader) Snapshot(ctx context.Context, notBelow int64) (*Snapshot, error
 			s.Leases = append(s.Leases, l.Lease)
 		}
 	}
+	need := s.held()
 	// Orders are read last: an order that was bid on or leased in between then is among the former, never lost.
-	if s.Orders, err = r.openOrders(ctx); err != nil {
+	err = r.openOrders(ctx, s.Height, func(o *markettypes.Order) {
+		s.Open++
+		if _, ours := need[o.Id]; ours {
+			need[o.Id] = true
+		}
+		c.Order(o)
+	})
+	if err != nil {
 		return nil, err
 	}
-	return s, r.readHeld(ctx, s)
+	return s, r.readHeld(ctx, s, need)
 }
 
-// readHeld reads the orders behind our leases and bids, whose sizes are what the inventory has to hold.
-func (r *Reader) readHeld(ctx context.Context, s *Snapshot) error {
-	known := make(map[markettypes.OrderID]bool, len(s.Orders))
-	for i := range s.Orders {
-		known[s.Orders[i].Id] = true
-	}
-	need := make([]markettypes.OrderID, 0, len(s.Bids)+len(s.Leases))
+// held are the orders behind our leases and bids, whose sizes are what the inventory has to hold; none is known yet.
+func (s *Snapshot) held() map[markettypes.OrderID]bool {
+	need := make(map[markettypes.OrderID]bool, len(s.Bids)+len(s.Leases))
 	for i := range s.Bids {
-		need = append(need, s.Bids[i].Id.OrderID())
+		need[s.Bids[i].Id.OrderID()] = false
 	}
 	for i := range s.Leases {
-		need = append(need, s.Leases[i].Id.OrderID())
+		need[s.Leases[i].Id.OrderID()] = false
 	}
-	for _, id := range need {
-		if known[id] {
+	return need
+}
+
+// readHeld reads those of the orders that are not known.
+func (r *Reader) readHeld(ctx context.Context, s *Snapshot, need map[markettypes.OrderID]bool) error {
+	for id, known := range need {
+		if known {
 			continue
 		}
 		order, err := r.Order(ctx, id)
 		if err != nil {
 			return err
 		}
-		known[id] = true
 		s.Held = append(s.Held, order)
 	}
 	return nil

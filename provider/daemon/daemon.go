@@ -128,6 +128,7 @@ func (d *Daemon) openChain(o Options) (err error) {
 	d.hints = chain.NewHints(d.cfg.Chain.Node, d.log)
 	d.follower, err = chain.NewFollower(chain.FollowerConfig{
 		Provider: d.provider, PlaceFile: o.Home.placeFile(), Poll: o.Poll, Log: d.log,
+		Collect: func() chain.Collector { return bid.NewDraft() },
 	}, d.client.Head, d.client.RPC(), d.reader, d.hints.C())
 	return err
 }
@@ -254,8 +255,8 @@ func (d *Daemon) sink(_ context.Context, u chain.Update) error {
 	d.metrics.update(u)
 	if u.Snapshot != nil {
 		s := u.Snapshot
-		d.log.Info("read the market", "height", u.Height, "open_orders", len(s.Orders), "own_bids", len(s.Bids), "own_leases", len(s.Leases))
-		if len(s.Orders) > manyOrders {
+		d.log.Info("read the market", "height", u.Height, "open_orders", s.Open, "own_bids", len(s.Bids), "own_leases", len(s.Leases))
+		if s.Open > manyOrders {
 			time.AfterFunc(time.Second, debug.FreeOSMemory) // the book holds them now, in a fifth of the room that reading them took
 		}
 	}
