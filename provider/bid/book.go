@@ -1,6 +1,7 @@
 package bid
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -369,16 +370,17 @@ func (b *Book) expire() {
 
 // wake puts the waiting orders with such a reason up for decision again, in the order of their arrival.
 func (b *Book) wake(because func(Code) bool) {
-	var ids []markettypes.OrderID
-	for id, w := range b.waiting {
+	var up []*candidate
+	for _, w := range b.waiting {
 		if w.notBefore == 0 && because(w.reason) {
-			ids = append(ids, id)
+			up = append(up, w)
 		}
 	}
-	slices.SortFunc(ids, func(x, y markettypes.OrderID) int {
-		return int(int64(b.waiting[x].seq) - int64(b.waiting[y].seq))
-	})
-	b.fresh = append(b.fresh, ids...)
+	slices.SortFunc(up, func(x, y *candidate) int { return cmp.Compare(x.seq, y.seq) })
+	b.fresh = slices.Grow(b.fresh, len(up))
+	for _, w := range up {
+		b.fresh = append(b.fresh, w.order.ID)
+	}
 }
 
 // lookAgain is how many blocks pass at least until orders that an expression refused are looked at again.

@@ -38,25 +38,9 @@ func (b *Book) Usage() []Use {
 
 // devices sums up the devices of each class.
 func (b *Book) devices() []Use {
-	sums := make(map[inventory.GPUClass]*Use)
-	add := func(nodes []inventory.Node, to func(*Use, int64)) {
-		for i := range nodes {
-			for _, g := range nodes[i].GPUs {
-				u := sums[g.Class]
-				if u == nil {
-					u = &Use{Resource: inventory.GPU, Class: g.Class.String()}
-					sums[g.Class] = u
-				}
-				to(u, g.Count)
-			}
-		}
-	}
-	capacity, free := b.inv.Snapshot()
-	add(capacity, func(u *Use, n int64) { u.Capacity, u.Held = u.Capacity+n, u.Held+n })
-	add(free, func(u *Use, n int64) { u.Held -= n })
-	out := make([]Use, 0, len(sums))
-	for _, u := range sums {
-		out = append(out, *u)
+	var out []Use
+	for _, d := range b.inv.Devices() {
+		out = append(out, Use{Resource: inventory.GPU, Class: d.Class.String(), Capacity: d.Capacity, Held: d.Capacity - d.Free})
 	}
 	slices.SortFunc(out, func(x, y Use) int { return cmp.Compare(x.Class, y.Class) })
 	return out

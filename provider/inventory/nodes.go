@@ -332,3 +332,27 @@ func (v *Inventory) Snapshot() (capacity, free []Node) {
 	}
 	return of(func(c *column) []int64 { return c.capacity }), of(func(c *column) []int64 { return c.free })
 }
+
+// DeviceUse is how many devices of a class nodes have, and how many of them are free.
+type DeviceUse struct {
+	Class          GPUClass
+	Capacity, Free int64
+}
+
+// Devices sums up the devices of each class that is known.
+func (v *Inventory) Devices() []DeviceUse {
+	var out []DeviceUse
+	for i := range v.gpus {
+		g := &v.gpus[i]
+		d := DeviceUse{Class: g.class}
+		for n, capacity := range g.capacity {
+			if capacity > 0 {
+				d.Capacity, d.Free = d.Capacity+capacity, d.Free+g.free[n]
+			}
+		}
+		if d.Capacity > 0 && d.Class != (GPUClass{}) {
+			out = append(out, d)
+		}
+	}
+	return out
+}

@@ -49,7 +49,7 @@ const (
 	// perTx is how many deployments one transaction makes.
 	perTx = 5
 	// nodes of the provider that is measured.
-	nodes = 1000
+	nodes = 10_000
 )
 
 // market is a devnet with what the measurements need of it.
@@ -360,7 +360,7 @@ func (m *market) burst(t *testing.T, deployments int) {
 		sum, n := m.step(s)
 		before[s] = [2]float64{sum, n}
 	}
-	programs := []string{"provider-" + m.east.Name, "berthd"}
+	programs := []string{"provider-" + m.east.Name, "chain"}
 	spent := make(map[string]time.Duration)
 	for _, p := range programs {
 		spent[p] = m.cpu(p)
@@ -497,8 +497,11 @@ func (m *market) catchUp(t *testing.T, deployments int) {
 	began := time.Now()
 	m.deploy(t, deployments, 64)
 	t.Logf("%d orders made in %.0f s", deployments*groups, time.Since(began).Seconds())
+	node := m.cpu("chain")
+	busy := load()
 	m.restart(t)
 	began = time.Now()
+	var took time.Duration
 	open := 0.0
 	await(t, "the provider to know all orders", 5*time.Minute, func() error {
 		open = 0
@@ -508,35 +511,44 @@ func (m *market) catchUp(t *testing.T, deployments int) {
 		if open < float64(deployments*groups) {
 			return fmt.Errorf("%.0f orders are known", open)
 		}
+		took = time.Since(began)
 		return nil
 	})
 	pid, err := m.pid()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("figure: cold start to knowing %.0f open orders: %.1f s (the process's own start and its supervisor's included), %d MB resident; target 5 s",
-		open, time.Since(began).Seconds(), residentMB(t, pid))
-	// What reading took is given back; until then it bids on what it has read.
+	t.Logf("figure: cold start to knowing %.0f open orders: %.1f s (the process's own start and its supervisor's included; %.1f s of processor time, the node %.1f s), %d MB resident; target 5 s; load %s before it",
+		open, took.Seconds(), m.cpu("provider-"+m.east.Name).Seconds(), (m.cpu("chain") - node).Seconds(), memoryMB(t, pid, "VmRSS"), busy)
+	// Then it bids on what it has read.
 	const settle = 20 * time.Second
-	least := residentMB(t, pid)
+	least := memoryMB(t, pid, "VmRSS")
 	for until := time.Now().Add(settle); time.Now().Before(until); {
-		m.metric("berth_provider_orders", `state="waiting"`) // takes its time, too
-		least = min(least, residentMB(t, pid))
+		time.Sleep(250 * time.Millisecond) // what is measured is what is there after a while
+		least = min(least, memoryMB(t, pid, "VmRSS"))
 	}
-	t.Logf("figure: at least %d MB resident within %s of it; target 300 MB", least, settle)
+	t.Logf("figure: within %s of it, which it spends on bids for them: at least %d MB resident, at most %d MB since its start, %d nodes; target 300 MB",
+		settle, least, memoryMB(t, pid, "VmHWM"), nodes)
 }
 
-func residentMB(t *testing.T, pid int) int64 {
+// memoryMB reads a line of what the system says of a process's memory.
+func memoryMB(t *testing.T, pid int, what string) int64 {
 	t.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := strconv.ParseInt(strings.Fields(string(data))[1], 10, 64)
-	if err != nil {
-		t.Fatal(err)
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, what+":"); ok {
+			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kb >> 10
+		}
 	}
-	return pages * int64(os.Getpagesize()) >> 20
+	t.Fatalf("the system does not say %s", what)
+	return 0
 }
 
 // await tries until it works, or fails the test with the last reason.

@@ -166,3 +166,32 @@ func TestStrangersCannotMakeALeaseDear(t *testing.T) {
 	}
 	require.Equal(t, fmt.Sprint(alone), fmt.Sprint(cost()), "bids that are closed are not read")
 }
+
+// TestWalkOpenOrders: the orders as they are stored are those that the query lists, in pages of any size, but for the count
+// of their bids.
+func TestWalkOpenOrders(t *testing.T) {
+	c, _ := marketplace(t)
+	r, err := c.query.Orders(c.ctx, &types.QueryOrdersRequest{State: types.ORDER_STATE_OPEN})
+	require.NoError(t, err)
+	require.Len(t, r.Orders, 4)
+	for i := range r.Orders {
+		r.Orders[i].OpenBids = 0
+	}
+	for _, page := range []int{1, 2, 3, 100} {
+		var got []types.Order
+		for after := []byte(nil); ; {
+			n := 0
+			require.NoError(t, c.market.WalkOpenOrders(c.ctx, after, func(key, order []byte) bool {
+				var o types.Order
+				require.NoError(t, o.Unmarshal(order))
+				got, after = append(got, o), key
+				n++
+				return n == page
+			}))
+			if n < page {
+				break
+			}
+		}
+		require.Equal(t, r.Orders, got, "in pages of %d", page)
+	}
+}
