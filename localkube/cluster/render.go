@@ -89,6 +89,10 @@ func (c Config) proxyArgs() []string {
 	return []string{"kube-proxy", "--config=" + c.path("proxy.yaml")}
 }
 
+// podPids is how many processes and threads the containers of a pod may have
+// together.
+const podPids = 1024
+
 // kubeletYAML is the kubelet's configuration. It keeps its pods in a control
 // group of this cluster, so that two clusters do not take each other's away,
 // and accepts control groups of version 1. Pods get no name servers of the
@@ -114,6 +118,8 @@ func (c Config) kubeletYAML() ([]byte, error) {
 			"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%", "nodefs.inodesFree": "1%",
 		},
 		"imageGCHighThresholdPercent": 100, "failSwapOn": false, "serializeImagePulls": false,
+		// What one pod may take of the node besides its own requests: processes, and the disk under its log.
+		"podPidsLimit": podPids, "containerLogMaxSize": "5Mi", "containerLogMaxFiles": 3, "containerLogMonitorInterval": "3s",
 		"registerWithTaints": []any{}, "nodeStatusUpdateFrequency": "5s", "syncFrequency": "10s",
 	})
 }

@@ -57,6 +57,11 @@ func New(cfg Config) (*Cluster, error) { return connect(cfg, qps, burst) }
 
 // connect is New with a limit of requests per second; a negative one is none.
 func connect(cfg Config, qps float32, burst int) (*Cluster, error) {
+	return connectVia(cfg, qps, burst, func(rt http.RoundTripper) http.RoundTripper { return rt })
+}
+
+// connectVia is connect with something between the driver and the API server.
+func connectVia(cfg Config, qps float32, burst int, via func(http.RoundTripper) http.RoundTripper) (*Cluster, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -66,7 +71,7 @@ func connect(cfg Config, qps float32, burst int) (*Cluster, error) {
 	}
 	contact := &atomic.Int64{}
 	rc.QPS, rc.Burst, rc.UserAgent = qps, burst, manager
-	rc.Wrap(func(rt http.RoundTripper) http.RoundTripper { return witness{rt, contact} })
+	rc.Wrap(func(rt http.RoundTripper) http.RoundTripper { return via(witness{rt, contact}) })
 	dyn, err := dynamic.NewForConfig(rc)
 	if err != nil {
 		return nil, fmt.Errorf("kube: %w", err)

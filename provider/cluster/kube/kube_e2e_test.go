@@ -125,9 +125,14 @@ func deploy(t *testing.T, c *Cluster, dseq uint64, services ...manifesttypes.Ser
 
 func await(t *testing.T, what string, done func() (bool, string)) {
 	t.Helper()
+	awaitFor(t, time.Minute, what, done)
+}
+
+func awaitFor(t *testing.T, patience time.Duration, what string, done func() (bool, string)) {
+	t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
+	for deadline := time.Now().Add(patience); ; <-tick.C {
 		ok, last := done()
 		if ok {
 			return
