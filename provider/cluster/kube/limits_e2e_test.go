@@ -3,6 +3,7 @@
 package kube
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -71,7 +72,7 @@ func TestBombs(t *testing.T) {
 func bombs(t *testing.T, c *Cluster, dseq uint64) markettypes.LeaseID {
 	t.Helper()
 	id := markettypes.LeaseID{Owner: "berth1bomb", Dseq: dseq, Gseq: 1, Oseq: 1, Provider: c.cfg.Provider}
-	t.Cleanup(func() { _ = c.Remove(t.Context(), id) })
+	t.Cleanup(func() { _ = c.Remove(context.Background(), id) })
 	fork := task("fork", 64<<20, "pinned", "1", "forkbomb", "5000", "90")
 	fork.MemoryBytes = 512 << 20
 	full := task("fill", 64<<20, "pinned", "1", "fill", "/data/filled", "2147483648", "90")

@@ -4,6 +4,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"berth.dev/berth/provider/cluster"
 	"berth.dev/berth/provider/cluster/clustertest"
 	markettypes "berth.dev/berth/x/market/types"
 )
@@ -36,7 +38,15 @@ func TestFiftyLeases(t *testing.T) {
 		t.Cleanup(func() { _ = c.Remove(context.Background(), id) })
 		web := clustertest.Service("web", image())
 		web.CpuMilli, web.MemoryBytes = 10, 24<<20
-		g.Go(func() error { return c.Apply(t.Context(), clustertest.Workload(id, web)) })
+		g.Go(func() error {
+			for { // as the lease controller does: what was not learned is tried again
+				err := c.Apply(t.Context(), clustertest.Workload(id, web))
+				if err == nil || errors.Is(err, cluster.ErrRefused) || t.Context().Err() != nil {
+					return err
+				}
+				t.Logf("will try again: %v", err)
+			}
+		})
 	}
 	if err := g.Wait(); err != nil {
 		t.Fatal(err)
