@@ -118,8 +118,10 @@ func (c Config) kubeletYAML() ([]byte, error) {
 			"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%", "nodefs.inodesFree": "1%",
 		},
 		"imageGCHighThresholdPercent": 100, "failSwapOn": false, "serializeImagePulls": false,
-		// What one pod may take of the node besides its own requests: processes, and the disk under its log.
-		"podPidsLimit": podPids, "containerLogMaxSize": "5Mi", "containerLogMaxFiles": 3, "containerLogMonitorInterval": "3s",
+		// What one pod may take of the node besides what it asks for: processes,
+		// the disk under its log, and how late a volume that has grown too large
+		// is noticed.
+		"podPidsLimit": podPids, "containerLogMaxSize": "5Mi", "containerLogMaxFiles": 3, "containerLogMonitorInterval": "3s", "volumeStatsAggPeriod": "10s",
 		"registerWithTaints": []any{}, "nodeStatusUpdateFrequency": "5s", "syncFrequency": "10s",
 	})
 }

@@ -206,7 +206,7 @@ func (s *apiServer) patch(w http.ResponseWriter, r *http.Request, p objectPath) 
 		fields := strings.Split(strings.TrimPrefix(op.Path, "/"), "/")
 		switch op.Op {
 		case "replace":
-			if err := unstructured.SetNestedField(have.Object, normal(map[string]any{"v": op.Value})["v"], fields...); err != nil {
+			if err := unstructured.SetNestedField(have.Object, normal(map[string]any{"apiVersion": "v1", "kind": "Value", "v": op.Value})["v"], fields...); err != nil {
 				panic(err)
 			}
 		case "remove":

@@ -75,7 +75,7 @@ func bombs(t *testing.T, c *Cluster, dseq uint64) markettypes.LeaseID {
 	t.Cleanup(func() { _ = c.Remove(context.Background(), id) })
 	fork := task("fork", 64<<20, "pinned", "1", "forkbomb", "5000", "90")
 	fork.MemoryBytes = 512 << 20
-	full := task("fill", 64<<20, "pinned", "1", "fill", "/data/filled", "2147483648", "90")
+	full := task("fill", 64<<20, "pinned", "1", "fill", "/data/filled", "2147483648", "150")
 	full.Volumes[0].Mount = "/data"
 	err := c.Apply(t.Context(), clustertest.Workload(id,
 		full,
@@ -91,7 +91,7 @@ func bombs(t *testing.T, c *Cluster, dseq uint64) markettypes.LeaseID {
 // contained waits until each bomb of a lease was killed or capped.
 func contained(t *testing.T, c *Cluster, id markettypes.LeaseID) {
 	t.Helper()
-	awaitFor(t, 2*time.Minute, "the bombs being killed or capped", func() (bool, string) {
+	awaitFor(t, 3*time.Minute, "the bombs being killed or capped", func() (bool, string) {
 		all, err := c.Status(t.Context(), id)
 		if err != nil {
 			return false, err.Error()
