@@ -38,6 +38,9 @@ var regions = [2]string{"east", "west"}
 // domainOf is the domain of a provider's generated host names.
 func domainOf(region string) string { return region + ".localhost" }
 
+// linkPorts are where each takes what workloads send to services of the other.
+var linkPorts = [2]string{"25000-27499", "27500-29999"}
+
 // newKey makes sure that the test keyring of a home has a key, and returns its address.
 func newKey(dir, name string) (string, error) {
 	kr, err := client.OpenKeyring(keyring.BackendTest, dir, strings.NewReader(""))
@@ -124,6 +127,8 @@ func (c Config) initProvider(ctx context.Context, i int, info ProviderInfo, k ku
 		"--attribute", "region=" + info.Region, "--attribute", "ability/storage/ram=true", "--attribute", "ability/credentials=true",
 		"--capacity-factor", capacityFactor, "--block-time", blockTime.String(),
 	}
+	// Both providers take the connections of workloads at one address, and reach each other on this machine.
+	args = append(args, "--link-ports", linkPorts[i], "--allow-private-dial")
 	if c.Cluster == ClusterSimulated {
 		args = append(args, "--cluster", "simulated", "--storage-class", "default=simulated:100Gi")
 	} else {

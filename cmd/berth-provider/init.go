@@ -35,6 +35,8 @@ type initFlags struct {
 	hostProof                                     bool
 	attributes, storage                           map[string]string
 	factor, metrics                               string
+	linkPorts                                     string
+	privateDial                                   bool
 	blockTime                                     time.Duration
 	recover, register                             bool
 }
@@ -81,6 +83,8 @@ by itself otherwise; the key needs funds for that.`,
 	fl.StringVar(&f.driver, "cluster", "", "kube or simulated (default kube)")
 	fl.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster; empty inside a cluster")
 	fl.StringVar(&f.factor, "capacity-factor", "", "share of the cluster to sell, in (0, 1] (default 1)")
+	fl.StringVar(&f.linkPorts, "link-ports", "", "range of ports for services elsewhere, for example 25000-29999 (the default)")
+	fl.BoolVar(&f.privateDial, "allow-private-dial", false, "let other providers be reached at private addresses")
 	fl.StringVar(&f.metrics, "metrics", "", "address of the Prometheus metrics, for example 127.0.0.1:9464")
 	fl.DurationVar(&f.blockTime, "block-time", 0, "time between blocks, where it need not be measured")
 	fl.BoolVar(&f.recover, "recover", false, "read the account key's mnemonic from standard input")
@@ -188,7 +192,7 @@ func (f *initFlags) apply(cfg *daemon.Config, given *pflag.FlagSet) {
 		"host-uri": {&cfg.Gateway.HostURI, f.hostURI}, "listen": {&cfg.Gateway.Listen, f.listen},
 		"domain": {&cfg.Cluster.Domain, f.domain}, "node-host": {&cfg.Cluster.NodeHost, f.nodeHost},
 		"cluster": {&cfg.Cluster.Driver, f.driver}, "kubeconfig": {&cfg.Cluster.Kubeconfig, f.kubeconfig},
-		"capacity-factor": {&cfg.CapacityFactor, f.factor}, "metrics": {&cfg.Metrics.Listen, f.metrics},
+		"capacity-factor": {&cfg.CapacityFactor, f.factor}, "metrics": {&cfg.Metrics.Listen, f.metrics}, "link-ports": {&cfg.Link.Ports, f.linkPorts},
 	} {
 		if given.Changed(name) {
 			*into.to = into.from
@@ -205,6 +209,9 @@ func (f *initFlags) apply(cfg *daemon.Config, given *pflag.FlagSet) {
 	}
 	if given.Changed("require-host-proof") {
 		cfg.Hosts.RequireProof = f.hostProof
+	}
+	if given.Changed("allow-private-dial") {
+		cfg.Link.AllowPrivateDial = f.privateDial
 	}
 	if given.Changed("attribute") {
 		cfg.Attributes = f.attributes

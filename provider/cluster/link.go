@@ -22,6 +22,8 @@ type Link struct {
 	Address netip.AddrPort
 	// Ready says that an instance elsewhere takes connections now.
 	Ready bool
+	// Why says for people why it is not ready.
+	Why string
 }
 
 // Linker is the part of a cluster that links need. Its methods may be called from several goroutines.
@@ -52,25 +54,31 @@ func MissingLinks(g manifesttypes.Group, sv manifesttypes.Service, links []Link)
 			continue
 		}
 		groups := groupsOf(g, sv.Name, dep)
-		if len(groups) > 0 && !ready(sv.Name, dep, links) {
-			out = append(out, "link to "+dep+" in group "+strings.Join(groups, " or "))
+		if len(groups) == 0 {
+			continue
+		}
+		if why, ok := ready(sv.Name, dep, links); !ok {
+			text := "link to " + dep + " in group " + strings.Join(groups, " or ")
+			if why != "" {
+				text += " (" + why + ")"
+			}
+			out = append(out, text)
 		}
 	}
 	return out
 }
 
-// ready tells whether all links of a client to a service are ready, and there is one.
-func ready(client, service string, links []Link) bool {
-	found := false
+// ready tells whether all links of a client to a service are ready, and there is one, and why not.
+func ready(client, service string, links []Link) (why string, ok bool) {
 	for _, l := range links {
 		if l.Service == service && slices.Contains(l.Clients, client) {
 			if !l.Ready {
-				return false
+				return l.Why, false
 			}
-			found = true
+			ok = true
 		}
 	}
-	return found
+	return "", ok
 }
 
 // groupsOf are the other groups in which a client may reach a service.

@@ -29,6 +29,8 @@ type backend struct {
 	leases  *lease.Controller
 	cluster cluster.Cluster
 	reader  *chain.Reader
+	// manifested is called when a manifest was accepted.
+	manifested func()
 }
 
 var _ gateway.Backend = (*backend)(nil)
@@ -97,6 +99,7 @@ func (b *backend) PutManifest(ctx context.Context, id markettypes.LeaseID, env m
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", gateway.ErrUnavailable, err)
 	}
+	b.manifested()
 	return hash, nil
 }
 

@@ -40,6 +40,7 @@ type Config struct {
 	Pricing        PricingConfig     `yaml:"pricing"`
 	Bids           BidsConfig        `yaml:"bids"`
 	Leases         LeasesConfig      `yaml:"leases"`
+	Link           LinkConfig        `yaml:"link"`
 	Withdraw       WithdrawConfig    `yaml:"withdraw"`
 	Metrics        MetricsConfig     `yaml:"metrics"`
 	Log            LogConfig         `yaml:"log"`
@@ -215,6 +216,7 @@ func DefaultConfig() Config {
 		Leases: LeasesConfig{
 			ManifestTimeout: Duration(5 * time.Minute), Resync: Duration(30 * time.Second), Refresh: Duration(10 * time.Minute),
 		},
+		Link:     defaultLink(),
 		Withdraw: WithdrawConfig{Interval: Duration(10 * time.Minute)},
 		Log:      LogConfig{Level: "info", Format: "text"},
 	}
@@ -255,7 +257,7 @@ func ParseConfig(data []byte) (Config, error) {
 
 // Validate returns everything that is wrong, together.
 func (c Config) Validate() error {
-	errs := []error{c.Chain.validate(), c.Gateway.validate(), c.Cluster.validate(), c.Hosts.validate(), c.validateLoops()}
+	errs := []error{c.Chain.validate(), c.Gateway.validate(), c.Cluster.validate(), c.Hosts.validate(), c.Link.validate(), c.validateLoops()}
 	if err := providertypes.ValidateAttributes(c.attributes()); err != nil {
 		errs = append(errs, fmt.Errorf("attributes: %w", err))
 	}

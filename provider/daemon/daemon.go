@@ -25,6 +25,7 @@ import (
 	"berth.dev/berth/provider/gateway"
 	"berth.dev/berth/provider/inventory"
 	"berth.dev/berth/provider/lease"
+	provlink "berth.dev/berth/provider/link"
 	"berth.dev/berth/provider/pricing"
 	"berth.dev/berth/provider/terms"
 )
@@ -64,6 +65,7 @@ type Daemon struct {
 	leases   *lease.Controller
 	backend  *backend
 	gateway  *gateway.Server
+	links    *provlink.Links // nil where there are none
 	unlock   func()
 	prices   *terms.Watcher   // nil where the configuration itself has the prices
 	program  *pricing.Program // the pricing program, if there is one
@@ -171,11 +173,16 @@ func (d *Daemon) openLoops(o Options) error {
 		return err
 	}
 	d.pin = pin
+	if err := d.openLinks(cert); err != nil {
+		return err
+	}
 	d.backend = &backend{
-		provider: d.provider, chainID: d.cfg.Chain.ChainID, version: o.Version, bids: d.bids, leases: d.leases, cluster: d.cluster, reader: d.reader,
+		manifested: d.pokeLinks,
+		provider:   d.provider, chainID: d.cfg.Chain.ChainID, version: o.Version, bids: d.bids, leases: d.leases, cluster: d.cluster, reader: d.reader,
 	}
 	d.gateway, err = gateway.New(gateway.Config{
 		Listen: d.cfg.Gateway.Listen, Provider: d.provider, ChainID: d.cfg.Chain.ChainID, TLS: cert, Log: d.log, Metrics: d.metrics.registry,
+		Protocols: d.linkProtocols(),
 	}, d.backend)
 	return err
 }
@@ -210,6 +217,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	// A cluster that has to watch and repair what it runs, for depends_on and drift, does so as one more part.
 	if c, ok := d.cluster.(interface{ Run(context.Context) error }); ok {
 		parts["cluster"] = c.Run
+	}
+	if d.links != nil {
+		parts["links"] = d.links.Run
 	}
 	for name, part := range parts {
 		g.Go(func() error {
@@ -246,6 +256,9 @@ func (d *Daemon) wait(ctx context.Context, g *errgroup.Group) error {
 // sink gives each update of the chain to the loops, leases first: what runs matters more than what may come.
 func (d *Daemon) sink(_ context.Context, u chain.Update) error {
 	d.leases.Handle(u)
+	if concernsLinks(u) {
+		d.pokeLinks()
+	}
 	if err := d.bids.Handle(u); err != nil {
 		return err
 	}

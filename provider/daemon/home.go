@@ -139,7 +139,7 @@ func openCluster(cfg Config, home Home, provider string, log *slog.Logger) (clus
 		IngressCIDRs: c.IngressCIDRs, DenyCIDRs: c.DenyCIDRs, DNSCIDRs: c.DNSCIDRs, UserNamespaces: kube.UserNamespaces(c.UserNamespaces),
 		ImageUsers: c.ImageUsers, RuntimeClass: c.RuntimeClass, StorageClasses: c.kubeStorage(), GPUs: c.kubeGPUs(), DeviceClass: cfg.deviceClass(),
 		Shared: cfg.shared(), Logger: log,
-		Link: kube.LinkConfig{Enabled: true},
+		Link: cfg.Link.kube(),
 	}
 	cfg.routes(&k)
 	out, err := kube.New(k)

@@ -11,7 +11,10 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"berth.dev/berth/provider/bid"
+	"berth.dev/berth/provider/cluster/fake"
 	"berth.dev/berth/provider/inventory"
+	"berth.dev/berth/provider/lease"
+	provlink "berth.dev/berth/provider/link"
 	"berth.dev/berth/provider/terms"
 )
 
@@ -27,6 +30,9 @@ func everyMetric(t *testing.T) *metrics {
 	}, func() (active, suspended int) { return 0, 0 })
 	m.watchTerms(func() terms.Status { return terms.Status{} })
 	m.Decided(bid.Accepted)
+	if _, err := provlink.New(provlink.Config{Metrics: m.registry}, nil, noLeases{}, fake.New(fake.Config{})); err != nil {
+		t.Fatal(err)
+	}
 	m.BidsSent(1, 1, 1)
 	m.Reached(bid.Read, time.Second)
 	m.Reached(bid.Broadcast, time.Second)
@@ -38,6 +44,12 @@ func everyMetric(t *testing.T) *metrics {
 	m.setBalance(sdk.NewCoins(sdk.NewInt64Coin("ubrt", 5)), map[string]bool{})
 	return m
 }
+
+// noLeases are those of a provider that has none.
+type noLeases struct{}
+
+func (noLeases) Held() ([]lease.Held, bool) { return nil, true }
+func (noLeases) Height() int64              { return 0 }
 
 var metricName = regexp.MustCompile("`(berth_(?:provider|gateway)_[a-z_]+)`")
 

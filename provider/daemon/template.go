@@ -168,6 +168,26 @@ leases:
   # closes one. Its tenant sees the reason in the status all the while.
   close_failing_after: {{q .Leases.CloseFailingAfter}}
 
+# How services of one deployment reach each other when their groups run at different providers: docs/ops/provider.md.
+link:
+  enabled: {{.Link.Enabled}}
+  # The address at which pods reach this process, and from which it reaches them; auto takes the one that leads to the nodes.
+  address: {{q .Link.Address}}
+  # Ports at that address, one for each port elsewhere that a lease here may use. Nobody but pods has to reach them.
+  ports: {{q .Link.Ports}}
+  # Providers at private, link-local and other addresses that are not of the internet are not dialled unless this is true.
+  allow_private_dial: {{.Link.AllowPrivateDial}}
+  # Where this process runs in the cluster: its namespace and the labels of its pods, which policies then name in place of
+  # the address, for example berth and {app.kubernetes.io/name: berth-provider}.
+  namespace: {{q .Link.Namespace}}
+  pod_labels: {{q .Link.PodLabels}}
+  # For each lease: connections that are open at once, new ones per second, the silence after which one is closed, and what
+  # may wait in memory, of which every open connection takes at least a quarter of a MiB.
+  connections: {{.Link.Connections}}
+  per_second: {{.Link.PerSecond}}
+  idle: {{q .Link.Idle}}
+  buffer_mib: {{.Link.BufferMiB}}
+
 withdraw:
   interval: {{q .Withdraw.Interval}}
 

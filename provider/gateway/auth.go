@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,14 +101,14 @@ func checkConnection(st tls.ConnectionState) error {
 }
 
 // tlsConfig asks every client for a certificate, whoever signed it: it counts as a key, not as a name.
-func tlsConfig(cert tls.Certificate) *tls.Config {
+func tlsConfig(cert tls.Certificate, protocols map[string]func(*tls.Conn)) *tls.Config {
 	return &tls.Config{
 		Certificates:           []tls.Certificate{cert},
 		MinVersion:             tls.VersionTLS13,
 		ClientAuth:             tls.RequestClientCert,
 		SessionTicketsDisabled: true,
 		VerifyConnection:       checkConnection,
-		NextProtos:             []string{"h2", "http/1.1"},
+		NextProtos:             append([]string{"h2", "http/1.1"}, slices.Sorted(maps.Keys(protocols))...),
 	}
 }
 

@@ -32,6 +32,9 @@ type Config struct {
 	TLS tls.Certificate
 	// Limits are DefaultLimits if zero.
 	Limits Limits
+	// Protocols take connections on which a name other than those of HTTP was negotiated, by that name. They own the
+	// connection, which no longer counts for its address, and must end when the server stops.
+	Protocols map[string]func(*tls.Conn)
 	// Log takes the provider's faults, never tokens or bodies; nil drops them.
 	Log *slog.Logger
 	// Metrics is where the gateway's metrics are registered; nil keeps them to itself.
@@ -134,7 +137,9 @@ func (s *Server) newHTTP() *http.Server {
 	l := s.cfg.Limits
 	return &http.Server{
 		Handler:           s,
-		TLSConfig:         tlsConfig(s.cfg.TLS),
+		TLSConfig:         tlsConfig(s.cfg.TLS, s.cfg.Protocols),
+		TLSNextProto:      nextProtocols(s.cfg.Protocols),
+		Protocols:         bothHTTP(),
 		ReadHeaderTimeout: l.HeaderTimeout,
 		IdleTimeout:       l.IdleTimeout,
 		MaxHeaderBytes:    l.MaxHeader - headerSlop,
