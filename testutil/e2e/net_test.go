@@ -32,7 +32,7 @@ import (
 )
 
 const (
-	portsBase = 43100
+	usualPorts = "43100"
 	// patience bounds every wait; reaching it is a failure, not a measurement.
 	patience = 2 * time.Minute
 )
@@ -59,7 +59,7 @@ func runTests(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	start := time.Now()
-	out, err := program(context.Background(), "berth", "devnet", "up", "--state", state, "--ports-base", strconv.Itoa(portsBase), "-o", "json")
+	out, err := program(context.Background(), "berth", "devnet", "up", "--state", state, "--ports-base", portsBase(), "-o", "json")
 	defer func() {
 		if code != 0 {
 			showLogs(state)
@@ -78,6 +78,14 @@ func runTests(m *testing.M) (code int, err error) {
 	fmt.Printf("devnet up took %s\n", time.Since(start).Round(100*time.Millisecond))
 	code = m.Run()
 	return code, nil
+}
+
+// portsBase is where the devnet's ports begin: $BERTH_E2E_PORTS moves them, so that several runs stand side by side.
+func portsBase() string {
+	if p := os.Getenv("BERTH_E2E_PORTS"); p != "" {
+		return p
+	}
+	return usualPorts
 }
 
 // showLogs prints the end of each log, for a failure on a machine that is gone when somebody looks.
