@@ -38,19 +38,21 @@ type dial struct {
 	controlled bool
 }
 
-func runs(t *testing.T) int {
-	n, err := strconv.Atoi(setting("BERTH_E2E_RUNS", "1"))
+// times is how often something is done: 1, or what the environment says.
+func times(t *testing.T, name string) int {
+	n, err := strconv.Atoi(setting(name, "1"))
 	if err != nil || n < 1 {
-		t.Fatalf("BERTH_E2E_RUNS: %v", err)
+		t.Fatalf("%s: %v", name, err)
 	}
 	return n
 }
 
 // TestConnectivity dials every case of the tables from inside instances, from the node and from outside, and compares
 // what happens with what stands there. Then it takes the policies away and dials what was closed again: only what can be
-// reached without them was closed by them.
+// reached without them was closed by them. BERTH_E2E_RUNS says how often to do all of it, BERTH_E2E_ROUNDS how often to
+// dial in each run.
 func TestConnectivity(t *testing.T) {
-	for i := range runs(t) {
+	for i := range times(t, "BERTH_E2E_RUNS") {
 		t.Run(fmt.Sprintf("run %d", i+1), connectivity)
 	}
 }
@@ -75,7 +77,9 @@ func connectivity(t *testing.T) {
 	for _, p := range elsewhere {
 		all = append(all, s.toPlace(t, p)...)
 	}
-	s.observe(t, all)
+	for range times(t, "BERTH_E2E_ROUNDS") {
+		s.observe(t, all)
+	}
 
 	s.stop()
 	for _, id := range []markettypes.LeaseID{here, same, other} {

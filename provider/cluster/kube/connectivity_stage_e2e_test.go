@@ -183,7 +183,7 @@ func (s *stage) plainPod(t *testing.T, ns string) {
 			t.Error(err)
 		}
 	})
-	await(t, "the account of "+ns, func() (bool, string) {
+	awaitLong(t, "the account of "+ns, func() (bool, string) {
 		_, err := core.ServiceAccounts(ns).Get(t.Context(), "default", metav1.GetOptions{})
 		return err == nil, fmt.Sprint(err)
 	})
@@ -201,7 +201,7 @@ func (s *stage) plainPod(t *testing.T, ns string) {
 	if _, err := core.Pods(ns).Create(t.Context(), p, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the pod of "+ns, func() (bool, string) {
+	awaitLong(t, "the pod of "+ns, func() (bool, string) {
 		got, err := core.Pods(ns).Get(t.Context(), "probe", metav1.GetOptions{})
 		if err != nil {
 			return false, err.Error()
@@ -234,7 +234,7 @@ func (s *stage) launch(t *testing.T, id markettypes.LeaseID, services ...manifes
 	}
 }
 
-// remove removes a lease and waits until its namespace is gone, so that the next run has the node for itself.
+// remove removes a lease and does not wait.
 func (s *stage) remove(t *testing.T, id markettypes.LeaseID) {
 	t.Helper()
 	if err := s.c.Remove(context.Background(), id); err != nil {
@@ -242,10 +242,10 @@ func (s *stage) remove(t *testing.T, id markettypes.LeaseID) {
 	}
 }
 
-// gone waits until a lease has left nothing.
+// gone waits until a lease has left nothing, so that the next run has the node for itself.
 func (s *stage) gone(t *testing.T, id markettypes.LeaseID) {
 	t.Helper()
-	await(t, "the removal", func() (bool, string) {
+	awaitLong(t, "the removal", func() (bool, string) {
 		_, err := s.c.typed.CoreV1().Namespaces().Get(context.Background(), namespaceOf(id), metav1.GetOptions{})
 		return apierrors.IsNotFound(err), fmt.Sprint(err)
 	})
@@ -326,7 +326,7 @@ func (s *stage) ask(who, method, path string, body, answer any) error {
 // until asks until there is an answer.
 func (s *stage) until(t *testing.T, who, method, path string, body, answer any) {
 	t.Helper()
-	await(t, "an answer of "+who, func() (bool, string) {
+	awaitLong(t, "an answer of "+who, func() (bool, string) {
 		err := s.ask(who, method, path, body, answer)
 		return err == nil, fmt.Sprint(err)
 	})
