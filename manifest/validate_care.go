@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,11 +9,18 @@ import (
 	manifesttypes "berth.dev/berth/manifest/types"
 )
 
+// CheckCare returns everything that is wrong with how the instances of a service are looked after, for those who got a
+// service in another way than in a group that was validated.
+func CheckCare(s manifesttypes.Service) error {
+	var v validator
+	v.care(fmt.Sprintf("service %q", s.Name), s)
+	return errors.Join(v.errs...)
+}
+
 // care checks how the instances of a service are looked after: what Kubernetes would refuse is refused here, with the
 // name of the field, and every number and text has a bound.
 func (v *validator) care(where string, s manifesttypes.Service) {
 	if p := s.Probes; p != nil {
-		v.require(p.Startup != nil || p.Readiness != nil || p.Liveness != nil, "%s: probes: none is given", where)
 		v.probe(where+": probes.startup", p.Startup, false)
 		v.probe(where+": probes.readiness", p.Readiness, true)
 		v.probe(where+": probes.liveness", p.Liveness, false)

@@ -29,7 +29,8 @@ type When int32
 const (
 	// WHEN_UNSPECIFIED is refused.
 	WHEN_UNSPECIFIED When = 0
-	// WHEN_BEFORE_ROLLOUT is before any instance of a new manifest starts; a failure stops the rollout, and what ran goes on.
+	// WHEN_BEFORE_ROLLOUT is before any instance of a new manifest starts, except for the services that the hook's own
+	// depends on: those are ready first. A failure stops the rollout, and what ran goes on.
 	WHEN_BEFORE_ROLLOUT When = 1
 	// WHEN_AFTER_ROLLOUT is once all instances of a new manifest are ready.
 	WHEN_AFTER_ROLLOUT When = 2
@@ -308,7 +309,8 @@ type Service struct {
 	// arch is the architecture of the processors as Go names it, for example amd64; empty for any.
 	Arch string `protobuf:"bytes,18,opt,name=arch,proto3" json:"arch,omitempty"`
 	// probes say when an instance is well; absent, an instance is ready when its first exposed port that is not udp takes
-	// connections.
+	// connections. Of probes that are given, those that are absent are not checked; without any, an instance is ready as
+	// soon as it runs.
 	Probes *Probes `protobuf:"bytes,19,opt,name=probes,proto3" json:"probes,omitempty"`
 	// min_ready_seconds is how long an instance has to stay ready before a rollout counts on it.
 	MinReadySeconds uint32 `protobuf:"varint,20,opt,name=min_ready_seconds,json=minReadySeconds,proto3" json:"min_ready_seconds,omitempty"`
@@ -316,8 +318,8 @@ type Service struct {
 	Scale *Scale `protobuf:"bytes,21,opt,name=scale,proto3" json:"scale,omitempty"`
 	// rollout says how an update replaces instances; absent, one is started before one is ended.
 	Rollout *Rollout `protobuf:"bytes,22,opt,name=rollout,proto3" json:"rollout,omitempty"`
-	// hooks are programs that run once before or after a rollout, in the image and with the env, volumes in memory and
-	// size of the service.
+	// hooks are programs that run once before or after a rollout, in the image and with the env, credentials, size and
+	// volumes of the service, except for persistent ones; what they write to the others ends with them.
 	Hooks []Hook `protobuf:"bytes,23,rep,name=hooks,proto3" json:"hooks"`
 	// cron makes the service a task that runs at times, to its end, instead of instances that run always. It has no
 	// expose, probes, scale, rollout or hooks, and its count is 1.
@@ -525,7 +527,7 @@ func (m *Service) GetCron() *Cron {
 	return nil
 }
 
-// Probes are checks of an instance; each may be absent.
+// Probes are checks of an instance; each may be absent. They are made of the instance itself, never of another host.
 type Probes struct {
 	// startup holds the others back until it has passed once; an instance that never passes it is ended.
 	Startup *Probe `protobuf:"bytes,1,opt,name=startup,proto3" json:"startup,omitempty"`
@@ -699,9 +701,11 @@ type HTTPGet struct {
 	// tls asks for https, whose certificate is not verified.
 	Tls     bool     `protobuf:"varint,3,opt,name=tls,proto3" json:"tls,omitempty"`
 	Headers []Header `protobuf:"bytes,4,rep,name=headers,proto3" json:"headers"`
-	// status is the one status that passes a rollout, besides the probe itself; 0 for any that the probe passes.
+	// status is the one status that passes a rollout, besides the probe itself; 0 for any that the probe passes. Only
+	// startup and readiness have it.
 	Status uint32 `protobuf:"varint,5,opt,name=status,proto3" json:"status,omitempty"`
-	// content must stand in the body for a rollout to pass; empty for anything.
+	// content must stand in the first 64 KiB of the body for a rollout to pass; empty for anything. Only startup and
+	// readiness have it.
 	Content string `protobuf:"bytes,6,opt,name=content,proto3" json:"content,omitempty"`
 }
 
@@ -961,7 +965,8 @@ func (m *Trigger) GetAverageValue() uint64 {
 	return 0
 }
 
-// Rollout bounds how far the number of instances may leave the wanted one during an update. Not both are 0.
+// Rollout bounds how far the number of instances may leave the wanted one during an update. Not both are 0. Where the
+// cluster has no room for an instance more, max(1, max_surge) of them are ended first, for that update.
 type Rollout struct {
 	MaxSurge       uint32 `protobuf:"varint,1,opt,name=max_surge,json=maxSurge,proto3" json:"max_surge,omitempty"`
 	MaxUnavailable uint32 `protobuf:"varint,2,opt,name=max_unavailable,json=maxUnavailable,proto3" json:"max_unavailable,omitempty"`
@@ -1104,7 +1109,8 @@ func (m *Hook) GetDeadlineSeconds() uint32 {
 
 // Cron is when a task runs.
 type Cron struct {
-	// schedule has the five fields of cron, or is @hourly, @daily, @weekly, @monthly, @yearly or @every DURATION; in UTC.
+	// schedule has the five fields of cron, where Sunday is 0 or 7, or is @hourly, @daily, @midnight, @weekly, @monthly,
+	// @yearly, @annually or @every DURATION of a minute or more; in UTC.
 	Schedule    string      `protobuf:"bytes,1,opt,name=schedule,proto3" json:"schedule,omitempty"`
 	Concurrency Concurrency `protobuf:"varint,2,opt,name=concurrency,proto3,enum=berth.manifest.v1.Concurrency" json:"concurrency,omitempty"`
 	// suspended keeps the task without running it; it then needs no unit on chain, and unit_id is 0.

@@ -141,6 +141,10 @@ type ServiceStatus struct {
 	// Log are the last lines that an instance wrote before it ended, at most MaxFailureLog of them and each at most
 	// MaxFailureLine bytes long; empty if none ended.
 	Log []string
+	// Hooks are the hooks of the present manifest, in its order.
+	Hooks []HookStatus
+	// Task is set for a service that is a task; it wants no instances.
+	Task *TaskStatus
 }
 
 // SuspendedMessage is the message of the services of a suspended lease.
@@ -161,6 +165,8 @@ const (
 	ReasonStarting Reason = "starting"
 	// ReasonDependency is a service that waits for those it depends on.
 	ReasonDependency Reason = "dependency"
+	// ReasonHook is a service that waits for a hook, or whose hook failed.
+	ReasonHook Reason = "hook"
 	// ReasonSuspended is a lease that nobody pays for.
 	ReasonSuspended Reason = "suspended"
 	// ReasonImage is an image that cannot be pulled or run.

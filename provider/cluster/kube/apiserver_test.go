@@ -116,6 +116,9 @@ func parsePath(path string) objectPath {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	parts = parts[map[string]int{"api": 2, "apis": 3}[parts[0]]:]
 	var p objectPath
+	if len(parts) == 0 {
+		return p // what a group of the API has
+	}
 	if len(parts) > 2 && parts[0] == "namespaces" {
 		p.namespace, parts = parts[1], parts[2:]
 	}
@@ -143,7 +146,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	switch {
-	case s.absent[p.resource]:
+	case s.absent[p.resource] || p.resource == "":
 		answerStatus(w, http.StatusNotFound)
 	case r.Method == http.MethodPatch && r.Header.Get("Content-Type") == string(types.JSONPatchType):
 		s.patch(w, r, p)

@@ -45,8 +45,11 @@ type Cluster struct {
 	hosts  sync.Mutex // held while it is decided whose a host name is
 	proofs resolver
 	env    discovered
-	links  linkMemory
-	cache  cache
+	gate   gate
+	// waiting are the leases that have hooks which are not through.
+	waiting flags
+	links   linkMemory
+	cache   cache
 }
 
 var _ cluster.Cluster = (*Cluster)(nil)
@@ -82,7 +85,9 @@ func connectVia(cfg Config, qps float32, burst int, via func(http.RoundTripper) 
 	if err != nil {
 		return nil, fmt.Errorf("kube: %w", err)
 	}
-	return newCluster(cfg, typed, dyn, contact), nil
+	c := newCluster(cfg, typed, dyn, contact)
+	c.gate.ask = forwarder{rc, typed.CoreV1().RESTClient()}.ask
+	return c, nil
 }
 
 func newCluster(cfg Config, typed kubernetes.Interface, dyn dynamic.Interface, contact *atomic.Int64) *Cluster {
@@ -157,17 +162,22 @@ func (c *Cluster) apply(ctx context.Context, ns string, w cluster.Workload) (dis
 		return nil, err
 	}
 	s.Accepted = acceptance(w, have)
-	ch, err := c.changesFor(ns, w, s, have)
+	seen, err := c.see(ctx, ns, have)
 	if err != nil {
 		return nil, err
 	}
+	ch, err := c.changesFor(ns, w, s, have, seen)
+	if err != nil {
+		return nil, err
+	}
+	c.waiting.set(ns, ch.waits)
 	wanted := wantedHosts(w)
 	if len(wanted) == 0 {
 		return nil, c.refused(ctx, w.Lease, s, have, c.converge(ctx, ns, ch))
 	}
 	plan := func(got claims) (changes, error) {
 		s.Claims = got
-		return c.changesFor(ns, w, s, have)
+		return c.changesFor(ns, w, s, have, seen)
 	}
 	write := func(ch changes) error { return c.refused(ctx, w.Lease, s, have, c.converge(ctx, ns, ch)) }
 	return c.claimHosts(ctx, claimant{ns: ns, workload: w, wanted: wanted, accepted: s.Accepted, plan: plan, write: write})
@@ -190,13 +200,17 @@ func (c *Cluster) restore(ctx context.Context, ns string, before live, s setting
 	if err != nil {
 		return err
 	}
+	seen, err := c.see(ctx, ns, now)
+	if err != nil {
+		return err
+	}
 	ch := diff(nil, now)
 	former, had, err := heldBy(ns, before)
 	if err == nil && had {
 		err = s.recall(before)
 	}
 	if err == nil && had {
-		ch, err = c.changesFor(ns, former, s, now)
+		ch, err = c.changesFor(ns, former, s, now, seen)
 	}
 	if err != nil {
 		return err
@@ -360,6 +374,7 @@ func (c *Cluster) observe(ctx context.Context, id markettypes.LeaseID) (observat
 		domain: c.cfg.Domain, nodeHost: c.cfg.NodeHost, ingressPort: c.cfg.IngressPort, httpsPort: c.cfg.HTTPSPort,
 		addresses: map[string][]*corev1.Service{},
 		instances: map[key]instances{}, ports: map[string]*corev1.Service{}, pods: map[string][]*corev1.Pod{},
+		care: care{runs: map[string]*corev1.Pod{}},
 	}
 	var err error
 	if o.workload, o.claims, err = c.held(ctx, id); err != nil {
@@ -404,10 +419,14 @@ func (c *Cluster) observe(ctx context.Context, id markettypes.LeaseID) (observat
 		return o, fmt.Errorf("list pods: %w", err)
 	}
 	for i := range pods.Items {
+		if job := pods.Items[i].Labels[labelJob]; job != "" {
+			o.runs[job] = &pods.Items[i]
+			continue
+		}
 		name := pods.Items[i].Labels[labelService]
 		o.pods[name] = append(o.pods[name], &pods.Items[i])
 	}
-	return o, nil
+	return o, c.observeCare(ctx, ns, &o)
 }
 
 // held reads what the cluster was told to run for a lease; ErrNotFound if it runs nothing or is removing it.

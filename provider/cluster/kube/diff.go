@@ -22,6 +22,8 @@ type changes struct {
 	// all of their instances are.
 	replace, switched map[key]bool
 	claims            []claimPatch
+	// waits says that the lease has hooks that are not through: what happens in it is looked at as it happens.
+	waits bool
 }
 
 // none tells whether there is nothing to write.
@@ -68,6 +70,10 @@ func diff(rendered []*unstructured.Unstructured, l live) changes {
 func inUse(o *unstructured.Unstructured, l live, keepers map[string]key) bool {
 	if role := o.GetLabels()[labelRole]; role != roleEnv && role != rolePull {
 		return false
+	}
+	if t, ok := l[key{kindCronJob, cronName(o.GetLabels()[labelService])}]; ok {
+		active, _, _ := unstructured.NestedSlice(t.Object, "status", "active")
+		return len(active) > 0
 	}
 	k, goesOn := keepers[o.GetLabels()[labelService]]
 	d, ok := l[k]
@@ -135,6 +141,11 @@ func starter(services []manifesttypes.Service, l live) func(string) bool {
 		if d, ok := l[workloadKey(local[name])]; ok && number(d, "spec", "replicas") > 0 {
 			return true
 		}
+		if t, ok := l[key{kindCronJob, cronName(name)}]; ok && local[name].Cron != nil && !local[name].Cron.Suspended {
+			if off, _, _ := unstructured.NestedBool(t.Object, "spec", "suspend"); !off {
+				return true
+			}
+		}
 		return len(waitingFor(local[name], local, func(dep string) bool { return ready[dep] })) == 0
 	}
 }
@@ -152,5 +163,5 @@ func waitingFor(sv manifesttypes.Service, local map[string]manifesttypes.Service
 
 func allReady(d *unstructured.Unstructured, sv manifesttypes.Service) bool {
 	return number(d, "status", "observedGeneration") >= d.GetGeneration() &&
-		number(d, "status", "readyReplicas") >= int64(sv.Count)
+		number(d, "status", "readyReplicas") >= int64(least(sv))
 }

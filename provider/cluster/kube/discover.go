@@ -31,6 +31,8 @@ type discovered struct {
 	settings settings
 	// routes is decided once: a Gateway that is away for a moment must not turn routes into Ingress objects.
 	routes *routing
+	// metrics stays true once they were found.
+	metrics bool
 	// onHost are the pods with ports on the host that were last seen in a namespace of the ingress controller.
 	onHost map[string][]entry
 	// able is what was last learned of what routes can do; nil before.
@@ -85,6 +87,9 @@ func (c *Cluster) discover(ctx context.Context) (settings, error) {
 	if s.Entries, err = c.entries(ctx, s.IngressNamespaces); err != nil {
 		return s, err
 	}
+	if s.Metrics, err = c.haveMetrics(); err != nil {
+		return s, err
+	}
 	nodes, err := c.typed.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return s, fmt.Errorf("list nodes: %w", err)
@@ -109,6 +114,21 @@ func (c *Cluster) discover(ctx context.Context) (settings, error) {
 	s.DenyCIDRs = slices.Compact(s.DenyCIDRs)
 	return s, nil
 }
+
+// haveMetrics tells whether the cluster tells what pods use. Metrics that are out of order for a moment are there.
+func (c *Cluster) haveMetrics() (bool, error) {
+	_, err := c.typed.Discovery().ServerResourcesForGroupVersion(metricsAPI)
+	switch {
+	case err == nil || apierrors.IsServiceUnavailable(err):
+		c.env.metrics = true
+	case !apierrors.IsNotFound(err):
+		return false, fmt.Errorf("look for resource metrics: %w", err)
+	}
+	return c.env.metrics, nil
+}
+
+// metricsAPI is where clusters tell what pods use.
+const metricsAPI = "metrics.k8s.io/v1beta1"
 
 // haveUserNamespaces tells whether the container runtimes of all nodes that take workloads say that they can map users.
 func haveUserNamespaces(nodes []corev1.Node) bool {

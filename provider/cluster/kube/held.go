@@ -37,17 +37,11 @@ func holdingsOf(l live) held {
 var affinityPath = []string{"spec", "template", "spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"}
 
 // changesFor computes what has to be written so that the cluster runs a workload where it holds have.
-func (c *Cluster) changesFor(ns string, w cluster.Workload, s settings, have live) (changes, error) {
+func (c *Cluster) changesFor(ns string, w cluster.Workload, s settings, have live, seen sight) (changes, error) {
 	s.LeaseKey, s.Held = leaseKey(have), holdingsOf(have)
 	links, known := c.links.of(ns)
 	have = s.takeLinks(links, known, have)
-	rendered, err := render(w, s, startsWithLinks(starter(w.Group.Services, have), w.Group, links, have))
-	if err != nil {
-		return changes{}, err
-	}
-	ch := diff(rendered, have)
-	ch.claims = patchesOf(w.Group.Services, s.Held.claims)
-	return ch, nil
+	return changesFor(w, s, have, seen, links)
 }
 
 // parseBytes reads an amount of storage; 0 if it is none.

@@ -20,6 +20,9 @@ const (
 	kindStatefulSet    = "StatefulSet"
 	kindHTTPRoute      = "HTTPRoute"
 	kindIngress        = "Ingress"
+	kindAutoscaler     = "HorizontalPodAutoscaler"
+	kindCronJob        = "CronJob"
+	kindJob            = "Job"
 	kindEndpointSlice  = "EndpointSlice"
 	kindTLSRoute       = "TLSRoute"
 
@@ -47,6 +50,9 @@ var resources = map[string]schema.GroupVersionResource{
 	kindStatefulSet:    {Group: "apps", Version: "v1", Resource: "statefulsets"},
 	kindClaim:          {Version: "v1", Resource: "persistentvolumeclaims"},
 	kindHTTPRoute:      {Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"},
+	kindAutoscaler:     {Group: "autoscaling", Version: "v2", Resource: "horizontalpodautoscalers"},
+	kindCronJob:        {Group: "batch", Version: "v1", Resource: "cronjobs"},
+	kindJob:            {Group: "batch", Version: "v1", Resource: "jobs"},
 	kindIngress:        {Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
 	kindEndpointSlice:  {Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
 	// The version is that of the cluster, if it serves another one.
@@ -69,7 +75,8 @@ const (
 // are deleted: what leads to a workload before it, and what confines it after it.
 var pruneOrder = []string{
 	kindHTTPRoute, kindTLSRoute, kindIngress, kindIngressRoute, kindIngressRouteTCP, kindTraefikService, kindMiddleware, kindServersTransport,
-	kindEndpointSlice, kindDeployment, kindStatefulSet, kindService, kindSecret, kindServiceAccount, kindNetworkPolicy,
+	kindEndpointSlice, kindAutoscaler, kindCronJob, kindJob, kindDeployment, kindStatefulSet, kindService, kindSecret, kindServiceAccount,
+	kindNetworkPolicy,
 	kindLimitRange, kindQuota,
 }
 

@@ -31,6 +31,7 @@ var further = map[string][]string{
 	kindDeployment: {"watch"},
 	// Whether one has let go of its instances is asked before the next is made.
 	kindStatefulSet: {"get", "watch"},
+	kindJob:         {"watch"},
 }
 
 // changesOnly are the verbs for kinds that others make and the driver only changes: volumes grow and are marked, and nothing
@@ -43,6 +44,7 @@ var reads = []permission{
 	{"", "pods", []string{"get", "list", "watch"}},
 	{"", "pods/log", []string{"get"}},
 	{"", "events", []string{"list"}},
+	{"", "pods/portforward", []string{"create"}},
 	{"discovery.k8s.io", "endpointslices", []string{"list"}},
 	{"gateway.networking.k8s.io", "gateways", []string{"get", "list"}},
 	{"gateway.networking.k8s.io", "gatewayclasses", []string{"get"}},

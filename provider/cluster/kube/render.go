@@ -67,6 +67,10 @@ type settings struct {
 	Accepted int64
 	// LeaseKey hides what hashes would tell of secrets; see leaseKey. Without it the salt of the workload is the key.
 	LeaseKey []byte
+	// Metrics says that the cluster tells what pods use.
+	Metrics bool
+	// Stage is how far the lease has come; see stageOf.
+	Stage stage
 	// Link is what is known of links to other groups; NodeAddresses are the nodes' own.
 	Link          linkSettings
 	NodeAddresses []netip.Addr
@@ -114,13 +118,22 @@ func renderTyped(w cluster.Workload, s settings, starts func(service string) boo
 	if err != nil {
 		return nil, nil, fmt.Errorf("render %s: %w", w.Lease, err)
 	}
-	typed := []runtime.Object{r.namespaceObject(), memory, r.serviceAccount()}
+	typed := []runtime.Object{r.namespaceObject()}
+	if len(s.Stage.Held) > 0 {
+		former, err := r.former()
+		if err != nil {
+			return nil, nil, fmt.Errorf("render %s: %w", w.Lease, err)
+		}
+		typed = append(typed, former)
+	}
+	typed = append(typed, memory, r.serviceAccount())
 	typed = append(typed, r.networkPolicies()...)
 	typed = append(typed, r.quota(), r.limitRange())
 	for _, sv := range w.Group.Services {
 		typed = append(typed, r.service(sv)...)
 	}
-	return r, append(typed, r.links()...), nil
+	typed = append(typed, r.links()...)
+	return r, append(typed, r.hookJobs(w.Group.Services)...), nil
 }
 
 // finish converts the objects and makes sure that each has a name of its own.
@@ -153,12 +166,18 @@ func (r *rendering) service(sv manifesttypes.Service) []runtime.Object {
 	if sv.Credentials != nil {
 		out = append(out, r.pullSecret(sv))
 	}
+	if sv.Cron != nil {
+		return append(out, r.cronJob(sv))
+	}
 	out = append(out, r.services(sv)...)
 	out = append(out, r.addresses(sv)...)
 	if stateful(sv) {
 		out = append(out, r.statefulSet(sv))
 	} else {
 		out = append(out, r.deployment(sv))
+	}
+	if sv.Scale != nil {
+		out = append(out, r.autoscaler(sv))
 	}
 	return append(out, r.routes(sv)...)
 }
@@ -231,6 +250,9 @@ func (r *rendering) memory() (*corev1.Secret, error) {
 		annotationLease: r.workload.Lease.String(), annotationSuspended: strconv.FormatBool(r.workload.Suspended),
 	}
 	data := map[string][]byte{keyEnvelope: envelope, keyHash: r.workload.ManifestHash, keyLease: r.LeaseKey}
+	if hooks := r.Stage.Hooks.encode(); hooks != nil {
+		data[keyHooks] = hooks
+	}
 	if r.Accepted != 0 {
 		data[keyAccepted] = strconv.AppendInt(nil, r.Accepted, 10)
 	}

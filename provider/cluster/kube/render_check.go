@@ -80,7 +80,7 @@ func checkService(p *problems, field string, sv manifesttypes.Service, s setting
 	checkCredentials(p, field, sv)
 	checkExpose(p, field, sv.Expose, s)
 	checkAbilities(p, field, sv)
-	checkCare(p, field, sv)
+	checkCare(p, field, sv, s)
 	if s.Routes == "" && slices.ContainsFunc(sv.Expose, cluster.Routed) {
 		p.add(field+".expose", "this cluster has neither a Gateway nor an ingress controller for http from outside")
 	}

@@ -14,7 +14,7 @@ func (r *rendering) quota() *corev1.ResourceQuota {
 	var pods, cpu, mem, disk, addresses int64
 	gpus := map[corev1.ResourceName]int64{}
 	for _, sv := range r.workload.Group.Services {
-		n := 2*int64(sv.Count) + 1
+		n := room(sv)
 		overhead := r.overhead(sv)
 		pods += n
 		cpu = addTimes(addTimes(cpu, n, int64(sv.CpuMilli)), n, overhead.cpu)
@@ -36,7 +36,7 @@ func (r *rendering) quota() *corev1.ResourceQuota {
 		corev1.ResourceRequestsEphemeralStorage:             *bytesQuantity(disk),
 		corev1.ResourceLimitsEphemeralStorage:               *bytesQuantity(disk),
 		corev1.ResourceServicesLoadBalancers:                count(addresses),
-		corev1.ResourceName("count/jobs.batch"):             count(0),
+		corev1.ResourceName("count/jobs.batch"):             count(r.jobs()),
 		corev1.ResourceName("count/daemonsets.apps"):        count(0),
 		corev1.ResourceName("count/replicationcontrollers"): count(0),
 	}

@@ -29,21 +29,19 @@ func selector(service string) map[string]string { return map[string]string{label
 // deployment renders a service's instances. A rollout starts an instance before it ends one, so that no request is
 // lost and the number of ready instances never drops.
 func (r *rendering) deployment(sv manifesttypes.Service) *appsv1.Deployment {
-	one, none := intstr.FromInt32(1), intstr.FromInt32(0)
-	return &appsv1.Deployment{
+	d := &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
 		ObjectMeta: r.meta(sv.Name, labelService, sv.Name),
 		Spec: appsv1.DeploymentSpec{
 			Replicas:             r.replicas(sv),
 			RevisionHistoryLimit: new(int32(1)),
 			Selector:             &metav1.LabelSelector{MatchLabels: selector(sv.Name)},
-			Strategy: appsv1.DeploymentStrategy{
-				Type:          appsv1.RollingUpdateDeploymentStrategyType,
-				RollingUpdate: &appsv1.RollingUpdateDeployment{MaxSurge: &one, MaxUnavailable: &none},
-			},
-			Template: r.podTemplate(sv),
+			Strategy:             appsv1.DeploymentStrategy{Type: appsv1.RollingUpdateDeploymentStrategyType},
+			Template:             r.podTemplate(sv),
 		},
 	}
+	r.rollout(d, sv)
+	return d
 }
 
 // replicas is how many instances a service may have now.
@@ -134,7 +132,7 @@ func (r *rendering) container(sv manifesttypes.Service) corev1.Container {
 			PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: r.DrainSeconds}},
 		}
 	}
-	c.ReadinessProbe = readiness(sv)
+	probes(&c, sv)
 	return c
 }
 

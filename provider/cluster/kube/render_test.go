@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,17 +55,15 @@ func allStart(string) bool { return true }
 
 func anyone() []manifesttypes.To { return []manifesttypes.To{{Global: true}} }
 
-// goldenCases are workloads that between them use everything that can be rendered.
-func goldenCases() map[string]struct {
+type goldenCase struct {
 	settings settings
 	services []manifesttypes.Service
 	starts   func(string) bool
-} {
-	type c = struct {
-		settings settings
-		services []manifesttypes.Service
-		starts   func(string) bool
-	}
+}
+
+// goldenCases are workloads that between them use everything that can be rendered.
+func goldenCases() map[string]goldenCase {
+	type c = goldenCase
 	ingress := testSettings()
 	ingress.Routes, ingress.IngressClass, ingress.IngressCIDRs = RouteIngress, "nginx", []string{"192.0.2.1/32"}
 	restricted := testSettings()
@@ -122,7 +121,7 @@ func goldenCases() map[string]struct {
 	addresses := testSettings()
 	addresses.LeasedIPs = LeasedIPs{Count: 8, Class: "metal", Annotations: map[string]string{"pool.example/name": "leased"}, SharingKey: "pool.example/share"}
 
-	return map[string]c{
+	out := map[string]c{
 		"edge":            {traefik, []manifesttypes.Service{edge}, allStart},
 		"traefik-ingress": {traefikIngress, []manifesttypes.Service{edge}, allStart},
 		"nginx":           {nginx, []manifesttypes.Service{edge}, allStart},
@@ -133,6 +132,8 @@ func goldenCases() map[string]struct {
 		"restricted":      {restricted, []manifesttypes.Service{db}, allStart},
 		"worker":          {testSettings(), []manifesttypes.Service{worker}, allStart},
 	}
+	maps.Copy(out, caredGolden())
+	return out
 }
 
 func TestGolden(t *testing.T) {
@@ -173,7 +174,8 @@ func TestGolden(t *testing.T) {
 // order is the place of a kind in an apply: what confines comes before what runs.
 var order = []string{
 	kindNamespace, kindSecret, kindServiceAccount, kindNetworkPolicy, kindQuota, kindLimitRange, kindService, kindDeployment,
-	kindHTTPRoute, kindTLSRoute, kindIngress, kindMiddleware, kindServersTransport, kindTraefikService, kindIngressRoute, kindIngressRouteTCP,
+	kindAutoscaler, kindCronJob, kindHTTPRoute, kindTLSRoute, kindIngress, kindMiddleware, kindServersTransport, kindTraefikService, kindIngressRoute,
+	kindIngressRouteTCP, kindJob,
 }
 
 // checkObjects holds what is true of every rendering: allow-listed kinds, all in the lease's namespace, legal names

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -51,12 +52,15 @@ func (c *Cluster) Run(ctx context.Context) error {
 	w := &watched{nodes: core.Nodes().Informer(), pods: core.Pods().Informer(), services: core.Services().Informer()}
 	deployments, sets := ours.Apps().V1().Deployments().Informer(), ours.Apps().V1().StatefulSets().Informer()
 	for _, kept := range []toolscache.SharedIndexInformer{deployments, sets} {
-		if _, err := kept.AddEventHandler(enqueue(queue, deployments.GetStore(), sets.GetStore())); err != nil {
+		if _, err := kept.AddEventHandler(c.enqueue(queue, deployments.GetStore(), sets.GetStore())); err != nil {
 			return fmt.Errorf("kube: watch what keeps instances: %w", err)
 		}
 	}
 	if _, err := deployments.AddEventHandler(c.enqueueLinked(queue)); err != nil {
 		return fmt.Errorf("kube: watch deployments: %w", err)
+	}
+	if err := watchJobs(ours, queue); err != nil {
+		return err
 	}
 	capacity.Start(ctx.Done())
 	ours.Start(ctx.Done())
@@ -100,11 +104,15 @@ func (c *Cluster) work(ctx context.Context, queue workqueue.TypedRateLimitingInt
 }
 
 // enqueue asks for a look at a lease when one of the objects that keep its instances went away, or changed while another
-// one waits for it.
-func enqueue(queue workqueue.TypedDelayingInterface[string], stores ...toolscache.Store) toolscache.ResourceEventHandler {
+// one or a hook waits for it.
+func (c *Cluster) enqueue(queue workqueue.TypedDelayingInterface[string], stores ...toolscache.Store) toolscache.ResourceEventHandler {
 	changed := func(o any) {
 		ns, _, ok := keeper(o)
 		if !ok {
+			return
+		}
+		if c.waiting.has(ns) {
+			queue.AddAfter(ns, settleFor)
 			return
 		}
 		for _, store := range stores {
@@ -150,6 +158,8 @@ func trim(o any) (any, error) {
 		return trimPod(o), nil
 	case *corev1.Service:
 		return trimService(o), nil
+	case *batchv1.Job:
+		return &batchv1.Job{TypeMeta: o.TypeMeta, ObjectMeta: trimMeta(o.ObjectMeta), Status: batchv1.JobStatus{Conditions: o.Status.Conditions}}, nil
 	case *appsv1.Deployment:
 		return &appsv1.Deployment{
 			TypeMeta: o.TypeMeta, ObjectMeta: trimMeta(o.ObjectMeta),
@@ -183,7 +193,13 @@ func (c *Cluster) Reconcile(ctx context.Context) error {
 		errs = append(errs, fmt.Errorf("kube: reconcile: %w", err))
 	}
 	for ns, have := range leases {
-		ch, err := c.plan(ns, have, s)
+		seen, err := c.glance(ctx, ns, have)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("kube: reconcile namespace %s: %w", ns, err))
+			continue
+		}
+		ch, err := c.plan(ns, have, s, seen)
+		c.waiting.set(ns, ch.waits)
 		if err == nil && (lost[ns] || !ch.none()) {
 			err = c.reconcile(ctx, ns)
 		}
@@ -222,7 +238,7 @@ func (c *Cluster) readAll(ctx context.Context) (map[string]live, error) {
 
 // plan computes what a lease lacks by its own manifest. A lease without a manifest, whose creation was cut short, is
 // left to the provider, which will apply or remove it.
-func (c *Cluster) plan(ns string, have live, s settings) (changes, error) {
+func (c *Cluster) plan(ns string, have live, s settings, seen sight) (changes, error) {
 	w, ok, err := heldBy(ns, have)
 	if err != nil || !ok {
 		return changes{}, err
@@ -230,7 +246,7 @@ func (c *Cluster) plan(ns string, have live, s settings) (changes, error) {
 	if err := s.recall(have); err != nil {
 		return changes{}, err
 	}
-	return c.changesFor(ns, w, s, have)
+	return c.changesFor(ns, w, s, have, seen)
 }
 
 // heldBy is the workload whose manifest is among the objects of a lease; ok is false if there is none.
@@ -269,10 +285,15 @@ func (c *Cluster) reconcile(ctx context.Context, ns string) error {
 	if err != nil {
 		return err
 	}
-	ch, err := c.plan(ns, have, s)
+	seen, err := c.see(ctx, ns, have)
 	if err != nil {
 		return err
 	}
+	ch, err := c.plan(ns, have, s, seen)
+	if err != nil {
+		return err
+	}
+	c.waiting.set(ns, ch.waits)
 	c.logChanges(ns, ch, have)
 	return c.converge(ctx, ns, ch)
 }

@@ -27,6 +27,7 @@ type observation struct {
 	ingressPort int
 	links       []cluster.Link
 	httpsPort   int
+	care
 }
 
 // statusOf gives the state of every service of the manifest, in the order of their names.
@@ -42,6 +43,7 @@ func statusOf(o observation) []diagnosed {
 			st.Ready, st.Updated, st.finding = 0, 0, finding{reason: cluster.ReasonSuspended, message: cluster.SuspendedMessage}
 		}
 		st.conclude()
+		o.look(sv, &st.ServiceStatus)
 		if in, ok := o.instances[workloadKey(sv)]; st.Message == "" && (!ok || in.replicas == 0) {
 			waiting := slices.Concat(waitingFor(sv, local, func(dep string) bool { return o.ready(local[dep]) }), cluster.MissingLinks(o.workload.Group, sv, o.links))
 			if len(waiting) > 0 {
@@ -70,12 +72,14 @@ type instances struct {
 	revision string
 	// refusal says why Kubernetes makes no pods; empty if it does.
 	refusal string
+	// cramped is the revision for which there is no room beside what runs.
+	cramped string
 }
 
 func ofDeployment(d *appsv1.Deployment) instances {
 	return instances{
 		replicas: replicas(d.Spec.Replicas), ready: d.Status.ReadyReplicas, observed: d.Status.ObservedGeneration >= d.Generation,
-		revision: d.Spec.Template.Labels[labelRevision], refusal: refusal(d),
+		revision: d.Spec.Template.Labels[labelRevision], refusal: refusal(d), cramped: d.Annotations[annotationCramped],
 	}
 }
 
@@ -100,7 +104,7 @@ func (o observation) ready(sv manifesttypes.Service) bool {
 }
 
 func (o observation) service(sv manifesttypes.Service) diagnosed {
-	st := diagnosed{ServiceStatus: cluster.ServiceStatus{Name: sv.Name, Desired: sv.Count}}
+	st := diagnosed{ServiceStatus: cluster.ServiceStatus{Name: sv.Name, Desired: o.desired(sv)}}
 	st.URLs = o.urls(sv)
 	st.Ports = append(o.forwardedPorts(sv), o.leasedPorts(sv)...)
 	in, ok := o.instances[workloadKey(sv)]
