@@ -27,6 +27,7 @@ for version in 1 2; do
   "$bin/localkube" push --state "$state/kube" "berth.local/hello:$version" "$bin/hello" --env "HELLO_VERSION=$version"
 done
 "$bin/localkube" push --state "$state/kube" berth.local/probe:1 "$bin/probe"
+"$bin/localkube" push --state "$state/kube" berth.local/probe-root:1 "$bin/probe" --user 0
 "$bin/localkube" push --state "$state/kube" berth.local/private/hello:1 "$bin/hello"
 BERTH_E2E_KUBECONFIG=$(field kubeconfig) BERTH_E2E_INGRESS=$(field http) BERTH_E2E_INGRESS_TLS=$(field https) BERTH_E2E_EDGE_AUTHORITY=$(field edge_authority) BERTH_E2E_INGRESS_CLASS=$(field ingress_class) \
   BERTH_E2E_INGRESS_NAMESPACE=$(field ingress_namespace) BERTH_E2E_NETNS=conform \

@@ -93,6 +93,26 @@ func goldenCases() map[string]goldenCase {
 	worker := clustertest.Service("worker", "worker:1")
 	worker.Expose, worker.Volumes = nil, nil
 
+	stored, devices := testSettings(), testSettings()
+	stored.StorageClasses = map[string]storageClass{"beta2": {Name: "fast"}}
+	stored.UserNamespaces, stored.ImageUsers, stored.Archs = true, map[string]int64{"db:1": 999}, []string{"amd64", "arm64"}
+	keeper := database(2)
+	keeper.Arch = "arm64"
+	keeper.Credentials = &manifesttypes.Credentials{Host: "https://registry.test/", Username: "reader", Password: "secret"}
+	keeper.Volumes = append(keeper.Volumes, manifesttypes.Volume{
+		Name: "shm", Bytes: 1 << 20, Mount: "/dev/shm", Attributes: []manifesttypes.Attribute{{Key: "class", Value: "ram"}, {Key: "persistent", Value: "false"}},
+	})
+	keeper.Volumes[1].ReadOnly = true
+	devices.GPUs = []gpuKind{{"amd", "amd.com/gpu", ""}, {"nvidia", "nvidia.com/gpu", "nvidia"}}
+	devices.Overheads = map[string]usage{"nvidia": {memory: 64 << 20}}
+	devices.Devices = []device{
+		nvidiaDevice("NVIDIA-A100-SXM4-80GB", "81920"), nvidiaDevice("NVIDIA-A100-PCIE-40GB", "40960"), nvidiaDevice("Tesla-T4", "15360"),
+	}
+	trainer := clustertest.Service("trainer", "train:1")
+	trainer.Gpu, trainer.GpuAttributes = 2, []manifesttypes.Attribute{
+		{Key: "vendor/amd/model/mi300x", Value: "true"}, {Key: "vendor/nvidia/model/a100", Value: "true"},
+	}
+
 	edge := clustertest.Service("edge", "edge:1")
 	edge.Expose[0].Accept = []string{"shop.east.test", "shop.example.com"}
 	edge.Expose[0].HttpOptions = &manifesttypes.HTTPOptions{
@@ -122,6 +142,8 @@ func goldenCases() map[string]goldenCase {
 	addresses.LeasedIPs = LeasedIPs{Count: 8, Class: "metal", Annotations: map[string]string{"pool.example/name": "leased"}, SharingKey: "pool.example/share"}
 
 	out := map[string]c{
+		"database":        {stored, []manifesttypes.Service{keeper}, allStart},
+		"gpu":             {devices, []manifesttypes.Service{trainer}, allStart},
 		"edge":            {traefik, []manifesttypes.Service{edge}, allStart},
 		"traefik-ingress": {traefikIngress, []manifesttypes.Service{edge}, allStart},
 		"nginx":           {nginx, []manifesttypes.Service{edge}, allStart},
@@ -173,7 +195,7 @@ func TestGolden(t *testing.T) {
 
 // order is the place of a kind in an apply: what confines comes before what runs.
 var order = []string{
-	kindNamespace, kindSecret, kindServiceAccount, kindNetworkPolicy, kindQuota, kindLimitRange, kindService, kindDeployment,
+	kindNamespace, kindSecret, kindServiceAccount, kindNetworkPolicy, kindQuota, kindLimitRange, kindService, kindDeployment, kindStatefulSet,
 	kindAutoscaler, kindCronJob, kindHTTPRoute, kindTLSRoute, kindIngress, kindMiddleware, kindServersTransport, kindTraefikService, kindIngressRoute,
 	kindIngressRouteTCP, kindJob,
 }

@@ -21,7 +21,8 @@ import (
 )
 
 // These tests need, besides what the others do, a class of persistent storage that can grow, BERTH_E2E_STORAGE_CLASS; a
-// runtime class with an overhead, BERTH_E2E_RUNTIME_CLASS; and an image that only BERTH_E2E_PRIVATE_USER with
+// runtime class with an overhead, BERTH_E2E_RUNTIME_CLASS; the probe in an image that starts as root, BERTH_E2E_ROOT_PROBE; and
+// an image, BERTH_E2E_PRIVATE_IMAGE, that only BERTH_E2E_PRIVATE_USER with
 // BERTH_E2E_PRIVATE_PASSWORD may pull. By default they are localkube's.
 
 func storageConfig(t *testing.T) Config {
@@ -30,9 +31,12 @@ func storageConfig(t *testing.T) Config {
 	return cfg
 }
 
+// rootProbe is the probe in an image that starts as root.
+func rootProbe() string { return setting("BERTH_E2E_ROOT_PROBE", "berth.local/probe-root:1") }
+
 // layout runs a part of the probe image that is reached at a forwarded port.
 func layout(name string, port uint32, args ...string) manifesttypes.Service {
-	sv := clustertest.Service(name, probeImage())
+	sv := clustertest.Service(name, rootProbe())
 	sv.Args = args
 	sv.Expose = []manifesttypes.Expose{{Port: port, As: 9000, Proto: manifesttypes.PROTO_TCP, To: []manifesttypes.To{{Global: true}}}}
 	return sv
@@ -164,7 +168,7 @@ func TestDatabaseLayout(t *testing.T) {
 func TestVolumeOfUser(t *testing.T) {
 	t.Parallel()
 	cfg := storageConfig(t)
-	cfg.ImageUsers, cfg.UserNamespaces = map[string]int64{probeImage(): 4711}, UserNamespacesOff
+	cfg.ImageUsers, cfg.UserNamespaces = map[string]int64{rootProbe(): 4711}, UserNamespacesOff
 	c, _ := start(t, cfg)
 	db := layout("db", 8080, "database-layout", "/data")
 	db.Volumes = append(db.Volumes, clustertest.Persistent("data", "default", 16<<20))
