@@ -74,7 +74,7 @@ func as(user int, files []*os.File, args ...string) error {
 
 // owned makes a directory that belongs to a user, whoever it belonged to.
 func owned(dir string, user int, mode os.FileMode) error {
-	return errors.Join(os.MkdirAll(dir, mode), os.Chown(dir, user, user), os.Chmod(dir, mode))
+	return errors.Join(os.MkdirAll(filepath.Dir(dir), 0o755), os.MkdirAll(dir, mode), os.Chown(dir, user, user), os.Chmod(dir, mode))
 }
 
 // webLayout is a web server: root writes a pid file, makes caches for its workers, and opens port 80; a worker serves.

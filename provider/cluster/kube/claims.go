@@ -1,9 +1,11 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,8 +32,10 @@ func (c *Cluster) patchClaims(ctx context.Context, ns string, patches []claimPat
 		if err != nil {
 			return fmt.Errorf("encode the change of claim %s: %w", p.name, err)
 		}
-		_, err = c.resource(kindClaim, ns).Patch(ctx, p.name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: manager})
+		err = c.patchClaim(ctx, ns, p.name, data)
 		switch {
+		case exceedsQuota(err):
+			return fmt.Errorf("change claim %s: %w", p.name, err)
 		case apierrors.IsInvalid(err) || p.bytes > 0 && apierrors.IsForbidden(err):
 			return fmt.Errorf("%w: change claim %s: %w", cluster.ErrRefused, p.name, err)
 		case err != nil && !apierrors.IsNotFound(err):
@@ -39,6 +43,24 @@ func (c *Cluster) patchClaims(ctx context.Context, ns string, patches []claimPat
 		}
 	}
 	return nil
+}
+
+// quotaWait is how long a quota that was raised may take to come into force.
+const quotaWait = 15 * time.Second
+
+// patchClaim changes a claim. A quota that was just raised holds its former limits for a moment.
+func (c *Cluster) patchClaim(ctx context.Context, ns, name string, patch []byte) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, quotaWait, true, func(ctx context.Context) (bool, error) {
+		_, last = c.resource(kindClaim, ns).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: manager})
+		return !exceedsQuota(last), nil
+	})
+	return cmp.Or(last, err)
+}
+
+// exceedsQuota tells the quota's refusal, which passes, from those that stay. The API server gives it as text alone.
+func exceedsQuota(err error) bool {
+	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota")
 }
 
 // releaseWait is how long a StatefulSet may take to let go of its instances; what is left of it is tried again.
