@@ -96,6 +96,10 @@ bench-bid: ## What the bid engine decides in a second, its memory; a burst of 2,
 	$(GOBUILD) $(PROGRAMS)
 	BERTH_BIN=$(BIN) BURST=$(BURST) BACKLOG=$(BACKLOG) go test -tags bidburst -count=1 -timeout 20m -v ./testutil/bidburst
 
+.PHONY: bench-link
+bench-link: ## A link between two providers against a plain pair of TLS proxies: throughput and what it adds to a message
+	go test -run '^$$' -bench AgainstPlain -benchtime 15x ./provider/link
+
 SOAK_TIME ?= 5m
 .PHONY: soak
 soak: ## A node built with the race detector under a mixed load for SOAK_TIME (default 5m)
