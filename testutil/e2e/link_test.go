@@ -66,11 +66,12 @@ func reaches(ctx context.Context, base, path, to string) error {
 	return err
 }
 
-// closed asks a service to try a connection that must fail from where it runs.
+// closed asks a service to try a connection that must fail from where it runs. The service says 502; where it waits in vain
+// for packets that are dropped, the ingress may say 500 before.
 func closed(t *testing.T, base, path, to string) {
 	t.Helper()
 	code, body, err := get(t.Context(), strings.TrimSuffix(base, "/")+path+"?to="+url.QueryEscape(to))
-	if err != nil || code != http.StatusBadGateway {
+	if err != nil || code < http.StatusInternalServerError {
 		t.Errorf("%s tries %s of %s: %d %q, %v; want that it fails", base, path, to, code, body, err)
 	}
 }
