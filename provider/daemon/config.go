@@ -111,6 +111,8 @@ type ClusterConfig struct {
 	StorageClasses map[string]StorageClassConfig `yaml:"storage_classes"`
 	// GPUs are the devices that are sold, by vendor; empty for those of nvidia, amd and intel.
 	GPUs map[string]GPUConfig `yaml:"gpus"`
+	// ProbeImage is an image of berth-provider that doctor runs pods of; empty means that it runs none.
+	ProbeImage string `yaml:"probe_image"`
 	// Poll is how often the nodes' capacity is read.
 	Poll Duration `yaml:"poll"`
 	// Nodes are those of the simulated driver.

@@ -128,9 +128,23 @@ func openCluster(cfg Config, home Home, provider string, log *slog.Logger) (clus
 		}
 		return out, nil
 	}
-	over, err := cfg.Overcommit.thousandths()
+	kc, err := cfg.kube(provider, log)
 	if err != nil {
 		return nil, err
+	}
+	out, err := kube.New(kc)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the Kubernetes cluster: %w", err)
+	}
+	return out, nil
+}
+
+// kube is the driver's configuration.
+func (cfg Config) kube(provider string, log *slog.Logger) (kube.Config, error) {
+	c := cfg.Cluster
+	over, err := cfg.Overcommit.thousandths()
+	if err != nil {
+		return kube.Config{}, err
 	}
 	k := kube.Config{
 		Overcommit: kube.Overcommit{CPU: over[inventory.CPU], Memory: over[inventory.Memory], Storage: over[inventory.Storage]},
@@ -142,11 +156,7 @@ func openCluster(cfg Config, home Home, provider string, log *slog.Logger) (clus
 		Link: cfg.Link.kube(),
 	}
 	cfg.routes(&k)
-	out, err := kube.New(k)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the Kubernetes cluster: %w", err)
-	}
-	return out, nil
+	return k, nil
 }
 
 // lockHome keeps a second daemon out of the same home: it would undo the order of the height file and fight over the

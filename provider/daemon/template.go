@@ -106,6 +106,8 @@ cluster:
   # The devices that are sold, by vendor, for example {nvidia: {resource: nvidia.com/gpu, runtime_class: nvidia}}. Empty:
   # those of nvidia, amd and intel by the names of their device plugins.
   gpus: {{q .Cluster.GPUs}}
+  # An image of this program, which doctor runs pods of to try what is enforced; empty tries nothing.
+  probe_image: {{q .Cluster.ProbeImage}}
   # How often the nodes' capacity is read.
   poll: {{q .Cluster.Poll}}
   # The nodes of the simulated driver, for example [{name: a, cpu: "16", memory_gib: 64, storage_gib: 500}].

@@ -74,6 +74,7 @@ func connectVia(cfg Config, qps float32, burst int, via func(http.RoundTripper) 
 	}
 	contact := &atomic.Int64{}
 	rc.QPS, rc.Burst, rc.UserAgent = qps, burst, manager
+	rc.WarningHandler = rest.NoWarnings{} // what they warn of is rendered so on purpose
 	rc.Wrap(func(rt http.RoundTripper) http.RoundTripper { return via(witness{rt, contact}) })
 	dyn, err := dynamic.NewForConfig(rc)
 	if err != nil {

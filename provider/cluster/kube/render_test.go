@@ -598,3 +598,5 @@ func TestOvercommit(t *testing.T) {
 		t.Errorf("the least amount becomes %d", p)
 	}
 }
+
+var restrictedLevel = api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
