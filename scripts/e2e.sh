@@ -32,6 +32,12 @@ done
 BERTH_E2E_KUBECONFIG=$(field kubeconfig) BERTH_E2E_INGRESS=$(field http) BERTH_E2E_INGRESS_TLS=$(field https) BERTH_E2E_EDGE_AUTHORITY=$(field edge_authority) BERTH_E2E_INGRESS_CLASS=$(field ingress_class) \
   BERTH_E2E_INGRESS_NAMESPACE=$(field ingress_namespace) BERTH_E2E_NETNS=conform \
   go test -tags e2e -count=1 -timeout 15m ./provider/cluster/kube
+
+step "the provider inside of its cluster"
+CGO_ENABLED=0 go build -o "$state/berth-provider" ./cmd/berth-provider
+"$bin/localkube" push --state "$state/kube" berth.local/berth-provider:1 "$state/berth-provider"
+BERTH_BIN=$bin BERTH_E2E_KUBECONFIG=$(field kubeconfig) BERTH_E2E_INGRESS=$(field http) BERTH_E2E_HOST=$(field host_ip) \
+  go test -tags e2e -count=1 -timeout 10m -v ./testutil/incluster
 "$bin/localkube" down --state "$state/kube"
 
 step "the marketplace"

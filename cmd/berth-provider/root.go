@@ -80,7 +80,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.home, "home", defaultHome(), "directory of configuration, keys and state ($BERTH_PROVIDER_HOME)")
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "text", "text or json")
 	root.AddCommand(a.initCommand(), a.runCommand(), a.statusCommand(), a.leasesCommand(), a.withdrawCommand(), a.grantsCommand(),
-		a.recordCommand(), a.simulateCommand(), a.doctorCommand(), a.roleCommand(), a.netprobeCommand(), a.versionCommand())
+		a.recordCommand(), a.simulateCommand(), a.doctorCommand(), a.roleCommand(), a.homeCommand(), a.netprobeCommand(), a.versionCommand())
 	return root
 }
 

@@ -150,7 +150,7 @@ func (l *look) checkStorage(ctx context.Context) doctor.Finding {
 	}
 	var wrong, weak []string
 	for _, name := range slices.Sorted(maps.Keys(l.cfg.StorageClasses)) {
-		class := l.cfg.StorageClasses[name]
+		class := l.cfg.StorageClasses[name].Name
 		i := slices.IndexFunc(classes.Items, func(c storagev1.StorageClass) bool { return c.Name == class })
 		switch {
 		case i < 0:
@@ -201,7 +201,7 @@ func (l *look) checkGPUs(ctx context.Context) doctor.Finding {
 	claimed := slices.ContainsFunc(slices.Collect(maps.Keys(l.Attributes)), func(k string) bool { return strings.Contains(k, "gpu") })
 	switch {
 	case claimed && devices == 0:
-		return doctor.Failf("the attributes claim graphics processors, and no node has %s", l.cfg.GPUResource)
+		return doctor.Failf("the attributes claim graphics processors, and no node has any")
 	case len(unnamed) > 0:
 		return doctor.Warnf("the model of the devices is not known on %s: orders that name one get no bid", brief(unnamed))
 	case devices == 0:

@@ -285,12 +285,12 @@ const (
 
 // awaitProbe waits until the pods connect, and then until what they report is as it must be or stays otherwise.
 func (l *look) awaitProbe(ctx context.Context, ns string) (probeResult, error) {
-	trouble, rounds, goodRounds := "the pods have not started", 0, 0
+	trouble, rounds, goodRounds := "the pods had not started", 0, 0
 	for {
 		r, what, err := l.readProbe(ctx, ns)
 		switch {
 		case err != nil:
-			return r, err
+			return r, fmt.Errorf("%w (%s)", err, trouble)
 		case what != "":
 			trouble = what
 		default:
@@ -322,7 +322,7 @@ func (l *look) readProbe(ctx context.Context, ns string) (r probeResult, why str
 		p := &pods.Items[i]
 		if podReady(p) {
 			ready[p.Labels["berth.dev/probe"]] = p
-		} else if what, _ := trouble(p); what != "" && p.Labels["berth.dev/probe"] != probePrivileged {
+		} else if what := (observation{}).trouble(p).message; what != "" && p.Labels["berth.dev/probe"] != probePrivileged {
 			why = what
 		}
 	}

@@ -160,10 +160,10 @@ func (s *sick) start(p objectPath, d *unstructured.Unstructured) {
 	}}
 }
 
-// examine runs the checks of a cluster that lacks nothing but for what change takes from it.
-func examine(t *testing.T, change func(*sick), only ...string) map[string]doctor.Report {
+// examineCluster runs the checks of a cluster that lacks nothing but for what change takes from it.
+func examineCluster(t *testing.T, change func(*sick), only ...string) map[string]doctor.Report {
 	t.Helper()
-	cfg := Config{StorageClasses: map[string]string{"beta1": "slow"}}
+	cfg := Config{StorageClasses: map[string]StorageClass{"beta1": {Name: "slow"}}}
 	options := CheckOptions{poll: time.Microsecond, ProbeImage: "berth-provider:1", InstallRole: "install it", Attributes: map[string]string{"ability/storage/ram": "true"}}
 	api, c := serve(t, cfg)
 	// Bodies in JSON can be read here; those of the driver are protobuf.
@@ -223,7 +223,7 @@ func furnish(api *apiServer) {
 // TestChecksOfAHealthyCluster holds that nothing is found where nothing is wrong. Whether the entry of http answers is
 // not the cluster's alone.
 func TestChecksOfAHealthyCluster(t *testing.T) {
-	for name, r := range examine(t, func(*sick) {}) {
+	for name, r := range examineCluster(t, func(*sick) {}) {
 		if r.Level != doctor.OK && name != "ingress" {
 			t.Errorf("%s: %s: %s", name, r.Level, r.Detail)
 		}
@@ -341,7 +341,7 @@ func TestChecksFindWhatIsMissing(t *testing.T) {
 		"a promise of trust":   {func(s *sick) { s.options.Attributes = map[string]string{"ability/tee/sgx": "true"} }, "abilities", doctor.Fail, "tee/sgx: tee"},
 		"an unknown promise":   {func(s *sick) { s.options.Attributes = map[string]string{"ability/fly": "true"} }, "abilities", doctor.Fail, "no such ability"},
 		"another architecture": {func(s *sick) { s.options.Attributes = map[string]string{"ability/arch/arm64": "true"} }, "abilities", doctor.Fail, "arch/arm64"},
-		"a class is missing":   {func(s *sick) { s.cfg.StorageClasses = map[string]string{"beta1": "fast"} }, "storage", doctor.Fail, "no class fast"},
+		"a class is missing":   {func(s *sick) { s.cfg.StorageClasses = map[string]StorageClass{"beta1": {Name: "fast"}} }, "storage", doctor.Fail, "no class fast"},
 		"a class without drives": {func(s *sick) {
 			set(s.api.objects[objectPath{"storageclasses", "", "slow"}], "k8s.io/no-provisioner", "provisioner")
 		}, "storage", doctor.Fail, "by itself"},
@@ -362,7 +362,7 @@ func TestChecksFindWhatIsMissing(t *testing.T) {
 		}, "leased-addresses", doctor.Fail, "a/s"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := examine(t, tc.change, tc.check)[tc.check]
+			r := examineCluster(t, tc.change, tc.check)[tc.check]
 			if r.Level != tc.level || !strings.Contains(r.Detail, tc.detail) || r.Mend == "" {
 				t.Errorf("got %+v, want %s with %q and what mends it", r, tc.level, tc.detail)
 			}
@@ -378,7 +378,7 @@ func TestProbeRemovesWhatWasLeft(t *testing.T) {
 		}}
 	}
 	var api *apiServer
-	examine(t, func(s *sick) {
+	examineCluster(t, func(s *sick) {
 		api = s.api
 		api.put("namespaces", stale(probeName+"-old", time.Hour))
 		api.put("namespaces", stale("others", time.Hour))
