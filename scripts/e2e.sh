@@ -31,7 +31,7 @@ done
 "$bin/localkube" push --state "$state/kube" berth.local/private/hello:1 "$bin/hello"
 BERTH_E2E_KUBECONFIG=$(field kubeconfig) BERTH_E2E_INGRESS=$(field http) BERTH_E2E_INGRESS_TLS=$(field https) BERTH_E2E_EDGE_AUTHORITY=$(field edge_authority) BERTH_E2E_INGRESS_CLASS=$(field ingress_class) \
   BERTH_E2E_INGRESS_NAMESPACE=$(field ingress_namespace) BERTH_E2E_NETNS=conform \
-  go test -tags e2e -count=1 -timeout 15m ./provider/cluster/kube
+  go test -tags e2e -count=1 -timeout 40m ./provider/cluster/kube
 
 step "the provider inside of its cluster"
 CGO_ENABLED=0 go build -o "$state/berth-provider" ./cmd/berth-provider

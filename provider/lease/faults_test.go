@@ -78,7 +78,9 @@ func (h *history) say(leases []markettypes.Lease) {
 }
 
 func (h *history) step(t *testing.T, rt *rapid.T) {
-	fault := func(name string, errs ...error) error { return rapid.SampledFrom(append(errs, nil, nil)).Draw(rt, name) }
+	fault := func(name string, errs ...error) error {
+		return rapid.SampledFrom(append(errs, nil, nil)).Draw(rt, name)
+	}
 	boom := errors.New("away")
 	k := uint64(rapid.IntRange(1, leaseCount).Draw(rt, "lease"))
 	switch rapid.IntRange(0, 9).Draw(rt, "step") {
