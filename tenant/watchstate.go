@@ -132,6 +132,15 @@ func (l *look) money() {
 	suspended := l.st.Escrow.State == "suspended"
 	left, known := l.runway()
 	low := known && left < l.rules.Warn
+	l.tellFunds(left, known, low, suspended)
+	l.next.suspended, l.next.low = suspended, low || l.was.low && !known && !suspended
+	if l.rules.Keep > 0 && (suspended || known && left < l.rules.Keep) {
+		l.topUp()
+	}
+}
+
+// tellFunds tells what has changed of the funds.
+func (l *look) tellFunds(left time.Duration, known, low, suspended bool) {
 	switch {
 	case suspended && !l.was.suspended:
 		l.tell(AlertSuspended, "", "the deposit of deployment %d is used up: its leases are suspended and will end", l.st.Dseq)
@@ -139,10 +148,6 @@ func (l *look) money() {
 		l.tell(AlertFundsLow, "", "the deposit of deployment %d lasts for %s only", l.st.Dseq, left.Round(time.Second))
 	case !suspended && l.was.suspended, known && !low && l.was.low:
 		l.tell(AlertFunded, "", "deployment %d is funded for %s", l.st.Dseq, left.Round(time.Second))
-	}
-	l.next.suspended, l.next.low = suspended, low || l.was.low && !known && !suspended
-	if l.rules.Keep > 0 && (suspended || known && left < l.rules.Keep) {
-		l.topUp()
 	}
 }
 

@@ -85,6 +85,20 @@ func (c Config) Validate() error {
 	if !nameForm.MatchString(c.Name) {
 		errs = append(errs, fmt.Errorf("name %q must be a letter and at most 11 letters and digits, all lower case", c.Name))
 	}
+	errs = append(errs, c.validateNetworks()...)
+	for _, d := range c.domains() {
+		if !domainForm.MatchString(d) {
+			errs = append(errs, fmt.Errorf("domain %q is not a domain in lower case", d))
+		}
+	}
+	if c.RegistryPort < 1 || c.RegistryPort > 65535 {
+		errs = append(errs, fmt.Errorf("registry port %d is not a port", c.RegistryPort))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validateNetworks() []error {
+	var errs []error
 	for _, p := range []struct {
 		name     string
 		prefix   netip.Prefix
@@ -100,15 +114,7 @@ func (c Config) Validate() error {
 	if c.Link.Overlaps(c.Pods) || c.Link.Overlaps(c.Services) || c.Pods.Overlaps(c.Services) {
 		errs = append(errs, errors.New("the networks of link, pods and services overlap"))
 	}
-	for _, d := range c.domains() {
-		if !domainForm.MatchString(d) {
-			errs = append(errs, fmt.Errorf("domain %q is not a domain in lower case", d))
-		}
-	}
-	if c.RegistryPort < 1 || c.RegistryPort > 65535 {
-		errs = append(errs, fmt.Errorf("registry port %d is not a port", c.RegistryPort))
-	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // HostIP is the host's address on the link.

@@ -150,7 +150,7 @@ func (p *provisioner) sync(ctx context.Context) error {
 		}
 		size := c.Spec.Resources.Requests.Storage().Value()
 		switch v := byName[volumeName(c)]; {
-		case v == nil && c.Spec.VolumeName == "" && c.DeletionTimestamp == nil && c.Annotations[annotationSelectedNode] == p.cfg.Node:
+		case v == nil && p.waits(c):
 			if used+size > p.cfg.Capacity {
 				continue // shows at the pod; a volume that goes is a change
 			}
@@ -165,6 +165,11 @@ func (p *provisioner) sync(ctx context.Context) error {
 	}
 	errs = append(errs, p.tell(ctx, max(0, p.cfg.Capacity-used)))
 	return errors.Join(errs...)
+}
+
+// waits tells whether a claim is to be given a volume on this node.
+func (p *provisioner) waits(c *corev1.PersistentVolumeClaim) bool {
+	return c.Spec.VolumeName == "" && c.DeletionTimestamp == nil && c.Annotations[annotationSelectedNode] == p.cfg.Node
 }
 
 // ours tells whether a claim wants a volume from here.

@@ -47,7 +47,7 @@ func TestProvisioner(t *testing.T) {
 			if time.Now().After(deadline) {
 				t.Fatalf("waited in vain for %s", what)
 			}
-			time.Sleep(5 * time.Millisecond)
+			<-time.After(5 * time.Millisecond)
 		}
 	}
 	left := func(want int64) func() bool {

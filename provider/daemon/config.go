@@ -245,16 +245,16 @@ func ParseConfig(data []byte) (Config, error) {
 	if len(data) > maxConfig {
 		return Config{}, fmt.Errorf("more than %d bytes", maxConfig)
 	}
-	cfg := DefaultConfig()
+	c := DefaultConfig()
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
-	if err := dec.Decode(&cfg); err != nil && !errors.Is(err, io.EOF) {
+	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
 		return Config{}, err
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return Config{}, errors.New("there is a second document after the first")
 	}
-	return cfg, cfg.Validate()
+	return c, c.Validate()
 }
 
 // Validate returns everything that is wrong, together.

@@ -140,22 +140,22 @@ func openCluster(cfg Config, home Home, provider string, log *slog.Logger) (clus
 }
 
 // kube is the driver's configuration.
-func (cfg Config) kube(provider string, log *slog.Logger) (kube.Config, error) {
-	c := cfg.Cluster
-	over, err := cfg.Overcommit.thousandths()
+func (c Config) kube(provider string, log *slog.Logger) (kube.Config, error) {
+	on := c.Cluster
+	over, err := c.Overcommit.thousandths()
 	if err != nil {
 		return kube.Config{}, err
 	}
 	k := kube.Config{
 		Overcommit: kube.Overcommit{CPU: over[inventory.CPU], Memory: over[inventory.Memory], Storage: over[inventory.Storage]},
-		Kubeconfig: c.Kubeconfig, Provider: provider, Domain: c.Domain, IngressPort: c.IngressPort, NodeHost: c.NodeHost,
-		RouteMode: kube.RouteMode(c.RouteMode), IngressClass: c.IngressClass, IngressNamespaces: c.IngressNamespaces,
-		IngressCIDRs: c.IngressCIDRs, DenyCIDRs: c.DenyCIDRs, DNSCIDRs: c.DNSCIDRs, UserNamespaces: kube.UserNamespaces(c.UserNamespaces),
-		ImageUsers: c.ImageUsers, RuntimeClass: c.RuntimeClass, StorageClasses: c.kubeStorage(), GPUs: c.kubeGPUs(), DeviceClass: cfg.deviceClass(),
-		Shared: cfg.shared(), Logger: log,
-		Link: cfg.Link.kube(),
+		Kubeconfig: on.Kubeconfig, Provider: provider, Domain: on.Domain, IngressPort: on.IngressPort, NodeHost: on.NodeHost,
+		RouteMode: kube.RouteMode(on.RouteMode), IngressClass: on.IngressClass, IngressNamespaces: on.IngressNamespaces,
+		IngressCIDRs: on.IngressCIDRs, DenyCIDRs: on.DenyCIDRs, DNSCIDRs: on.DNSCIDRs, UserNamespaces: kube.UserNamespaces(on.UserNamespaces),
+		ImageUsers: on.ImageUsers, RuntimeClass: on.RuntimeClass, StorageClasses: on.kubeStorage(), GPUs: on.kubeGPUs(), DeviceClass: c.deviceClass(),
+		Shared: c.shared(), Logger: log,
+		Link: c.Link.kube(),
 	}
-	cfg.routes(&k)
+	c.routes(&k)
 	return k, nil
 }
 

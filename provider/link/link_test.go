@@ -301,7 +301,7 @@ func eventually(t testing.TB, what string, try func() error) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s: %v", what, err)
 		}
-		time.Sleep(5 * time.Millisecond)
+		<-time.After(5 * time.Millisecond)
 	}
 }
 

@@ -87,7 +87,7 @@ func forkBomb(args []string) error {
 	if refused == nil {
 		fmt.Printf("not capped: %d processes\n", made)
 	}
-	time.Sleep(time.Until(end))
+	<-time.After(time.Until(end))
 	return nil
 }
 
@@ -107,7 +107,7 @@ func memBomb(args []string) error {
 		held = append(held, block)
 	}
 	fmt.Printf("not killed with %d bytes\n", n[0])
-	time.Sleep(time.Duration(n[1]) * time.Second)
+	<-time.After(time.Duration(n[1]) * time.Second)
 	runtime.KeepAlive(held)
 	return nil
 }
@@ -134,7 +134,7 @@ func fill(args []string) error {
 		}
 	}
 	fmt.Printf("not stopped with %d bytes\n", n[0])
-	time.Sleep(time.Duration(n[1]) * time.Second)
+	<-time.After(time.Duration(n[1]) * time.Second)
 	return nil
 }
 
@@ -155,6 +155,6 @@ func flood(args []string) error {
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	time.Sleep(time.Until(end))
+	<-time.After(time.Until(end))
 	return nil
 }

@@ -68,7 +68,9 @@ func digestServer(l net.Listener) error {
 func window(c net.Conn, length time.Duration) (string, error) {
 	var took []time.Duration
 	buffer := []byte{1}
-	for start := time.Now(); time.Since(start) < length; time.Sleep(latencyPause) {
+	pause := time.NewTicker(latencyPause)
+	defer pause.Stop()
+	for start := time.Now(); time.Since(start) < length; <-pause.C {
 		asked := time.Now()
 		if _, err := c.Write(buffer); err != nil {
 			return "", err

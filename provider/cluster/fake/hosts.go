@@ -39,15 +39,11 @@ func (c *Cluster) claim(w cluster.Workload) (map[string]markettypes.LeaseID, err
 				continue
 			}
 		}
-		for _, l := range c.leases {
-			if _, gone := l.lost[host]; l == own || l.terminating || gone || !wanted(l.workload)[host] {
-				continue
-			}
-			if l.workload.Lease.Owner != w.Lease.Owner {
-				return nil, fmt.Errorf("%w: host %s belongs to another tenant", cluster.ErrRefused, host)
-			}
-			from = append(from, l)
+		have, err := c.havers(w, host)
+		if err != nil {
+			return nil, err
 		}
+		from = append(from, have...)
 	}
 	for _, l := range from {
 		next := maps.Clone(l.lost)
@@ -65,6 +61,21 @@ func (c *Cluster) claim(w cluster.Workload) (map[string]markettypes.LeaseID, err
 		l.lost = next
 	}
 	return lost, nil
+}
+
+// havers are the other leases of the owner that have a host; another owner's is an error.
+func (c *Cluster) havers(w cluster.Workload, host string) ([]*lease, error) {
+	var out []*lease
+	for _, l := range c.leases {
+		if _, gone := l.lost[host]; l == c.leases[w.Lease] || l.terminating || gone || !wanted(l.workload)[host] {
+			continue
+		}
+		if l.workload.Lease.Owner != w.Lease.Owner {
+			return nil, fmt.Errorf("%w: host %s belongs to another tenant", cluster.ErrRefused, host)
+		}
+		out = append(out, l)
+	}
+	return out, nil
 }
 
 // renewed tells whether a manifest was sent since the one that is held.

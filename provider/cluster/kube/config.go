@@ -317,17 +317,24 @@ func (c Config) validateRoutes() []error {
 	if c.MaxTimeout < 0 || c.MaxTimeout > manifest.MaxRouteTimeoutMs*time.Millisecond {
 		errs = append(errs, fmt.Errorf("kube: the longest timeout %s is not in 0..%s", c.MaxTimeout, manifest.MaxRouteTimeoutMs*time.Millisecond))
 	}
-	if c.LeasedIPs.Count < 0 || c.LeasedIPs.Count == 0 && (c.LeasedIPs.Class != "" || len(c.LeasedIPs.Annotations) > 0 || c.LeasedIPs.SharingKey != "") {
-		errs = append(errs, errors.New("kube: leased addresses: their number is missing or negative"))
-	}
-	for _, k := range append(slices.Sorted(maps.Keys(c.LeasedIPs.Annotations)), c.LeasedIPs.SharingKey) {
-		if k != "" && len(validation.IsQualifiedName(k)) > 0 {
-			errs = append(errs, fmt.Errorf("kube: leased addresses: %q cannot be an annotation", k))
-		}
-	}
+	errs = append(errs, c.LeasedIPs.validate()...)
 	if r := c.Hosts.Resolver; r != "" {
 		if _, err := netip.ParseAddrPort(r); err != nil {
 			errs = append(errs, fmt.Errorf("kube: resolver %q is not ADDRESS:PORT", r))
+		}
+	}
+	return errs
+}
+
+// validate checks what is said of leased addresses.
+func (l LeasedIPs) validate() []error {
+	var errs []error
+	if l.Count < 0 || l.Count == 0 && (l.Class != "" || len(l.Annotations) > 0 || l.SharingKey != "") {
+		errs = append(errs, errors.New("kube: leased addresses: their number is missing or negative"))
+	}
+	for _, k := range append(slices.Sorted(maps.Keys(l.Annotations)), l.SharingKey) {
+		if k != "" && len(validation.IsQualifiedName(k)) > 0 {
+			errs = append(errs, fmt.Errorf("kube: leased addresses: %q cannot be an annotation", k))
 		}
 	}
 	return errs

@@ -59,7 +59,7 @@ func TestConnectivity(t *testing.T) {
 
 func connectivity(t *testing.T) {
 	ports, elsewhere := readConnectivity(t)
-	s := setStage(t, standIns(t, elsewhere))
+	s := setScene(t, standIns(t, elsewhere))
 	services, names := formServices(t, ports)
 	here, same, other := s.lease("berth1a", 1), s.lease("berth1a", 2), s.lease("berth1b", 1)
 	s.launch(t, here, append(services, netService("client", 1), netService("other", 1))...)
@@ -116,7 +116,7 @@ func formServices(t *testing.T, ports []portRow) (services []manifesttypes.Servi
 }
 
 // peers are those who dial a port of a service, by the columns of the table.
-func (s *stage) peers(service string) map[string][]string {
+func (s *scene) peers(service string) map[string][]string {
 	out := map[string][]string{
 		"same service": {"here/" + service + "/0"}, "named service": {"here/client/0"}, "other service": {"here/other/0"},
 		"same tenant": {"same tenant/client/0"}, "other tenant": {"other tenant/client/0"},
@@ -132,7 +132,7 @@ func (s *stage) peers(service string) map[string][]string {
 
 // toPort are the cases of a row: an instance's port, the same number in the other protocol, a port that is not exposed,
 // and the service's name.
-func (s *stage) toPort(r portRow, service string) []dial {
+func (s *scene) toPort(r portRow, service string) []dial {
 	transport, wrong := "tcp", "udp"
 	if r.proto == "udp" {
 		transport, wrong = wrong, transport
@@ -205,7 +205,7 @@ func urlOf(status []cluster.ServiceStatus, service string, r portRow) string {
 }
 
 // toEntry are the cases of the last column: everybody at the address that the provider gives.
-func (s *stage) toEntry(t *testing.T, r portRow, service string, status []cluster.ServiceStatus) []dial {
+func (s *scene) toEntry(t *testing.T, r portRow, service string, status []cluster.ServiceStatus) []dial {
 	t.Helper()
 	port, host := forwardedTo(status, service, r), urlOf(status, service, r)
 	if r.cells["entry"] == "-" {
@@ -286,7 +286,7 @@ func both(address, port string) spot {
 }
 
 // spots are the addresses of a place.
-func (s *stage) spots(t *testing.T, p place) []spot {
+func (s *scene) spots(t *testing.T, p place) []spot {
 	t.Helper()
 	if prefix := rangeOf(t, p); prefix.IsValid() {
 		return []spot{both(standIn(prefix), standInPort)}
@@ -334,7 +334,7 @@ func (s *stage) spots(t *testing.T, p place) []spot {
 	return nil
 }
 
-func (s *stage) serviceIP(t *testing.T, ns, name string) string {
+func (s *scene) serviceIP(t *testing.T, ns, name string) string {
 	t.Helper()
 	svc, err := s.c.typed.CoreV1().Services(ns).Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
@@ -343,7 +343,7 @@ func (s *stage) serviceIP(t *testing.T, ns, name string) string {
 	return svc.Spec.ClusterIP
 }
 
-func (s *stage) podIP(t *testing.T, ns, selector string) string {
+func (s *scene) podIP(t *testing.T, ns, selector string) string {
 	t.Helper()
 	pods, err := s.c.typed.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{LabelSelector: selector})
 	if err != nil || len(pods.Items) == 0 {
@@ -353,7 +353,7 @@ func (s *stage) podIP(t *testing.T, ns, selector string) string {
 }
 
 // toPlace are the cases of a row of the second table, from an instance of every service.
-func (s *stage) toPlace(t *testing.T, p place) []dial {
+func (s *scene) toPlace(t *testing.T, p place) []dial {
 	t.Helper()
 	var out []dial
 	for _, spot := range s.spots(t, p) {
@@ -379,7 +379,7 @@ func (s *stage) toPlace(t *testing.T, p place) []dial {
 }
 
 // observe dials all cases and reports those that differ from the tables.
-func (s *stage) observe(t *testing.T, all []dial) {
+func (s *scene) observe(t *testing.T, all []dial) {
 	t.Helper()
 	for i := range all {
 		all[i].target.Patience = closedFor
@@ -407,7 +407,7 @@ func (s *stage) observe(t *testing.T, all []dial) {
 
 // nothingArrived looks for datagrams of closed cases at those who would have got them: an answer that is lost would
 // hide a door that is open in one direction.
-func (s *stage) nothingArrived(t *testing.T, all []dial) {
+func (s *scene) nothingArrived(t *testing.T, all []dial) {
 	t.Helper()
 	for who := range s.control {
 		var received []string
@@ -422,7 +422,7 @@ func (s *stage) nothingArrived(t *testing.T, all []dial) {
 }
 
 // withoutPolicies dials again what was closed by them, which now must be reached.
-func (s *stage) withoutPolicies(t *testing.T, all []dial) {
+func (s *scene) withoutPolicies(t *testing.T, all []dial) {
 	t.Helper()
 	var closed []dial
 	for _, d := range all {
@@ -451,7 +451,7 @@ func byFrom(all []dial) map[string][]int {
 }
 
 // dialAll dials from everywhere at once; the outcomes are in the order of the cases.
-func (s *stage) dialAll(t *testing.T, all []dial) []netOutcome {
+func (s *scene) dialAll(t *testing.T, all []dial) []netOutcome {
 	t.Helper()
 	outcomes := make([]netOutcome, len(all))
 	var wg sync.WaitGroup

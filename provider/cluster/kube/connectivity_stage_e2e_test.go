@@ -53,8 +53,8 @@ type netTarget struct {
 
 type netOutcome struct{ Outcome, Detail string }
 
-// stage is a cluster with a world around it.
-type stage struct {
+// scene is a cluster with a world around it.
+type scene struct {
 	c         *Cluster
 	stop      func()
 	netns     string
@@ -75,10 +75,10 @@ func must(t *testing.T, name string, args ...string) {
 	}
 }
 
-// setStage starts a driver, a world outside with these addresses, and pods that are no lease's.
-func setStage(t *testing.T, standIns []string) *stage {
+// setScene starts a driver, a world outside with these addresses, and pods that are no lease's.
+func setScene(t *testing.T, standIns []string) *scene {
 	t.Helper()
-	s := &stage{
+	s := &scene{
 		netns: os.Getenv("BERTH_E2E_NETNS"), control: map[string]string{}, pods: map[string]*corev1.Pod{}, standIns: standIns,
 	}
 	cfg := config(t)
@@ -102,7 +102,7 @@ func setStage(t *testing.T, standIns []string) *stage {
 }
 
 // outside makes a network namespace with the stand-ins, a link from the node to it, and probes at both ends.
-func (s *stage) outside(t *testing.T) {
+func (s *scene) outside(t *testing.T) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "probe")
 	build := exec.Command("go", "build", "-o", program, "../../../testutil/probe")
@@ -138,7 +138,7 @@ func (s *stage) outside(t *testing.T) {
 }
 
 // nodeAddresses are the node's address and others that it has, such as the one among the pods.
-func (s *stage) nodeAddresses(t *testing.T) []string {
+func (s *scene) nodeAddresses(t *testing.T) []string {
 	t.Helper()
 	listed, err := exec.Command("ip", "-n", s.netns, "-4", "-o", "addr", "show", "scope", "global").Output()
 	if err != nil {
@@ -155,7 +155,7 @@ func (s *stage) nodeAddresses(t *testing.T) []string {
 }
 
 // probe runs a probe in a network namespace until the test ends.
-func (s *stage) probe(t *testing.T, program, netns string, args ...string) {
+func (s *scene) probe(t *testing.T, program, netns string, args ...string) {
 	t.Helper()
 	cmd := exec.Command("ip", append([]string{"netns", "exec", netns, program, "net"}, args...)...)
 	var said bytes.Buffer
@@ -172,7 +172,7 @@ func (s *stage) probe(t *testing.T, program, netns string, args ...string) {
 }
 
 // plainPod runs a probe in a namespace of its own without any policy.
-func (s *stage) plainPod(t *testing.T, ns string) {
+func (s *scene) plainPod(t *testing.T, ns string) {
 	t.Helper()
 	core := s.c.typed.CoreV1()
 	if _, err := core.Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}, metav1.CreateOptions{}); err != nil {
@@ -220,12 +220,12 @@ func netService(name string, instances uint32, expose ...manifesttypes.Expose) m
 }
 
 // lease names a lease of this test.
-func (s *stage) lease(owner string, dseq uint64) markettypes.LeaseID {
+func (s *scene) lease(owner string, dseq uint64) markettypes.LeaseID {
 	return markettypes.LeaseID{Owner: owner, Dseq: dseq, Gseq: 1, Oseq: 1, Provider: s.c.cfg.Provider}
 }
 
 // launch applies a lease, which is removed when the test ends.
-func (s *stage) launch(t *testing.T, id markettypes.LeaseID, services ...manifesttypes.Service) {
+func (s *scene) launch(t *testing.T, id markettypes.LeaseID, services ...manifesttypes.Service) {
 	t.Helper()
 	slices.SortFunc(services, func(a, b manifesttypes.Service) int { return strings.Compare(a.Name, b.Name) })
 	t.Cleanup(func() { s.remove(t, id) })
@@ -235,7 +235,7 @@ func (s *stage) launch(t *testing.T, id markettypes.LeaseID, services ...manifes
 }
 
 // remove removes a lease and does not wait.
-func (s *stage) remove(t *testing.T, id markettypes.LeaseID) {
+func (s *scene) remove(t *testing.T, id markettypes.LeaseID) {
 	t.Helper()
 	if err := s.c.Remove(context.Background(), id); err != nil {
 		t.Errorf("Remove: %v", err)
@@ -243,7 +243,7 @@ func (s *stage) remove(t *testing.T, id markettypes.LeaseID) {
 }
 
 // gone waits until a lease has left nothing, so that the next run has the node for itself.
-func (s *stage) gone(t *testing.T, id markettypes.LeaseID) {
+func (s *scene) gone(t *testing.T, id markettypes.LeaseID) {
 	t.Helper()
 	awaitLong(t, "the removal", func() (bool, string) {
 		_, err := s.c.typed.CoreV1().Namespaces().Get(context.Background(), namespaceOf(id), metav1.GetOptions{})
@@ -252,7 +252,7 @@ func (s *stage) gone(t *testing.T, id markettypes.LeaseID) {
 }
 
 // ready waits for a lease and notes its pods as PREFIX/SERVICE/NUMBER.
-func (s *stage) ready(t *testing.T, prefix string, id markettypes.LeaseID) []cluster.ServiceStatus {
+func (s *scene) ready(t *testing.T, prefix string, id markettypes.LeaseID) []cluster.ServiceStatus {
 	t.Helper()
 	var last []cluster.ServiceStatus
 	awaitLong(t, "the services of "+prefix, func() (bool, string) {
@@ -294,7 +294,7 @@ func awaitLong(t *testing.T, what string, done func() (bool, string)) {
 }
 
 // ask asks the control port of somebody who dials.
-func (s *stage) ask(who, method, path string, body, answer any) error {
+func (s *scene) ask(who, method, path string, body, answer any) error {
 	var text bytes.Buffer
 	if err := json.NewEncoder(&text).Encode(body); err != nil {
 		return err
@@ -324,7 +324,7 @@ func (s *stage) ask(who, method, path string, body, answer any) error {
 }
 
 // until asks until there is an answer.
-func (s *stage) until(t *testing.T, who, method, path string, body, answer any) {
+func (s *scene) until(t *testing.T, who, method, path string, body, answer any) {
 	t.Helper()
 	awaitLong(t, "an answer of "+who, func() (bool, string) {
 		err := s.ask(who, method, path, body, answer)

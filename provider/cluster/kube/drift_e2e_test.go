@@ -125,7 +125,11 @@ func TestDrift(t *testing.T) {
 			if err != nil {
 				return false, err.Error()
 			}
-			ch, err := c.plan(ns, now, s)
+			seen, err := c.see(t.Context(), ns, now)
+			if err != nil {
+				return false, err.Error()
+			}
+			ch, err := c.plan(ns, now, s, seen)
 			if err != nil || len(now) < len(have) {
 				return false, fmt.Sprintf("%d of %d objects, %v", len(now), len(have), err)
 			}

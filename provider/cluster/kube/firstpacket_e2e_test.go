@@ -20,7 +20,7 @@ import (
 // forbidden clients dial from before they exist. Nothing gets through, in either direction, neither in a new lease nor in
 // an update that closes a door. Nor do instances get anywhere that outlive the removal of their lease for a while.
 func TestFirstPacket(t *testing.T) {
-	s := setStage(t, []string{outsideSource, "169.254.169.254", "10.0.66.7"})
+	s := setScene(t, []string{outsideSource, "169.254.169.254", "10.0.66.7"})
 	target := s.lease("berth1b", 1)
 	s.launch(t, target, netService("private", 1, manifesttypes.Expose{Port: 7003, As: 7003, Proto: manifesttypes.PROTO_TCP}))
 	s.ready(t, "target", target)
@@ -106,7 +106,7 @@ func lateService(t *testing.T, forbidden []netTarget) manifesttypes.Service {
 }
 
 // firstActs waits for a lease and adds its instances to seen after a look at what came of their first acts.
-func (s *stage) firstActs(t *testing.T, dseq uint64, seen map[string]bool, ns string, want int) {
+func (s *scene) firstActs(t *testing.T, dseq uint64, seen map[string]bool, ns string, want int) {
 	t.Helper()
 	id := s.lease("berth1a", dseq)
 	prefix := fmt.Sprintf("early %d", len(seen))
@@ -145,7 +145,7 @@ func (s *stage) firstActs(t *testing.T, dseq uint64, seen map[string]bool, ns st
 
 // scan dials every address of the pods' network from an unconfined pod until what it returns is called, which reports
 // whatever of the given instances answered.
-func (s *stage) scan(t *testing.T) func(instances map[string]bool) {
+func (s *scene) scan(t *testing.T) func(instances map[string]bool) {
 	t.Helper()
 	self := s.pods[s.plainNS].Status.PodIP
 	prefix := self[:strings.LastIndexByte(self, '.')+1]

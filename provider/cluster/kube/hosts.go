@@ -207,6 +207,21 @@ func (d *decision) take(ns, host string, to markettypes.LeaseID) {
 	d.from[ns][host] = to
 }
 
+// displace takes a host from all leases that have it. It returns the claim, later than any of theirs, and whether some of
+// them are the owner's own, and some others'.
+func (d *decision) displace(of claimant, all map[string]holding, host string, next hostClaim) (claim hostClaim, mine, others bool) {
+	for ns, h := range all {
+		if ns == of.ns || !h.has(host) {
+			continue
+		}
+		mine = mine || h.lease.Owner == of.workload.Lease.Owner
+		others = others || h.lease.Owner != of.workload.Lease.Owner
+		d.take(ns, host, of.workload.Lease)
+		next.At = max(next.At, h.claims[host].At+1)
+	}
+	return next, mine, others
+}
+
 // decide says what becomes of the hosts that a manifest asks for. It refuses those that no proof could bring.
 func (c *Cluster) decide(of claimant, all map[string]holding) (decision, error) {
 	d := decision{claims: claims{}, from: map[string]map[string]markettypes.LeaseID{}}
@@ -219,17 +234,7 @@ func (c *Cluster) decide(of claimant, all map[string]holding) (decision, error) 
 			d.claims[host] = had
 			continue
 		}
-		next := hostClaim{At: c.now().UnixNano()}
-		mine, others := false, false
-		for ns, h := range all {
-			if ns == of.ns || !h.has(host) {
-				continue
-			}
-			mine = mine || h.lease.Owner == of.workload.Lease.Owner
-			others = others || h.lease.Owner != of.workload.Lease.Owner
-			d.take(ns, host, of.workload.Lease)
-			next.At = max(next.At, h.claims[host].At+1)
-		}
+		next, mine, others := d.displace(of, all, host, hostClaim{At: c.now().UnixNano()})
 		switch free := c.cfg.Hosts.NeedNoProof || strings.HasSuffix(host, "."+c.cfg.Domain); {
 		case free && others:
 			p.add(of.wanted[host], "host %s belongs to another tenant", host)

@@ -71,9 +71,6 @@ func start(t *testing.T, cfg Config) (c *Cluster, stop func()) {
 
 func image() string { return setting("BERTH_E2E_IMAGE", "berth.local/hello:1") }
 
-// probe is the image of testutil/probe.
-func probe() string { return setting("BERTH_E2E_PROBE", "berth.local/probe:1") }
-
 // TestConformance runs the suite with no more rights than the driver's role gives.
 func TestConformance(t *testing.T) {
 	kubeconfig := underRole(t, config(t).Kubeconfig)
@@ -86,7 +83,7 @@ func TestConformance(t *testing.T) {
 			Cluster: c, Provider: cfg.Provider, Image: image(),
 			NextImage: setting("BERTH_E2E_IMAGE_NEXT", "berth.local/hello:2"), MissingImage: "berth.local/missing:1",
 			Crashing: func(name string) manifesttypes.Service {
-				sv := clustertest.Service(name, probe())
+				sv := clustertest.Service(name, probeImage())
 				sv.Args = []string{"crash", "60", "3"}
 				return sv
 			},
@@ -297,7 +294,11 @@ func TestDriftIsRepaired(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ch, err := c.plan(ns, have, s)
+		seen, err := c.see(t.Context(), ns, have)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ch, err := c.plan(ns, have, s, seen)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,7 @@ import (
 
 // task is a service of the probe image that nobody connects to.
 func task(name string, storage uint64, args ...string) manifesttypes.Service {
-	sv := clustertest.Service(name, probe())
+	sv := clustertest.Service(name, probeImage())
 	sv.Args, sv.Expose, sv.CpuMilli, sv.MemoryBytes = args, nil, 200, 128<<20
 	sv.Volumes = []manifesttypes.Volume{{Name: "default", Bytes: storage}}
 	return sv

@@ -82,7 +82,7 @@ func (e edgeClient) await(t *testing.T, url string, own bool, want ...string) {
 
 // probeWeb is a service with two http ports and an https port, each with hosts of its own.
 func probeWeb(suffix string) manifesttypes.Service {
-	web := clustertest.Service("web", setting("BERTH_E2E_PROBE", "berth.local/probe:1"))
+	web := clustertest.Service("web", probeImage())
 	web.Args = []string{"web"}
 	web.Expose[0].Accept = []string{"one-" + suffix}
 	web.Expose[0].HttpOptions = &manifesttypes.HTTPOptions{MaxBodyBytes: 1000, ReadTimeoutMs: 3000, NextTries: 3, NextCases: []string{"503"}}
