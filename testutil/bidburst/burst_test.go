@@ -111,7 +111,7 @@ func start(t *testing.T) *market {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.send, err = chain.NewSender(m.tenant, chain.SenderConfig{Lifetime: 10 * time.Minute}); err != nil {
+	if m.send, err = chain.NewSender(m.tenant, chain.SenderConfig{Lifetime: 9 * time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	m.enlarge(t)
