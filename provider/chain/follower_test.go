@@ -43,6 +43,7 @@ type fakeNode struct {
 	events   map[int64][]abci.Event
 	reads    int
 	feeds    bool // it remembers the market's events of its blocks
+	halfway  bool // its lists of open orders by the feed end in an error
 
 	orders      []markettypes.Order
 	leases      map[markettypes.LeaseID]markettypes.Lease
@@ -131,6 +132,9 @@ func (n *fakeNode) Invoke(_ context.Context, _ string, req, reply any, opts ...g
 // feedPage gives two orders at a time.
 func (n *fakeNode) feedPage(q *markettypes.FeedOrdersRequest, out *markettypes.FeedOrdersResponse) (err error) {
 	from, _ := strconv.Atoi(string(q.After))
+	if n.halfway && from > 0 {
+		return status.Error(codes.Internal, "no more")
+	}
 	to := min(from+2, len(n.orders))
 	var all markettypes.FeedOrders
 	for i := range n.orders[from:to] {
@@ -301,6 +305,25 @@ func givesSnapshotThenBlocks(t *testing.T, feeds bool) {
 	reads := n.reads
 	if err := f.step(t); err != nil || n.reads != reads || len(f.got) != 3 {
 		t.Errorf("without a new block: %v, %d reads, %d updates", err, n.reads-reads, len(f.got))
+	}
+}
+
+// TestFollowerReadsOrdersAnyWay: a node whose feed fails in the middle of the orders is asked for the list next time.
+func TestFollowerReadsOrdersAnyWay(t *testing.T) {
+	n := newNode()
+	n.feeds, n.halfway = true, true
+	for i := range uint64(5) {
+		n.orders = append(n.orders, markettypes.Order{Id: markettypes.OrderID{Owner: "o", Dseq: i + 1}})
+	}
+	f := follow(t, n, filepath.Join(t.TempDir(), "height.json"))
+	if err := f.step(t); err == nil || len(f.got) != 0 {
+		t.Fatalf("half of the orders: %v, %d updates, want an error and none", err, len(f.got))
+	}
+	if err := f.step(t); err != nil || len(f.got) != 1 {
+		t.Fatalf("the list: %v, %d updates", err, len(f.got))
+	}
+	if s := f.got[0].Snapshot; len(s.Orders) != 5 || s.Open != 5 {
+		t.Errorf("%d orders, %d open, want 5", len(s.Orders), s.Open)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -53,6 +54,7 @@ const pageSize = 5000
 type Reader struct {
 	conn     grpc.ClientConnInterface
 	provider string
+	unfed    atomic.Bool // the last reading of orders by the feed failed halfway
 }
 
 // NewReader reads for the provider with this address.
@@ -244,9 +246,14 @@ func (r *Reader) openBids(ctx context.Context) ([]markettypes.Bid, error) {
 // openOrders gives each open order, from a height not below notBelow, to each, which must not keep it or parts of it
 // other than texts.
 func (r *Reader) openOrders(ctx context.Context, notBelow int64, each func(*markettypes.Order)) error {
-	err := r.fedOrders(ctx, notBelow, each)
+	err := errNoFeed
+	if !r.unfed.Swap(false) {
+		err = r.fedOrders(ctx, notBelow, each)
+	}
 	if errors.Is(err, errNoFeed) {
 		err = r.listedOrders(ctx, notBelow, each)
+	} else if err != nil && ctx.Err() == nil && !errors.Is(err, ErrStale) {
+		r.unfed.Store(true) // what was given already can't be taken back, so that the next try goes the other way
 	}
 	if err != nil {
 		return fmt.Errorf("list open orders: %w", err)
