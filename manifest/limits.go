@@ -1,8 +1,6 @@
 package manifest
 
 import (
-	"time"
-
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 )
 
@@ -79,9 +77,9 @@ const (
 	MaxHooks       = 16     // of a service
 	MaxHookSeconds = 86_400 // of a hook's run
 
-	MaxScheduleBytes = 256         // of a task's schedule
-	MinEvery         = time.Minute // between two runs of a task
-	MaxEvery         = 366 * 24 * time.Hour
+	MaxScheduleBytes = 256 // of a task's schedule
+	MinEverySeconds  = 60  // between two runs of a task
+	MaxEverySeconds  = 366 * 86_400
 	MinStartSeconds  = 10      // of how late a run may start: less is not always noticed in time
 	MaxStartSeconds  = 86_400  // of the same
 	MaxTaskSeconds   = 604_800 // of a task's run

@@ -7,7 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+
+	"berth.dev/berth/internal/span"
 )
 
 // A Schedule is a set of times at which a task runs, in UTC.
@@ -74,14 +75,14 @@ func ParseSchedule(s string) (Schedule, error) {
 }
 
 func parseEvery(text string) (Schedule, error) {
-	d, err := time.ParseDuration(text)
+	seconds, err := span.Parse(text)
 	if err != nil {
 		return Schedule{}, fmt.Errorf("@every %q: not a duration", text)
 	}
-	if d < MinEvery || d > MaxEvery {
-		return Schedule{}, fmt.Errorf("@every %s is not from %s to %s", d, MinEvery, MaxEvery)
+	if seconds < MinEverySeconds || seconds > MaxEverySeconds {
+		return Schedule{}, fmt.Errorf("@every %s is not from %s to %s", text, span.Format(MinEverySeconds), span.Format(MaxEverySeconds))
 	}
-	return Schedule{"@every " + d.Truncate(time.Second).String()}, nil
+	return Schedule{"@every " + span.Format(seconds)}, nil
 }
 
 // days writes a set of days of the week with Sunday as 0.
