@@ -229,6 +229,9 @@ type LogOptions struct {
 	Tail int64
 	// Since leaves out older lines; the zero time means no limit. Lines of exactly this time are given.
 	Since time.Time
+	// Previous gives what the instances wrote before they were started last, instead of what they write now; Follow is
+	// then without effect.
+	Previous bool
 }
 
 // LogLine is one line of an instance's output, without its line end.
