@@ -21,6 +21,8 @@ type Plan struct {
 	Manifests []manifesttypes.Group
 	// Reclaim is the notice that a provider must give before it takes a lease back, in seconds; 0 asks for none.
 	Reclaim uint32
+	// Extras are what only who deploys it needs to know; nil for a document that has none.
+	Extras *Extras
 	// Warnings do not stop a deployment.
 	Warnings Diagnostics
 }
@@ -54,7 +56,8 @@ type Resource struct {
 	// LeasedIPs numbers the leased addresses of exposed ports, sorted: one entry for each port, equal for ports that share
 	// an address.
 	LeasedIPs []uint32
-	// Price is the most that one instance may cost per block, in micro tokens (for example ubrt), exact.
+	// Price is the most that one instance may cost per block, in micro tokens (for example ubrt), exact; nil as long as it
+	// is open: a manifest of an application need not have one.
 	Price math.LegacyDec
 	Denom string
 }
