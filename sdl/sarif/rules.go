@@ -70,6 +70,8 @@ var rules = []rule{
 	{"E-MANIFEST", "Meaning", "providers would refuse what runs in a placement, for a reason that the message gives"},
 	{"E-FORM", "Rewriting", "`fmt` leaves a document alone that is written in an unusual form of YAML: keys with a question mark, directives, an end marker. `convert` uses it likewise"},
 	{"E-CONVERT", "Rewriting", "the version that a document is converted to cannot say this, or does not take it; with `--lossy` it is converted where that is possible"},
+	{"E-PROCFILE", "Procfile", "a line is not `NAME: COMMAND`, a process has no command, or the file has no process"},
+	{"E-PROCFILE-TWICE", "Procfile", "two processes have one name, or names that become the same where they run"},
 	{"W-DISK", "Warnings", "`disk` is an old name of `storage`"},
 	{"W-ACCEPT-IGNORED", "Warnings", "`accept` has no effect on a port that is not public, or is not http or https"},
 	{"W-AS-INSIDE", "Warnings", "clients from outside find the port at the provider's http or https port, not at `as`"},
