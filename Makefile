@@ -87,7 +87,7 @@ bench-chain: ## The chain's throughput and block times in one process (WORKLOAD=
 
 .PHONY: bench-kube
 bench-kube: ## 50 leases at once on a cluster named by BERTH_E2E_KUBECONFIG, its steady state and a restart; 10 runs of bombs beside a neighbour
-	BERTH_E2E_LEASES=$(or $(LEASES),50) BERTH_E2E_RUNS=$(or $(RUNS),10) go test -tags e2e -count=1 -timeout 60m -v -run 'TestFiftyLeases|TestBombs' ./provider/cluster/kube
+	BERTH_E2E_LEASES=$(or $(LEASES),50) BERTH_E2E_RUNS=$(or $(RUNS),10) go test -tags e2e,kubebench -count=1 -timeout 60m -v -run 'TestFiftyLeases|TestBombs' ./provider/cluster/kube
 
 .PHONY: bench-bid
 bench-bid: ## What the bid engine decides in a second, its memory; a burst of 2,000 orders and a start among 100,000 on a devnet (SECONDS_EACH=0.2, BURST=10, BACKLOG=100 for a quick look)

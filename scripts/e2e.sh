@@ -18,6 +18,7 @@ step "build localkube's components"
 "$bin/localkube" build
 
 step "localkube"
+(cd localkube && BERTH_E2E=1 go test -count=1 -timeout 5m -run 'TestPackets|TestTheRulesAreWellFormed' ./netpol)
 (cd localkube && CGO_ENABLED=0 go test -trimpath -tags e2e -count=1 -timeout 10m ./e2e)
 
 step "the conformance suite on a real cluster"

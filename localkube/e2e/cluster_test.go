@@ -49,7 +49,7 @@ const patience = 2 * time.Minute
 func start(t *testing.T) *fixture {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root")
+		t.Fatal("needs root")
 	}
 	dir, err := os.MkdirTemp("", "localkube-e2e-")
 	if err != nil {

@@ -61,7 +61,7 @@ func lay(t *testing.T, pods map[string]string) *wires {
 			os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-ip6tables", []byte("1"), 0o644))
 	})
 	if err != nil {
-		t.Skipf("needs the kernel module br_netfilter: %v", err)
+		unable(t, fmt.Sprintf("needs the kernel module br_netfilter: %v", err))
 	}
 	plug := func(who, port string, addresses ...string) {
 		add(who)
@@ -358,11 +358,20 @@ func ways(linkLocal string) []way {
 	}
 }
 
+// unable ends a test that cannot run on this machine: where the end-to-end tests run, it has to.
+func unable(t *testing.T, why string) {
+	t.Helper()
+	if os.Getenv("BERTH_E2E") != "" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
 // TestPackets sends packets through the rules in namespaces of its own: what a rule names passes, and nothing else.
 // Without rules everything passes, so that it is they that close.
 func TestPackets(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil || os.Geteuid() != 0 {
-		t.Skip("needs nft and root")
+		unable(t, "needs nft and root")
 	}
 	s := load(t, "testdata/packets.yaml")
 	pods := map[string]string{}

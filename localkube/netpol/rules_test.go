@@ -102,7 +102,7 @@ func TestRenderGolden(t *testing.T) {
 // its own only where it insists on root.
 func TestTheRulesAreWellFormed(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil || os.Geteuid() != 0 {
-		t.Skip("needs nft and root")
+		unable(t, "needs nft and root")
 	}
 	for _, file := range states(t) {
 		cmd := exec.Command("nft", "--check", "-f", "-")

@@ -45,7 +45,7 @@ func env(t *testing.T, name string) string {
 	t.Helper()
 	v := os.Getenv(name)
 	if v == "" {
-		t.Skip(name + " is not set")
+		t.Fatal(name + " is not set")
 	}
 	return v
 }

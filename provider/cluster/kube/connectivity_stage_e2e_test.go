@@ -83,7 +83,7 @@ func setScene(t *testing.T, standIns []string) *scene {
 	}
 	cfg := config(t)
 	if s.netns == "" || os.Geteuid() != 0 {
-		t.Skip("needs root, and the node's network namespace in BERTH_E2E_NETNS")
+		t.Fatal("needs root, and the node's network namespace in BERTH_E2E_NETNS")
 	}
 	suffix := digest([]byte(t.Name()+run), 4)
 	s.ingressNS, s.plainNS = "e2e-ingress-"+suffix, "e2e-plain-"+suffix

@@ -38,7 +38,7 @@ var run = time.Now().String()
 func config(t *testing.T) Config {
 	kubeconfig := os.Getenv("BERTH_E2E_KUBECONFIG")
 	if kubeconfig == "" {
-		t.Skip("BERTH_E2E_KUBECONFIG names no cluster")
+		t.Fatal("BERTH_E2E_KUBECONFIG names no cluster")
 	}
 	return Config{
 		Kubeconfig: kubeconfig, Provider: "berth1e2e" + digest([]byte(t.Name()+run), 6), Domain: "e2e.localhost",
@@ -178,7 +178,7 @@ func exposed(port uint32, proto manifesttypes.Proto, to ...manifesttypes.To) man
 func TestIngress(t *testing.T) {
 	ingress := os.Getenv("BERTH_E2E_INGRESS")
 	if ingress == "" {
-		t.Skip("BERTH_E2E_INGRESS names no ingress")
+		t.Fatal("BERTH_E2E_INGRESS names no ingress")
 	}
 	for _, mode := range []RouteMode{RouteGateway, RouteIngress} {
 		t.Run(string(mode), func(t *testing.T) {

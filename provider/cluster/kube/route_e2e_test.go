@@ -31,7 +31,7 @@ func edgeEntries(t *testing.T) edgeClient {
 	t.Helper()
 	e := edgeClient{http: os.Getenv("BERTH_E2E_INGRESS"), tls: os.Getenv("BERTH_E2E_INGRESS_TLS"), roots: x509.NewCertPool()}
 	if e.http == "" || e.tls == "" {
-		t.Skip("BERTH_E2E_INGRESS and BERTH_E2E_INGRESS_TLS name no entries")
+		t.Fatal("BERTH_E2E_INGRESS and BERTH_E2E_INGRESS_TLS name no entries")
 	}
 	pem, err := os.ReadFile(os.Getenv("BERTH_E2E_EDGE_AUTHORITY"))
 	if err != nil || !e.roots.AppendCertsFromPEM(pem) {

@@ -1,4 +1,4 @@
-//go:build e2e
+//go:build e2e && kubebench
 
 package kube
 
@@ -20,11 +20,11 @@ import (
 
 // TestFiftyLeases deploys BERTH_E2E_LEASES leases at once and prints how long until all are ready, what memory this
 // process takes (driver, its caches and this test), what the driver writes while nothing changes, and how long a new one
-// takes to know them all. It is left out unless the variable is set: `make bench-kube`.
+// takes to know them all: `make bench-kube`.
 func TestFiftyLeases(t *testing.T) {
-	n, _ := strconv.Atoi(os.Getenv("BERTH_E2E_LEASES"))
-	if n == 0 {
-		t.Skip("BERTH_E2E_LEASES is not set")
+	n, err := strconv.Atoi(setting("BERTH_E2E_LEASES", "50"))
+	if err != nil || n < 1 {
+		t.Fatalf("BERTH_E2E_LEASES is not a number of leases: %v", err)
 	}
 	cfg := config(t)
 	c, wrote := counting(t, cfg)
