@@ -95,6 +95,10 @@ func TestValidate(t *testing.T) {
 		"highest port":       {func(c *Config) { c.RegistryPort = 65535 }, ""},
 		"port out of range":  {func(c *Config) { c.RegistryPort = 65536 }, "port"},
 		"another whole set":  {func(c *Config) { c.Link = netip.MustParsePrefix("172.31.255.252/30") }, ""},
+		"processors":         {func(c *Config) { c.CPUs = "0,2-3" }, ""},
+		"no processors":      {func(c *Config) { c.CPUs = "one" }, "processors"},
+		"range backwards":    {func(c *Config) { c.CPUs = "3-2" }, "processors"},
+		"processor too high": {func(c *Config) { c.CPUs = "0-1024" }, "processors"},
 		"several at a time":  {func(c *Config) { c.Name, c.State = "", "x" }, "name"},
 		"several, the other": {func(c *Config) { c.Name, c.State = "", "x" }, "absolute"},
 	} {

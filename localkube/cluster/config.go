@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"berth.dev/berth/localkube/proc"
@@ -40,6 +41,10 @@ type Config struct {
 	Domains string
 	// ControlPlane leaves out the node: no containers run.
 	ControlPlane bool
+	// CPUs are the processors, as in 0,2-3, to which everything of the cluster but
+	// its containers is kept; empty lets it run everywhere. Containers may use all
+	// in either case.
+	CPUs string
 }
 
 // Default returns the configuration of a machine's first cluster, kept in state.
@@ -69,6 +74,32 @@ func (c Config) domains() []string {
 	return strings.Split(c.Domains, ",")
 }
 
+// maxCPU bounds the numbers of processors.
+const maxCPU = 1023
+
+// cpus lists the processors of CPUs.
+func (c Config) cpus() ([]int, error) {
+	if c.CPUs == "" {
+		return nil, nil
+	}
+	var all []int
+	for part := range strings.SplitSeq(c.CPUs, ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		if !isRange {
+			last = first
+		}
+		from, err1 := strconv.Atoi(first)
+		to, err2 := strconv.Atoi(last)
+		if err1 != nil || err2 != nil || from < 0 || from > to || to > maxCPU {
+			return nil, fmt.Errorf("processors %q are not numbers and ranges such as 0,2-3", c.CPUs)
+		}
+		for n := from; n <= to; n++ {
+			all = append(all, n)
+		}
+	}
+	return all, nil
+}
+
 // maxState leaves room for the longest socket's name in the 107 bytes that the
 // kernel allows.
 const maxState = 70
@@ -90,6 +121,9 @@ func (c Config) Validate() error {
 		if !domainForm.MatchString(d) {
 			errs = append(errs, fmt.Errorf("domain %q is not a domain in lower case", d))
 		}
+	}
+	if _, err := c.cpus(); err != nil {
+		errs = append(errs, err)
 	}
 	if c.RegistryPort < 1 || c.RegistryPort > 65535 {
 		errs = append(errs, fmt.Errorf("registry port %d is not a port", c.RegistryPort))

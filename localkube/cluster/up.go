@@ -172,12 +172,7 @@ func (c *Cluster) startFirst() error {
 		}}
 		specs = append(specs, containerd, reg)
 	}
-	for _, s := range specs {
-		if _, err := c.Processes().Start(s); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.startAll(specs...)
 }
 
 func (c *Cluster) spec(name, program string, args []string) proc.Spec {
@@ -326,7 +321,12 @@ func (c *Cluster) applyAddons(ctx context.Context, objects dynamic.Interface, cl
 }
 
 func (c *Cluster) startAll(specs ...proc.Spec) error {
+	cpus, err := c.cpus()
+	if err != nil {
+		return err
+	}
 	for _, s := range specs {
+		s.CPUs = cpus
 		if _, err := c.Processes().Start(s); err != nil {
 			return err
 		}

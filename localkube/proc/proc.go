@@ -34,6 +34,8 @@ type Spec struct {
 	Env []string
 	// NetNS is the file of the network namespace to run in, empty for ours.
 	NetNS string
+	// CPUs are the processors to run on, empty for all.
+	CPUs []int
 }
 
 // Dir is a directory with pid records and logs.
@@ -68,7 +70,7 @@ func (d Dir) Start(s Spec) (Record, error) {
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.Dir, log, log
 	cmd.Env = append(os.Environ(), s.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := startIn(s.NetNS, cmd); err != nil {
+	if err := startIn(s.NetNS, s.CPUs, cmd); err != nil {
 		return Record{}, fmt.Errorf("start %s: %w", s.Name, err)
 	}
 	// Reaped here while we live, by init afterwards.
@@ -183,12 +185,40 @@ func (d Dir) WriteRecord(name string, r Record) error {
 	return d.write(name, r)
 }
 
-// startIn starts cmd in another network namespace.
-func startIn(netns string, cmd *exec.Cmd) error {
-	if netns == "" {
-		return cmd.Start()
+// startIn starts cmd in another network namespace, if one is given, and on some
+// processors only, if any are: a process has those of the thread that starts it.
+func startIn(netns string, cpus []int, cmd *exec.Cmd) error {
+	start := cmd.Start
+	if len(cpus) > 0 {
+		start = func() error {
+			var set unix.CPUSet
+			for _, n := range cpus {
+				set.Set(n)
+			}
+			if err := unix.SchedSetaffinity(0, &set); err != nil {
+				return fmt.Errorf("run on processors %v only: %w", cpus, err)
+			}
+			return cmd.Start()
+		}
 	}
-	return InNetNS(netns, cmd.Start)
+	switch {
+	case netns != "":
+		return InNetNS(netns, start)
+	case len(cpus) > 0:
+		return onOwnThread(start)
+	}
+	return start()
+}
+
+// onOwnThread runs fn on a thread that is thrown away afterwards, with what fn
+// made of it.
+func onOwnThread(fn func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		done <- fn()
+	}()
+	return <-done
 }
 
 // InNetNS runs fn on a thread whose network namespace is the one that a file
@@ -200,16 +230,12 @@ func InNetNS(netns string, fn func() error) error {
 		return fmt.Errorf("open network namespace: %w", err)
 	}
 	defer f.Close()
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	return onOwnThread(func() error {
 		if err := unix.Setns(int(f.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- fmt.Errorf("enter network namespace %s: %w", netns, err)
-			return
+			return fmt.Errorf("enter network namespace %s: %w", netns, err)
 		}
-		done <- fn()
-	}()
-	return <-done
+		return fn()
+	})
 }
 
 func (d Dir) make() error {

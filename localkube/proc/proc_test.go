@@ -2,10 +2,13 @@ package proc
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func newDir(t *testing.T) Dir {
@@ -52,6 +55,25 @@ func TestStartFindKill(t *testing.T) {
 	if err := d.Kill(t.Context(), "sleeper"); err != nil {
 		t.Errorf("Kill of an ended process = %v, want nil", err)
 	}
+}
+
+func TestStartOnSomeProcessors(t *testing.T) {
+	d := newDir(t)
+	// The last of those that this process may use: the first would be no choice.
+	var mine unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &mine); err != nil {
+		t.Fatal(err)
+	}
+	last := 0
+	for n := range 1024 {
+		if mine.IsSet(n) {
+			last = n
+		}
+	}
+	if _, err := d.Start(Spec{Name: "kept", Argv: []string{"/bin/sh", "-c", "grep Cpus_allowed_list /proc/self/status"}, CPUs: []int{last}}); err != nil {
+		t.Fatal(err)
+	}
+	awaitLog(t, d, "kept", fmt.Sprintf("Cpus_allowed_list:\t%d\n", last))
 }
 
 func TestStopKillsWhatIgnoresTheRequest(t *testing.T) {

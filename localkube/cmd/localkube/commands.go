@@ -196,6 +196,7 @@ func newUpCommand() *cobra.Command {
 	f.IntVar(&cfg.RegistryPort, "registry-port", cfg.RegistryPort, "port of the image registry on the host's address")
 	f.StringVar(&cfg.Domains, "domains", "", "domains, separated by commas, whose names get a certificate at the edge")
 	f.StringVarP(&output, "output", "o", "text", "what to print when it runs: text (the kubeconfig's path) or json")
+	f.StringVar(&cfg.CPUs, "cpus", "", "processors, as in 0,2-3, to which the cluster's own processes are kept; containers may use all")
 	f.BoolVar(&cfg.ControlPlane, "control-plane", false, "start no node: etcd, API server, controllers and scheduler only")
 	return cmd
 }
