@@ -1,5 +1,5 @@
 // Package backup puts a tenant's local state into one encrypted file and takes it out again: the configuration, and of
-// each deployment its plan, salts, manifests and environment. Keys are not in it: they have backups of their own, the
+// each deployment its plan, salts, manifests and environment, and the stored variables of applications. Keys are not in it: they have backups of their own, the
 // words of their mnemonics.
 //
 // The file is age's format with a passphrase, which any age program can open; inside is a compressed tar archive.
@@ -25,6 +25,7 @@ import (
 
 	"berth.dev/berth/internal/durable"
 	"berth.dev/berth/tenant"
+	"berth.dev/berth/tenant/envstore"
 	"berth.dev/berth/tenant/home"
 )
 
@@ -41,7 +42,7 @@ const (
 )
 
 // allowed are the names that a backup may hold, within a home.
-var allowed = regexp.MustCompile(`^(config\.yaml|deployments/[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}/[1-9][0-9]{0,19}\.json)$`)
+var allowed = regexp.MustCompile(`^(config\.yaml|deployments/[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}/[1-9][0-9]{0,19}\.json|env/[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}/[a-z0-9-]{1,80}\.json)$`)
 
 // ErrPassphrase means that a file is not a backup that the passphrase opens.
 var ErrPassphrase = errors.New("the passphrase does not open it, or it is not a backup")
@@ -68,7 +69,7 @@ func Collect(dir string) ([]File, error) {
 		}
 		name := filepath.ToSlash(rel)
 		if d.IsDir() {
-			if name != "." && name != "deployments" && path.Dir(name) != "deployments" {
+			if above := path.Dir(name); name != "." && name != "deployments" && above != "deployments" && name != "env" && above != "env" {
 				return fs.SkipDir
 			}
 			return nil
@@ -181,6 +182,9 @@ func (f File) check() error {
 	if f.Name == home.ConfigFile {
 		_, err := home.Parse(f.Data)
 		return err
+	}
+	if strings.HasPrefix(f.Name, "env/") {
+		return envstore.CheckFile(f.Data)
 	}
 	_, err := tenant.DecodeState(f.Data)
 	return err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -15,6 +16,7 @@ import (
 
 	"berth.dev/berth/tenant"
 	"berth.dev/berth/tenant/backup"
+	"berth.dev/berth/tenant/envstore"
 	"berth.dev/berth/tenant/home"
 	"berth.dev/berth/tenant/tenanttest"
 )
@@ -35,6 +37,14 @@ func newHome(t *testing.T) string {
 		t.Fatal(err)
 	}
 	if _, err := m.Begin(q); err != nil {
+		t.Fatal(err)
+	}
+	vars := envstore.New(dir, "world", "berth1a", func(data []byte) ([]byte, error) { return bytes.Repeat([]byte{1}, 64), nil })
+	values, err := vars.Open(envstore.App{Name: "shop", Directory: "/srv/shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := vars.Save(values, 1000); err != nil {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{"keyring-file/key.info": "private", "deployments/world/.1000.json.123": "half", "notes.txt": "mine"} {
@@ -68,7 +78,7 @@ func TestBackupAndRestore(t *testing.T) {
 	for _, f := range files {
 		names = append(names, f.Name)
 	}
-	if got := strings.Join(names, " "); got != "config.yaml deployments/world/1000.json" {
+	if got := strings.Join(names, " "); !regexp.MustCompile(`^config\.yaml deployments/world/1000\.json env/world/shop-[0-9a-f]{16}\.json$`).MatchString(got) {
 		t.Fatalf("backed up %q: want the configuration and the state, and no key", got)
 	}
 	if bytes.Contains(sealed, []byte("swordfish")) {
@@ -81,8 +91,8 @@ func TestBackupAndRestore(t *testing.T) {
 	dir := t.TempDir()
 	for i, want := range []backup.Outcome{backup.Restored, backup.Same} {
 		results, err := backup.Restore(dir, read, false)
-		if err != nil || len(results) != 2 || results[0].Outcome != want || results[1].Outcome != want {
-			t.Fatalf("restore %d: %v, %v; want both %s", i+1, results, err, want)
+		if err != nil || len(results) != 3 || results[0].Outcome != want || results[1].Outcome != want || results[2].Outcome != want {
+			t.Fatalf("restore %d: %v, %v; want all %s", i+1, results, err, want)
 		}
 	}
 	if s, err := tenant.NewFileStore(dir, "world").Load(1000); err != nil || s.Dseq != 1000 {
