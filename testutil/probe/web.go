@@ -10,13 +10,18 @@ import (
 	"io"
 	"math/big"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
 func init() { subcommands["web"] = web }
 
-// web serves http on port 8080 and https, with a certificate that it makes, on port 8443.
+// web serves http on port 8080, and https and gRPC's health service, with a certificate that it makes, on port 8443.
 func web([]string) error {
 	var failures atomic.Int64
 	mux := http.NewServeMux()
@@ -65,12 +70,21 @@ func web([]string) error {
 	if err != nil {
 		return err
 	}
+	calls := grpc.NewServer()
+	healthpb.RegisterHealthServer(calls, health.NewServer())
+	overTLS := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+			calls.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 	errs := make(chan error, 2)
 	go func() {
 		errs <- (&http.Server{Addr: ":8080", Handler: mux, ReadHeaderTimeout: time.Minute}).ListenAndServe()
 	}()
 	go func() {
-		s := &http.Server{Addr: ":8443", Handler: mux, ReadHeaderTimeout: time.Minute, TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}}
+		s := &http.Server{Addr: ":8443", Handler: overTLS, ReadHeaderTimeout: time.Minute, TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}}
 		errs <- s.ListenAndServeTLS("", "")
 	}()
 	return <-errs

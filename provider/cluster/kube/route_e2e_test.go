@@ -16,6 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
 	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/provider/cluster/clustertest"
 	"berth.dev/berth/testutil/dnstest"
@@ -119,8 +123,35 @@ func TestRoutes(t *testing.T) {
 			if _, text, _ := e.ask(http.MethodGet, "https://own-"+suffix, "", true); !strings.Contains(text, "HTTP/2") {
 				t.Errorf("HTTP/2, which gRPC needs, is not passed through: %s", text)
 			}
+			e.checkCalls(t, "own-"+suffix)
 			e.checkOptions(t, "http://one-"+suffix)
 		})
+	}
+}
+
+// checkCalls makes calls of gRPC to a host that is passed through: one with one answer, one with a stream of them.
+func (e edgeClient) checkCalls(t *testing.T, host string) {
+	t.Helper()
+	own := credentials.NewTLS(&tls.Config{ServerName: host, InsecureSkipVerify: true}) //nolint:gosec // the service makes its certificate itself
+	conn, err := grpc.NewClient("passthrough:///"+host, grpc.WithTransportCredentials(own), grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", e.tls)
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	health := healthpb.NewHealthClient(conn)
+	if got, err := health.Check(ctx, &healthpb.HealthCheckRequest{}); err != nil || got.Status != healthpb.HealthCheckResponse_SERVING {
+		t.Errorf("a call of gRPC: %v, %v", got, err)
+	}
+	stream, err := health.Watch(ctx, &healthpb.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := stream.Recv(); err != nil || got.Status != healthpb.HealthCheckResponse_SERVING {
+		t.Errorf("a stream of gRPC: %v, %v", got, err)
 	}
 }
 
