@@ -15,9 +15,12 @@ import (
 type progress struct {
 	s     *session
 	start time.Time
+	live  *live
 }
 
-func newProgress(s *session) *progress { return &progress{s: s, start: s.Clock.Now()} }
+func newProgress(s *session) *progress {
+	return &progress{s: s, start: s.Clock.Now(), live: newLive(s.err)}
+}
 
 func (p *progress) observe(e tenant.Event) {
 	if p.s.format == formatJSONL {
@@ -47,8 +50,14 @@ func writeEvent(w io.Writer, name string, v any) error {
 
 // line writes a line with the time since the start.
 func (p *progress) line(format string, args ...any) {
+	p.live.end()
+	fmt.Fprint(p.s.err, p.stamped(format, args...))
+}
+
+// stamped is a line with the time since the start.
+func (p *progress) stamped(format string, args ...any) string {
 	elapsed := p.s.style.dim(fmt.Sprintf("%6.1fs", p.s.Clock.Now().Sub(p.start).Seconds()))
-	fmt.Fprintf(p.s.err, "%s  %s\n", elapsed, printable(fmt.Sprintf(format, args...)))
+	return elapsed + "  " + printable(fmt.Sprintf(format, args...)) + "\n"
 }
 
 // stepTexts say what each step does.
@@ -71,23 +80,30 @@ func (p *progress) show(e tenant.Event) {
 	case tenant.Accepted:
 		p.line("  %s: accepted by %s", e.Group, shortAddress(e.Provider))
 	case tenant.Progress:
+		var b strings.Builder
 		for _, svc := range e.Services {
-			p.line("  %s", serviceText(svc))
+			b.WriteString(p.stamped("  %s", serviceText(svc)))
 		}
+		p.live.draw(b.String())
 	case tenant.Warned:
+		p.live.end()
 		fmt.Fprintf(p.s.err, "%s %s\n", p.s.style.amber("Warning:"), printable(e.Text))
 	}
 }
 
+// bids shows the bids on all groups so far.
 func (p *progress) bids(e tenant.BidsSeen) {
+	var b strings.Builder
 	for _, g := range e.Groups {
 		if len(g.Offers)+len(g.Refused) == 0 {
-			p.line("  %s: no bid yet in block %d (%s could; waiting up to %s)", g.Name, e.Height, counted(g.Eligible, "registered provider"), time.Duration(e.LeftSeconds*float64(time.Second)).Round(time.Second))
+			b.WriteString(p.stamped("  %s: no bid yet in block %d (%s could; waiting up to %s)", g.Name, e.Height,
+				counted(g.Eligible, "registered provider"), time.Duration(e.LeftSeconds*float64(time.Second)).Round(time.Second)))
 			continue
 		}
-		p.line("  %s: %s in block %d", g.Name, counted(len(g.Offers)+len(g.Refused), "bid"), e.Height)
-		fmt.Fprint(p.s.err, offersTable(append(slices.Clone(g.Offers), g.Refused...)).render("         "))
+		b.WriteString(p.stamped("  %s: %s in block %d", g.Name, counted(len(g.Offers)+len(g.Refused), "bid"), e.Height))
+		b.WriteString(offersTable(append(slices.Clone(g.Offers), g.Refused...)).render("         "))
 	}
+	p.live.draw(b.String())
 }
 
 // offersTable lists bids, those that can be taken first, cheapest first and numbered from 1.
