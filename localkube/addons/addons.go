@@ -22,6 +22,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
+
+	"berth.dev/berth/localkube/usage"
 )
 
 // Names that workloads and providers refer to.
@@ -32,6 +34,8 @@ const (
 	GatewayName = "gateway"
 	// GatewayClass and IngressClass both name the proxy.
 	GatewayClass = "traefik"
+	// UsagePort is the node's port at which it is told what pods use.
+	UsagePort = 10270
 )
 
 // fieldManager owns what we apply.
@@ -47,19 +51,26 @@ type Values struct {
 	Traefik string
 	// DNS is the name server's cluster address.
 	DNS string
+	// Node is the node's address, Authority the certificate by which its programs
+	// are known: PEM in base64.
+	Node, Authority string
 	// Domains have a certificate at the edge for all names directly below them:
 	// Certificate and Key, PEM in base64.
 	Domains          []string
 	Certificate, Key string
 }
 
+var apiServices = schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}
+
 // kinds maps what we apply to its resource, so that no discovery is needed.
 var kinds = map[string]schema.GroupVersionResource{
+	"APIService":               apiServices,
 	"CSIDriver":                {Group: "storage.k8s.io", Version: "v1", Resource: "csidrivers"},
 	"ClusterRole":              {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
 	"ClusterRoleBinding":       {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"},
 	"ConfigMap":                {Version: "v1", Resource: "configmaps"},
 	"CustomResourceDefinition": {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
+	"EndpointSlice":            {Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
 	"Deployment":               {Group: "apps", Version: "v1", Resource: "deployments"},
 	"Gateway":                  {Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gateways"},
 	"GatewayClass":             {Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gatewayclasses"},
@@ -81,7 +92,7 @@ var kinds = map[string]schema.GroupVersionResource{
 
 // Render returns the objects to apply, in order.
 func Render(v Values) ([]*unstructured.Unstructured, error) {
-	tmpl, err := template.New("manifests").Option("missingkey=error").Parse(manifests)
+	tmpl, err := template.New("manifests").Funcs(template.FuncMap{"usagePort": func() int { return UsagePort }}).Option("missingkey=error").Parse(manifests)
 	if err != nil {
 		return nil, fmt.Errorf("read the add-ons' manifests: %w", err)
 	}
@@ -189,4 +200,25 @@ func rolledOut(d *appsv1.Deployment) bool {
 	}
 	s := d.Status
 	return s.ObservedGeneration >= d.Generation && s.UpdatedReplicas >= want && s.AvailableReplicas >= want && s.Replicas == s.UpdatedReplicas
+}
+
+// Served returns nil when the API server answers what pods use.
+func Served(ctx context.Context, client dynamic.Interface) error {
+	const name = usage.Version + "." + usage.Group
+	s, err := client.Resource(apiServices).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	conditions, _, _ := unstructured.NestedSlice(s.Object, "status", "conditions")
+	for _, c := range conditions {
+		m, ok := c.(map[string]any)
+		switch {
+		case !ok || m["type"] != "Available":
+		case m["status"] == "True":
+			return nil
+		default:
+			return fmt.Errorf("%s is not available: %v", name, m["message"])
+		}
+	}
+	return fmt.Errorf("%s is not available yet", name)
 }

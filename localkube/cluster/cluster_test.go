@@ -49,7 +49,7 @@ func TestRenderGolden(t *testing.T) {
 	golden(t, "pods.conflist", render(c.cniConflist()))
 	golden(t, "hosts.toml", c.hostsTOML())
 	var args []string
-	for _, a := range [][]string{c.etcdArgs(), c.apiserverArgs(), c.controllerArgs(), c.schedulerArgs(), c.kubeletArgs(), c.proxyArgs()} {
+	for _, a := range [][]string{c.etcdArgs(), c.apiserverArgs(), c.controllerArgs(), c.schedulerArgs(), c.kubeletArgs(), c.proxyArgs(), c.usageArgs()} {
 		args = append(args, strings.Join(a, "\n  "))
 	}
 	golden(t, "arguments.txt", []byte(strings.Join(args, "\n")+"\n"))

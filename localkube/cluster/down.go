@@ -14,7 +14,7 @@ import (
 const goodbye = 30 * time.Second
 
 // order is that of the end: first what would start things anew.
-var order = []string{"kubelet", "containerd", "proxy", "policy", "volumes", "scheduler", "controllers", "apiserver", "etcd", "registry"}
+var order = []string{"kubelet", "containerd", "proxy", "policy", "volumes", "usage", "scheduler", "controllers", "apiserver", "etcd", "registry"}
 
 // Down ends every process of the cluster and removes all that it made, its
 // state directory included. Nothing is asked to end in good order: the state is

@@ -13,7 +13,11 @@ import (
 
 	"berth.dev/berth/localkube/addons"
 	"berth.dev/berth/localkube/pki"
+	"berth.dev/berth/localkube/usage"
 )
+
+// frontProxy is the name by which servers behind the API server know it.
+const frontProxy = "front-proxy-client"
 
 // identity is a certificate to issue; users among them get a kubeconfig too.
 type identity struct {
@@ -32,13 +36,16 @@ func (c Config) identities() []identity {
 			DNS:        []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
 		}},
 		{name: "apiserver-kubelet", Subject: pki.Subject{CommonName: "apiserver-kubelet-client", Groups: masters}},
-		{name: "front-proxy", Subject: pki.Subject{CommonName: "front-proxy-client"}},
+		{name: "front-proxy", Subject: pki.Subject{CommonName: frontProxy}},
 		{name: "admin", user: true, Subject: pki.Subject{CommonName: "admin", Groups: masters}},
 		{name: "controllers", user: true, Subject: pki.Subject{CommonName: "system:kube-controller-manager"}},
 		{name: "scheduler", user: true, Subject: pki.Subject{CommonName: "system:kube-scheduler"}},
 		{name: "proxy", user: true, Subject: pki.Subject{CommonName: "system:kube-proxy"}},
 		{name: "policy", user: true, Subject: pki.Subject{CommonName: "localkube:policy"}},
 		{name: "volumes", user: true, Subject: pki.Subject{CommonName: "localkube:volumes"}},
+		{name: "usage", user: true, Subject: pki.Subject{
+			CommonName: "localkube:usage", IPs: []netip.Addr{c.NodeIP()}, DNS: []string{usage.Service + "." + usage.Namespace + ".svc"},
+		}},
 		{name: "kubelet", user: true, Subject: pki.Subject{
 			CommonName: "system:node:" + NodeName, Groups: []string{"system:nodes"},
 			IPs: []netip.Addr{c.NodeIP()}, DNS: []string{NodeName},
@@ -105,8 +112,14 @@ func (c Config) edgeKeys(now time.Time) error {
 	return pair.Write(c.path("pki"), "edge")
 }
 
-// edge fills in the certificate of the domains' names.
-func (c Config) edge(v *addons.Values) error {
+// authorities fills in what the API server is to trust, and the certificate of
+// the domains' names.
+func (c Config) authorities(v *addons.Values) error {
+	ca, err := os.ReadFile(c.path("pki", "ca.crt"))
+	if err != nil {
+		return fmt.Errorf("read the authority: %w", err)
+	}
+	v.Authority = base64.StdEncoding.EncodeToString(ca)
 	if c.Domains == "" {
 		return nil
 	}

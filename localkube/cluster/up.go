@@ -208,7 +208,7 @@ func (c *Cluster) pushImages(ctx context.Context, to images) error {
 		}
 	}
 	c.Progress.Say("images in the registry")
-	to.addons <- addons.Values{CoreDNS: refs["coredns"], Traefik: refs["traefik"], DNS: c.DNSService().String()}
+	to.addons <- addons.Values{CoreDNS: refs["coredns"], Traefik: refs["traefik"], DNS: c.DNSService().String(), Node: c.NodeIP().String()}
 	return nil
 }
 
@@ -259,7 +259,8 @@ func (c *Cluster) startNode(ctx context.Context, client kubernetes.Interface, fr
 		"enforce", "--kubeconfig", c.kubeconfig("policy"), "--socket", c.PolicySocket(), "--pods", c.Pods.String(),
 	})
 	volumes := c.spec("volumes", c.path("bin", "localkube"), []string{"provision", "--kubeconfig", c.kubeconfig("volumes"), "--dir", c.path("volumes")})
-	if err := c.startAll(policy, volumes, c.spec("kubelet", c.Programs.Kube, c.kubeletArgs())); err != nil {
+	measure := c.spec("usage", c.path("bin", "localkube"), c.usageArgs())
+	if err := c.startAll(policy, volumes, measure, c.spec("kubelet", c.Programs.Kube, c.kubeletArgs())); err != nil {
 		return err
 	}
 	node := func(ready bool) func() error {
@@ -294,7 +295,7 @@ func (c *Cluster) applyAddons(ctx context.Context, objects dynamic.Interface, cl
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := c.edge(&values); err != nil {
+	if err := c.authorities(&values); err != nil {
 		return err
 	}
 	rest, err := addons.Render(values)
@@ -302,6 +303,10 @@ func (c *Cluster) applyAddons(ctx context.Context, objects dynamic.Interface, cl
 		return err
 	}
 	if err := addons.Apply(ctx, objects, rest); err != nil {
+		return err
+	}
+	err = c.await(ctx, "the metrics API", []string{"apiserver", "usage"}, func() error { return addons.Served(ctx, objects) })
+	if err != nil {
 		return err
 	}
 	for _, d := range addons.Deployments() {

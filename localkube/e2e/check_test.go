@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"berth.dev/berth/localkube/proc"
@@ -34,6 +35,7 @@ func TestCluster(t *testing.T) {
 	t.Run("user namespace", func(t *testing.T) { userNamespace(t, f) })
 	t.Run("first packet", func(t *testing.T) { firstPacket(t, f) })
 	t.Run("registry", func(t *testing.T) { registryRefusesPods(t, f, stranger) })
+	t.Run("usage", func(t *testing.T) { told(t, f) })
 	t.Run("repair", func(t *testing.T) { repair(t, f) })
 	pods := sandboxes(f)
 	f.localkube("down", "--state", f.state)
@@ -128,6 +130,36 @@ func routes(t *testing.T, f *fixture) {
 	}
 }
 
+// told checks that it is told what the node and each pod use, by namespace and
+// by labels.
+func told(t *testing.T, f *fixture) {
+	const api = "/apis/metrics.k8s.io/v1beta1"
+	read := func(path, selector string) (string, error) {
+		data, err := f.client.CoreV1().RESTClient().Get().AbsPath(api+path).Param("labelSelector", selector).DoRaw(context.Background())
+		return string(data), err
+	}
+	for _, tc := range []struct{ path, selector, have, lack string }{
+		{"/namespaces/lease1/pods", "", `"namespace":"lease1"`, `"namespace":"lease2"`},
+		{"/namespaces/lease1/pods", "app=web", `"app":"web"`, `"app":"named"`},
+		{"/pods", "app in (web,stranger)", `"app":"stranger"`, `"app":"named"`},
+		{"/nodes", "", `"kind":"NodeMetrics"`, `"containers"`},
+	} {
+		f.eventually(t, "usage by "+tc.path+" "+tc.selector, func() error {
+			got, err := read(tc.path, tc.selector)
+			if err == nil && (!strings.Contains(got, tc.have) || !strings.Contains(got, `"memory":"`)) {
+				err = fmt.Errorf("%s is not in %s", tc.have, got)
+			}
+			return err
+		})
+		if got, err := read(tc.path, tc.selector); err != nil || strings.Contains(got, tc.lack) {
+			t.Errorf("%s %s: %s, %v", tc.path, tc.selector, got, err)
+		}
+	}
+	if _, err := read("/namespaces/lease1/pods/none", ""); !apierrors.IsNotFound(err) {
+		t.Errorf("a pod that is not there: %v", err)
+	}
+}
+
 // userNamespace checks that an image that wants root may have it in a user
 // namespace, where it is nobody outside.
 func userNamespace(t *testing.T, f *fixture) {
@@ -170,7 +202,7 @@ func registryRefusesPods(t *testing.T, f *fixture, stranger *corev1.Pod) {
 func repair(t *testing.T, f *fixture) {
 	f.up() // on a running cluster: nothing
 	parts := proc.Dir{Pids: filepath.Join(f.state, "pids"), Logs: filepath.Join(f.state, "logs")}
-	for _, name := range []string{"kubelet", "policy", "apiserver", "registry"} {
+	for _, name := range []string{"kubelet", "policy", "apiserver", "registry", "usage"} {
 		r, ok := parts.Running(name)
 		if !ok {
 			t.Fatalf("%s does not run", name)

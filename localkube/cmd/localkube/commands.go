@@ -24,6 +24,7 @@ import (
 	"berth.dev/berth/localkube/netpol"
 	"berth.dev/berth/localkube/progress"
 	"berth.dev/berth/localkube/registry"
+	"berth.dev/berth/localkube/usage"
 	"berth.dev/berth/localkube/volumes"
 )
 
@@ -38,7 +39,7 @@ func newRootCommand() *cobra.Command {
 		Args:          cobra.NoArgs,
 	}
 	root.AddCommand(newBuildCommand(), newUpCommand(), newDownCommand(), newStatusCommand(), newPushCommand(), newDoctorCommand(),
-		newRegistryCommand(), newEnforceCommand(), newProvisionCommand())
+		newRegistryCommand(), newEnforceCommand(), newProvisionCommand(), newMeasureCommand())
 	return root
 }
 
@@ -567,6 +568,34 @@ func newProvisionCommand() *cobra.Command {
 	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file")
 	cmd.Flags().StringVar(&dir, "dir", "", "where volumes lie")
 	cmd.Flags().Int64Var(&gib, "capacity", 20, "GiB that all volumes together may ask for")
+	return cmd
+}
+
+// newMeasureCommand tells what pods use; the cluster starts it.
+func newMeasureCommand() *cobra.Command {
+	var kubeconfig string
+	var cfg usage.Config
+	cmd := &cobra.Command{
+		Use:    "measure",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			rest, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+			if err != nil {
+				return err
+			}
+			rest.QPS, rest.Burst = 100, 200
+			cfg.Rest, cfg.Log = rest, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			return usage.Run(cmd.Context(), cfg)
+		},
+	}
+	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file")
+	cmd.Flags().StringVar(&cfg.Kubelet, "kubelet", "", "URL of the kubelet")
+	cmd.Flags().StringVar(&cfg.Listen, "listen", "", "address to serve at")
+	cmd.Flags().StringVar(&cfg.Certificate, "certificate", "", "certificate of that address")
+	cmd.Flags().StringVar(&cfg.Key, "key", "", "key of the certificate")
+	cmd.Flags().StringVar(&cfg.Authority, "authority", "", "authority of who may ask")
+	cmd.Flags().StringVar(&cfg.Caller, "caller", "", "name of who may ask")
 	return cmd
 }
 
