@@ -105,9 +105,10 @@ type ToppedUp struct {
 	Resumed bool `json:"resumed"`
 }
 
-// TopUp deposits more for a deployment.
-func (m *Machine) TopUp(ctx context.Context, dseq uint64, amount sdk.Coin) (*ToppedUp, error) {
-	t, err := m.topUp(ctx, dseq, amount)
+// TopUp deposits more for a deployment: from the grants of granters in their order, and what they do not cover from the
+// account's own balance.
+func (m *Machine) TopUp(ctx context.Context, dseq uint64, amount sdk.Coin, granters ...string) (*ToppedUp, error) {
+	t, err := m.topUp(ctx, dseq, amount, granters)
 	if err == nil {
 		return t, nil
 	}
@@ -119,7 +120,7 @@ func (m *Machine) TopUp(ctx context.Context, dseq uint64, amount sdk.Coin) (*Top
 	return nil, &f
 }
 
-func (m *Machine) topUp(ctx context.Context, dseq uint64, amount sdk.Coin) (*ToppedUp, error) {
+func (m *Machine) topUp(ctx context.Context, dseq uint64, amount sdk.Coin, granters []string) (*ToppedUp, error) {
 	id := deploymenttypes.DeploymentID{Owner: m.Chain.Address(), Dseq: dseq}
 	if _, err := m.activeDeployment(ctx, id); err != nil {
 		return nil, err
@@ -135,10 +136,10 @@ func (m *Machine) topUp(ctx context.Context, dseq uint64, amount sdk.Coin) (*Top
 	if err != nil {
 		return nil, err
 	}
-	if balance.LT(amount.Amount) {
+	if balance.LT(amount.Amount) && len(granters) == 0 {
 		return nil, failf(KindFunds, []Hint{HintFund}, "account %s has %s, less than %s", id.Owner, FormatCoin(sdk.NewCoin(amount.Denom, balance)), FormatCoin(amount))
 	}
-	res, err := m.Chain.Send(ctx, &escrowtypes.MsgDeposit{Depositor: id.Owner, AccountId: escrowAccount(id), Amount: amount})
+	res, err := m.Chain.Send(ctx, &escrowtypes.MsgDeposit{Depositor: id.Owner, AccountId: escrowAccount(id), Amount: amount, Sources: depositSources(granters)})
 	if err != nil {
 		return nil, &Failure{Kind: asFailure(err).Kind, Err: fmt.Errorf("deposit for deployment %d: %w", dseq, err), Hints: []Hint{HintStatus}}
 	}

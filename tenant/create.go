@@ -8,6 +8,7 @@ import (
 
 	"berth.dev/berth/client"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
+	escrowtypes "berth.dev/berth/x/escrow/types"
 )
 
 // create opens the deployment, unless an earlier try did.
@@ -83,6 +84,19 @@ func (s *State) createMsg() (*deploymenttypes.MsgCreateDeployment, error) {
 	}
 	return &deploymenttypes.MsgCreateDeployment{
 		Id: s.ID(), Groups: specs, ManifestHash: s.Hash(), Deposit: s.Deposit, Auction: auction,
-		Reclamation: deploymenttypes.Reclamation{MinWindowSeconds: s.Reclaim},
+		Reclamation: deploymenttypes.Reclamation{MinWindowSeconds: s.Reclaim}, DepositSources: depositSources(s.Granters),
 	}, nil
+}
+
+// depositSources draws deposits from grants first, in their order, and the rest from the account's own balance; without
+// grants the chain takes the balance by itself.
+func depositSources(granters []string) []escrowtypes.DepositSource {
+	if len(granters) == 0 {
+		return nil
+	}
+	var out []escrowtypes.DepositSource
+	for _, g := range granters {
+		out = append(out, escrowtypes.DepositSource{Kind: escrowtypes.SOURCE_GRANT, Granter: g})
+	}
+	return append(out, escrowtypes.DepositSource{Kind: escrowtypes.SOURCE_BALANCE})
 }

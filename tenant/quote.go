@@ -30,6 +30,8 @@ type Request struct {
 	// Deposit is what to put into escrow; nil means the larger of the chain's minimum and a day of the maximum price.
 	Deposit *sdk.Coin
 	Auction AuctionState
+	// Granters are accounts whose grants pay the deposit before the account's own balance does.
+	Granters []string
 }
 
 // Quote is what a deployment would cost, before anything is sent.
@@ -104,7 +106,12 @@ func (m *Machine) price(ctx context.Context, q *Quote) error {
 		return err
 	}
 	q.Balance = sdk.NewCoin(q.Deposit.Denom, balance)
-	if balance.LT(q.Deposit.Amount) {
+	// What grants are good for is the chain's to say; it does so when the fee is estimated.
+	own := q.Deposit.Amount
+	if len(q.state.Granters) > 0 {
+		own = math.ZeroInt()
+	}
+	if balance.LT(own) {
 		return shortOf(q.Owner, q.Balance, q.Deposit, nil)
 	}
 	msg, err := q.state.createMsg()
@@ -119,7 +126,7 @@ func (m *Machine) price(ctx context.Context, q *Quote) error {
 		return fmt.Errorf("the chain would refuse the deployment: %w", err)
 	}
 	q.Fee, q.Gas = fee.Amount, fee.Gas
-	if balance.LT(q.Deposit.Amount.Add(fee.Amount.AmountOf(q.Deposit.Denom))) {
+	if balance.LT(own.Add(fee.Amount.AmountOf(q.Deposit.Denom))) {
 		return shortOf(q.Owner, q.Balance, q.Deposit, fee.Amount)
 	}
 	return nil
@@ -214,7 +221,7 @@ func (m *Machine) newState(ctx context.Context, head client.Head, specs []deploy
 	}
 	s := &State{
 		Version: stateVersion, Network: m.Network, ChainID: head.ChainID, Owner: m.Chain.Address(), Step: StepCreate,
-		Document: r.Document, Auction: r.Auction, Reclaim: r.Plan.Reclaim, CreatedAt: m.Clock.Now().UTC(),
+		Document: r.Document, Auction: r.Auction, Reclaim: r.Plan.Reclaim, Granters: r.Granters, CreatedAt: m.Clock.Now().UTC(),
 	}
 	if err := s.setSealed(specs, root[:], envelopes); err != nil {
 		return nil, err

@@ -48,6 +48,8 @@ type State struct {
 	Document string       `json:"document,omitempty"`
 	Deposit  sdk.Coin     `json:"deposit"`
 	Auction  AuctionState `json:"auction"`
+	// Granters are accounts whose grants pay the deposit, in their order, before the account's own balance does.
+	Granters []string `json:"granters,omitempty"`
 	// Reclaim is the notice that providers must give before they take a lease back, in seconds.
 	Reclaim      uint32       `json:"reclaim_window_seconds,omitempty"`
 	ManifestHash string       `json:"manifest_hash"`

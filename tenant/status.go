@@ -82,6 +82,8 @@ type LeaseStatus struct {
 	PricePerBlock Price  `json:"price_per_block"`
 	PricePerMonth *Price `json:"price_per_month"`
 	Earned        Price  `json:"earned"`
+	// Reclaim is the provider's announcement that it takes the lease back; nil without one.
+	Reclaim *Reclaim `json:"reclaim,omitempty"`
 	// Current is true when the provider runs the manifest whose hash is on chain.
 	Current  bool            `json:"current"`
 	Services []ServiceStatus `json:"services"`
@@ -91,6 +93,13 @@ type LeaseStatus struct {
 	Unknown string `json:"unknown,omitempty"`
 
 	id markettypes.LeaseID
+}
+
+// Reclaim is a provider's announcement that it takes a lease back.
+type Reclaim struct {
+	// From is the time from which the provider may end the lease.
+	From   time.Time `json:"from"`
+	Reason string    `json:"reason"`
 }
 
 // EndedLease is a lease that is over.
@@ -238,6 +247,9 @@ func newLeaseStatus(l markettypes.QueryLeaseResponse, v chainView) *LeaseStatus 
 		Earned: Price{sdk.DecCoin{Denom: l.Lease.Price.Denom, Amount: l.Payment.Accrued}}, Services: []ServiceStatus{}, id: l.Lease.Id,
 	}
 	out.PricePerMonth = out.PricePerBlock.Over(Month, v.blockTime)
+	if l.Lease.ReclaimDeadline > 0 {
+		out.Reclaim = &Reclaim{From: time.Unix(l.Lease.ReclaimDeadline, 0).UTC(), Reason: ReasonText(l.Lease.ReclaimReason)}
+	}
 	return out
 }
 

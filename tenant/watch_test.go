@@ -162,6 +162,24 @@ func TestWatchFailsOver(t *testing.T) {
 	}
 }
 
+func TestWatchTellsOfALeaseTakenBack(t *testing.T) {
+	x := newWatcher(t, tenanttest.TwoGroups)
+	from := x.w.Now().Add(24 * time.Hour).Truncate(time.Second)
+	x.run(t, tenant.WatchRules{Failover: true, Patience: 2}, "", 5*time.Minute, func(look int) {
+		if look == 2 {
+			x.w.Reclaim(x.s.Dseq, 1, from, markettypes.CLOSE_REASON_UNSTABLE)
+		}
+	})
+	x.want(t, tenant.AlertReclaiming) // once
+	if want := from.UTC().Format(time.RFC3339) + " on (unstable)"; !strings.Contains(x.texts[0], want) {
+		t.Errorf("%q lacks %q", x.texts[0], want)
+	}
+	st, err := x.m.Status(t.Context(), x.s.ID())
+	if err != nil || !st.Groups[0].Lease.Reclaim.From.Equal(from) || st.Groups[1].Lease.Reclaim != nil {
+		t.Errorf("status %+v, %v", st, err)
+	}
+}
+
 func TestWatchLeavesTheTenantsOwnDecisionAlone(t *testing.T) {
 	for _, rules := range []tenant.WatchRules{{Failover: true}, {}} {
 		reason := markettypes.CLOSE_REASON_TENANT

@@ -22,6 +22,7 @@ const (
 	AlertLeaseClosed    AlertKind = "lease_closed"    // a lease has ended
 	AlertUnhealthy      AlertKind = "unhealthy"       // services of a group are not ready, or its provider does not answer
 	AlertHealthy        AlertKind = "healthy"         // they are ready again
+	AlertReclaiming     AlertKind = "reclaiming"      // its provider has announced that it takes the lease back
 	AlertFailover       AlertKind = "failover"        // the group runs with another provider
 	AlertFailoverFailed AlertKind = "failover_failed" // it does not yet
 	AlertClosed         AlertKind = "closed"          // the deployment was closed
@@ -71,6 +72,8 @@ type groupWatch struct {
 	// bad counts the looks in a row at which it was not well; told that an alert was given.
 	bad  int
 	told bool
+	// reclaiming is true once the provider's announcement was told of.
+	reclaiming bool
 }
 
 // WatchAction is what a look asks to be done.
@@ -188,7 +191,7 @@ func (l *look) rate() math.LegacyDec {
 // group compares a group with what was seen of it before.
 func (l *look) group(g GroupStatus) {
 	was, seen := l.was.groups[g.Name]
-	next := groupWatch{bad: was.bad, told: was.told}
+	next := groupWatch{bad: was.bad, told: was.told, reclaiming: was.reclaiming}
 	if g.Lease == nil {
 		if was.lease != "" {
 			l.tell(AlertLeaseClosed, g.Name, "group %q: %s", g.Name, endedText(g, was.lease))
@@ -202,7 +205,11 @@ func (l *look) group(g GroupStatus) {
 	}
 	if next.lease = g.Lease.ID; seen && was.lease != "" && was.lease != g.Lease.ID {
 		l.tell(AlertLeaseClosed, g.Name, "group %q: %s; it runs with %s now", g.Name, endedText(g, was.lease), g.Lease.Provider)
-		next.bad, next.told = 0, false
+		next = groupWatch{lease: next.lease}
+	}
+	if r := g.Lease.Reclaim; r != nil && !next.reclaiming {
+		l.tell(AlertReclaiming, g.Name, "group %q: %s takes the lease back from %s on (%s)", g.Name, g.Lease.Provider, r.From.Format(time.RFC3339), r.Reason)
+		next.reclaiming = true
 	}
 	trouble := groupTrouble(g)
 	switch {

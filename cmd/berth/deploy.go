@@ -20,6 +20,7 @@ import (
 // deployFlags are the flags of deploy.
 type deployFlags struct {
 	deposit   string
+	granters  []string
 	auction   string
 	window    uint32
 	choice    string
@@ -58,6 +59,7 @@ func newDeployCommand(connect connector) *cobra.Command {
 	fl := cmd.Flags()
 	document.AddFlags(fl)
 	fl.StringVar(&f.deposit, "deposit", "", "what to put into escrow, such as 5BRT (default: a day of the maximum price, at least the chain's minimum)")
+	addGrantFlag(cmd, &f.granters)
 	fl.StringVar(&f.auction, "auction", "tenant", "who picks the bids: tenant, or lowest to leave it to the chain")
 	fl.Uint32Var(&f.window, "window", 2, "blocks for which bids are collected with --auction lowest")
 	fl.StringVar(&f.choice, "select", tenant.SelectLowest, selectHelp)
@@ -87,7 +89,7 @@ func (f deployFlags) check(args []string) error {
 	case f.readyWait <= 0:
 		return usageErrorf("--ready-wait: %s is not a time to wait", f.readyWait)
 	}
-	return nil
+	return checkGranters(f.granters)
 }
 
 func deploy(cmd *cobra.Command, connect connector, f deployFlags, args []string) error {
@@ -126,7 +128,7 @@ func deploy(cmd *cobra.Command, connect connector, f deployFlags, args []string)
 	if f.resume != 0 {
 		return s.resume(cmd.Context(), f)
 	}
-	r := tenant.Request{Plan: plan, Document: args[0], Deposit: deposit}
+	r := tenant.Request{Plan: plan, Document: args[0], Deposit: deposit, Granters: f.granters}
 	if f.auction == "lowest" {
 		r.Auction = tenant.AuctionState{Lowest: true, Window: f.window}
 	}

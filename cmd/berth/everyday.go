@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
 	"berth.dev/berth/internal/document"
 	"berth.dev/berth/tenant"
 )
@@ -136,9 +138,12 @@ func update(cmd *cobra.Command, connect connector, args []string, yes bool, read
 }
 
 func newTopUpCommand(connect connector) *cobra.Command {
-	return &cobra.Command{
-		Use:     "topup [DSEQ] AMOUNT",
-		Short:   "Deposit more for a deployment",
+	var granters []string
+	cmd := &cobra.Command{
+		Use:   "topup [DSEQ] AMOUNT",
+		Short: "Deposit more for a deployment",
+		Long: "Deposit more for a deployment, which resumes leases that are suspended. With --grant the deposit is drawn from what\n" +
+			"other accounts have granted (berthd tx authz), and what that does not cover from the key's own account.",
 		Example: "  berth topup 123456 5BRT\n  berth topup 500000ubrt",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -146,12 +151,15 @@ func newTopUpCommand(connect connector) *cobra.Command {
 			if err != nil {
 				return exitWith(exitUsage, err)
 			}
+			if err := checkGranters(granters); err != nil {
+				return err
+			}
 			return withSession(connect, func(ctx context.Context, s *session, args []string) error {
 				dseq, err := s.dseq(ctx, args)
 				if err != nil {
 					return err
 				}
-				t, err := s.TopUp(ctx, dseq, amount)
+				t, err := s.TopUp(ctx, dseq, amount, granters...)
 				if err != nil {
 					return err
 				}
@@ -166,6 +174,22 @@ func newTopUpCommand(connect connector) *cobra.Command {
 			})(cmd, args[:len(args)-1])
 		},
 	}
+	addGrantFlag(cmd, &granters)
+	return cmd
+}
+
+// addGrantFlag adds the flag that names whose grants pay a deposit.
+func addGrantFlag(cmd *cobra.Command, granters *[]string) {
+	cmd.Flags().StringSliceVar(granters, "grant", nil, "accounts whose grants pay the deposit, in this order; the key's own account pays the rest")
+}
+
+func checkGranters(granters []string) error {
+	for _, g := range granters {
+		if _, err := sdk.AccAddressFromBech32(g); err != nil {
+			return usageErrorf("--grant: %q is not an address: %w", g, err)
+		}
+	}
+	return nil
 }
 
 func newCloseCommand(connect connector) *cobra.Command {

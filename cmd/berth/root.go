@@ -114,6 +114,8 @@ func newRoot(connect connector) *cobra.Command {
 		newWatchCommand(connect),
 		newTopUpCommand(connect),
 		newManifestCommand(connect),
+		newPauseCommand(connect),
+		newStartCommand(connect),
 		newCloseCommand(connect),
 		newListCommand(connect),
 		newCostCommand(connect),

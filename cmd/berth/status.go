@@ -83,6 +83,11 @@ func stateText(paint style, st *tenant.Status) string {
 
 func groupText(paint style, g tenant.GroupStatus) string {
 	var b strings.Builder
+	if g.Lease == nil && g.State == "paused" {
+		fmt.Fprintf(&b, "Group %s: %s, costs nothing\n", printable(g.Name), paint.amber("paused"))
+		writeEnded(&b, g.Ended)
+		return b.String() + "\n"
+	}
 	if g.Lease == nil {
 		fmt.Fprintf(&b, "Group %s: %s\n", printable(g.Name), paint.amber(fmt.Sprintf("no lease, %s", counted(g.OpenBids, "open bid"))))
 		writeEnded(&b, g.Ended)
@@ -97,6 +102,9 @@ func groupText(paint style, g tenant.GroupStatus) string {
 	fmt.Fprintf(&b, "  provider %s (%s), %s\n", l.Provider, printable(where), costText(l.PricePerBlock, l.PricePerMonth))
 	if l.State != "active" {
 		fmt.Fprintf(&b, "  the lease is %s\n", paint.red(l.State))
+	}
+	if l.Reclaim != nil {
+		fmt.Fprintf(&b, "  %s from %s on (%s); another provider can take over with `berth watch --failover`\n", paint.red("the provider takes the lease back"), l.Reclaim.From.Format(time.RFC3339), orDash(l.Reclaim.Reason))
 	}
 	writeServices(&b, paint, l)
 	writeEnded(&b, g.Ended)

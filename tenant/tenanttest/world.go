@@ -218,6 +218,17 @@ func (w *World) EndLease(dseq uint64, gseq uint32, reason markettypes.CloseReaso
 	}
 }
 
+// Reclaim announces that the provider of a group's lease takes it back.
+func (w *World) Reclaim(dseq uint64, gseq uint32, from time.Time, reason markettypes.CloseReason) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range w.leases {
+		if l.Id.Dseq == dseq && l.Id.Gseq == gseq && l.State != markettypes.LEASE_STATE_CLOSED {
+			l.ReclaimDeadline, l.ReclaimReason = from.Unix(), reason
+		}
+	}
+}
+
 // WithdrawBids closes all open bids, as if their providers had thought better of it.
 func (w *World) WithdrawBids() {
 	w.mu.Lock()
@@ -286,6 +297,10 @@ func (w *World) apply(msg sdk.Msg) error {
 			return refused(4, "not active")
 		}
 		w.close(d)
+	case *deploymenttypes.MsgPauseGroup:
+		return w.move(msg.Id, deploymenttypes.GROUP_STATE_OPEN, deploymenttypes.GROUP_STATE_PAUSED, msg)
+	case *deploymenttypes.MsgStartGroup:
+		return w.move(msg.Id, deploymenttypes.GROUP_STATE_PAUSED, deploymenttypes.GROUP_STATE_OPEN, msg)
 	case *markettypes.MsgCreateLease:
 		b, o := w.findBid(msg.Id), w.findOrder(msg.Id.OrderID())
 		if b == nil || b.State != markettypes.BID_STATE_OPEN || o.State != markettypes.ORDER_STATE_OPEN {
@@ -298,6 +313,35 @@ func (w *World) apply(msg sdk.Msg) error {
 		a.Deposited = a.Deposited.Add(msg.Amount.Amount)
 	default:
 		return fmt.Errorf("the world does not know %T", msg)
+	}
+	w.Sent[sdk.MsgTypeURL(msg)]++
+	return nil
+}
+
+// move pauses or starts a group: its lease and its order end, or a new order opens.
+func (w *World) move(id deploymenttypes.GroupID, from, to deploymenttypes.GroupState, msg sdk.Msg) error {
+	d := w.findDeployment(deploymenttypes.DeploymentID{Owner: id.Owner, Dseq: id.Dseq})
+	if d == nil || int(id.Gseq) > len(d.Groups) || d.Groups[id.Gseq-1].State != from {
+		return &client.TxError{Codespace: "world", Code: 6, Log: "the group is in another state"}
+	}
+	g := &d.Groups[id.Gseq-1]
+	g.State = to
+	var last uint32
+	for _, o := range w.orders {
+		if o.Id.GroupID() == id {
+			last, o.State = max(last, o.Id.Oseq), markettypes.ORDER_STATE_CLOSED
+		}
+	}
+	for _, l := range w.leases {
+		if l.Id.GroupID() == id && l.State != markettypes.LEASE_STATE_CLOSED {
+			w.endLease(l, markettypes.CLOSE_REASON_TENANT)
+		}
+	}
+	if to == deploymenttypes.GROUP_STATE_OPEN {
+		w.orders = append(w.orders, &markettypes.Order{
+			Id:    markettypes.OrderID{Owner: id.Owner, Dseq: id.Dseq, Gseq: id.Gseq, Oseq: last + 1},
+			State: markettypes.ORDER_STATE_OPEN, Spec: g.Spec, Auction: d.Deployment.Auction, CreatedAt: w.height,
+		})
 	}
 	w.Sent[sdk.MsgTypeURL(msg)]++
 	return nil
