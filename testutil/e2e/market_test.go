@@ -318,3 +318,30 @@ func feesPaid(t *testing.T, c *client.Client, address string, from, to int64) ma
 	}
 	return sum
 }
+
+// TestAPausedDeploymentRunsAgain: paused, it answers nobody and costs nothing; started, it answers at a lease of its own.
+func TestAPausedDeploymentRunsAgain(t *testing.T) {
+	d := deploy(t, example("hello"))
+	dseq := strconv.FormatUint(d.Dseq, 10)
+	var changed tenant.GroupsChanged
+	berth(t, &changed, "pause", dseq)
+	s := status(t, d.Dseq)
+	if len(changed.Groups) != 1 || !s.PricePerBlock.Amount.IsZero() || s.Groups[0].Lease != nil || s.Groups[0].State != "paused" {
+		t.Errorf("paused: %+v, status %+v", changed, s)
+	}
+	eventually(t, "nobody to answer", func(ctx context.Context) error {
+		code, body, err := get(ctx, d.URLs[0])
+		if err == nil && code != 404 {
+			err = fmt.Errorf("answer %d %q", code, body)
+		}
+		return err
+	})
+	var again deployed
+	berth(t, &again, "start", dseq)
+	if again.Dseq != d.Dseq || len(again.URLs) != 1 || again.URLs[0] == d.URLs[0] {
+		t.Fatalf("started: %+v, it was %+v", again, d)
+	}
+	if err := want(t.Context(), again.URLs[0], "hello from hello-"); err != nil {
+		t.Error(err)
+	}
+}
