@@ -111,6 +111,7 @@ func newRoot(connect connector) *cobra.Command {
 		newDiffCommand(connect),
 		newUpdateCommand(connect),
 		newRollbackCommand(connect),
+		newScaleCommand(connect),
 		newWatchCommand(connect),
 		newTopUpCommand(connect),
 		newManifestCommand(connect),
