@@ -124,6 +124,7 @@ func newRoot(connect connector) *cobra.Command {
 		newProvidersCommand(connect),
 		newPlanCommand(connect),
 		newSDLCommand(connect),
+		newEnvCommand(),
 		newKeysCommand(),
 		newConfigCommand(),
 		newBackupCommand(),

@@ -2,6 +2,7 @@ package envstore
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -34,7 +35,7 @@ const (
 
 // App is what values are of before there is a deployment.
 type App struct {
-	// Name tells the applications of one directory apart.
+	// Name tells the applications of one directory apart; it is empty for the only one.
 	Name string
 	// Directory is an absolute path.
 	Directory string
@@ -75,6 +76,8 @@ type Head struct {
 	Time time.Time `json:"time"`
 	Salt []byte    `json:"salt"`
 }
+
+func (h Head) of() App { return App{h.App, h.Directory} }
 
 // file is a file's form. The head is authenticated with the values.
 type file struct {
@@ -161,7 +164,10 @@ func New(homeDir, network, owner string, sign Signer) *Store {
 	return &Store{dir: filepath.Join(homeDir, "env", network), network: network, owner: owner, sign: sign, Now: time.Now, Random: rand.Reader}
 }
 
-// path is the file of an application: its name for people to see, and a hash that tells directories apart.
+// Label is what people call the application: its name, or its directory's.
+func (a App) Label() string { return cmp.Or(a.Name, filepath.Base(a.Directory)) }
+
+// path is the file of an application: its label for people to see, and a hash that tells all apart.
 func (s *Store) path(a App) string {
 	sum := sha256.Sum256([]byte(a.Directory + "\x00" + a.Name))
 	plain := strings.Map(func(r rune) rune {
@@ -169,7 +175,7 @@ func (s *Store) path(a App) string {
 			return r
 		}
 		return -1
-	}, strings.ToLower(a.Name))
+	}, strings.ToLower(a.Label()))
 	return filepath.Join(s.dir, strings.Trim(plain[:min(len(plain), 40)]+"-"+hex.EncodeToString(sum[:8]), "-")+".json")
 }
 
@@ -226,7 +232,7 @@ func (s *Store) List() ([]Head, error) {
 // file is not the one that was read.
 func (s *Store) Save(e *Env, dseq uint64) error {
 	if e.Head.Owner != s.owner || e.Head.Network != s.network {
-		return fmt.Errorf("save the variables of %s: %w", e.Head.App, s.foreign(e.Head))
+		return fmt.Errorf("save the variables of %s: %w", e.Head.of().Label(), s.foreign(e.Head))
 	}
 	head := e.Head
 	if dseq != 0 {
@@ -241,13 +247,13 @@ func (s *Store) Save(e *Env, dseq uint64) error {
 	}
 	data, err := s.seal(head, e.values)
 	if err != nil {
-		return fmt.Errorf("save the variables of %s: %w", e.Head.App, err)
+		return fmt.Errorf("save the variables of %s: %w", e.Head.of().Label(), err)
 	}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fmt.Errorf("make the directory of variables: %w", err)
 	}
 	if err := s.replace(s.path(App{head.App, head.Directory}), e.read, data); err != nil {
-		return fmt.Errorf("save the variables of %s: %w", e.Head.App, err)
+		return fmt.Errorf("save the variables of %s: %w", e.Head.of().Label(), err)
 	}
 	e.Head, e.read = head, data
 	return nil
@@ -346,14 +352,14 @@ func (s *Store) read(path string) (*Env, error) {
 		return nil, err
 	}
 	if f.Head.Owner != s.owner || f.Head.Network != s.network {
-		return nil, fmt.Errorf("read the variables of %s: %w", f.Head.App, s.foreign(f.Head))
+		return nil, fmt.Errorf("read the variables of %s: %w", f.Head.of().Label(), s.foreign(f.Head))
 	}
 	if len(f.Head.Salt) != saltBytes {
 		return nil, fmt.Errorf("read %s: %w", path, ErrKey)
 	}
 	aead, err := s.sign.aead(f.Head.Salt)
 	if err != nil {
-		return nil, fmt.Errorf("read the variables of %s: %w", f.Head.App, err)
+		return nil, fmt.Errorf("read the variables of %s: %w", f.Head.of().Label(), err)
 	}
 	bound, err := json.Marshal(f.Head)
 	if err != nil {
