@@ -22,7 +22,7 @@ step "localkube"
 (cd localkube && CGO_ENABLED=0 go test -trimpath -tags e2e -count=1 -timeout 10m ./e2e)
 
 step "the conformance suite on a real cluster"
-"$bin/localkube" up --state "$state/kube" --name conform --link 10.207.0.0/30 --pods 10.251.0.0/24 --services 10.102.0.0/16 --domains e2e.localhost -o json >"$state/cluster.json"
+"$bin/localkube" up --state "$state/kube" --name conform --link 10.207.0.0/30 --pods 10.251.0.0/24 --services 10.102.0.0/16 --addresses 10.207.1.0/28 --domains e2e.localhost -o json >"$state/cluster.json"
 field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" "$state/cluster.json"; }
 for version in 1 2; do
   "$bin/localkube" push --state "$state/kube" "berth.local/hello:$version" "$bin/hello" --env "HELLO_VERSION=$version"
@@ -31,7 +31,7 @@ done
 "$bin/localkube" push --state "$state/kube" berth.local/probe-root:1 "$bin/probe" --user 0
 "$bin/localkube" push --state "$state/kube" berth.local/private/hello:1 "$bin/hello"
 BERTH_E2E_KUBECONFIG=$(field kubeconfig) BERTH_E2E_INGRESS=$(field http) BERTH_E2E_INGRESS_TLS=$(field https) BERTH_E2E_EDGE_AUTHORITY=$(field edge_authority) BERTH_E2E_INGRESS_CLASS=$(field ingress_class) \
-  BERTH_E2E_INGRESS_NAMESPACE=$(field ingress_namespace) BERTH_E2E_NETNS=conform \
+  BERTH_E2E_INGRESS_NAMESPACE=$(field ingress_namespace) BERTH_E2E_NETNS=conform BERTH_E2E_ADDRESSES=$(field addresses) BERTH_E2E_SHARE=$(field share) \
   go test -tags e2e -count=1 -timeout 40m ./provider/cluster/kube
 
 step "the provider inside of its cluster"

@@ -95,6 +95,9 @@ func TestValidate(t *testing.T) {
 		"highest port":       {func(c *Config) { c.RegistryPort = 65535 }, ""},
 		"port out of range":  {func(c *Config) { c.RegistryPort = 65536 }, "port"},
 		"another whole set":  {func(c *Config) { c.Link = netip.MustParsePrefix("172.31.255.252/30") }, ""},
+		"addresses":          {func(c *Config) { c.Addresses = netip.MustParsePrefix("10.201.0.0/28") }, ""},
+		"addresses in pods":  {func(c *Config) { c.Addresses = netip.MustParsePrefix("10.244.0.0/28") }, "overlap"},
+		"too many addresses": {func(c *Config) { c.Addresses = netip.MustParsePrefix("10.128.0.0/16") }, "addresses"},
 		"processors":         {func(c *Config) { c.CPUs = "0,2-3" }, ""},
 		"no processors":      {func(c *Config) { c.CPUs = "one" }, "processors"},
 		"range backwards":    {func(c *Config) { c.CPUs = "3-2" }, "processors"},
@@ -184,6 +187,7 @@ func TestConfigurationIsKept(t *testing.T) {
 	}
 	c := Default(dir)
 	c.Name, c.Pods, c.RegistryPort, c.ControlPlane = "other", netip.MustParsePrefix("10.1.0.0/24"), 5001, true
+	c.Addresses, c.CPUs = netip.MustParsePrefix("10.201.0.0/28"), "0"
 	if err := c.keep(); err != nil {
 		t.Fatal(err)
 	}

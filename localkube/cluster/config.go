@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +42,9 @@ type Config struct {
 	Domains string
 	// ControlPlane leaves out the node: no containers run.
 	ControlPlane bool
+	// Addresses are given to Services of type LoadBalancer; the zero prefix gives
+	// them none.
+	Addresses netip.Prefix
 	// CPUs are the processors, as in 0,2-3, to which everything of the cluster but
 	// its containers is kept; empty lets it run everywhere. Containers may use all
 	// in either case.
@@ -137,7 +141,10 @@ func (c Config) validateNetworks() []error {
 		name     string
 		prefix   netip.Prefix
 		min, max int
-	}{{"link", c.Link, 30, 30}, {"pods", c.Pods, 16, 26}, {"services", c.Services, 12, 24}} {
+	}{{"link", c.Link, 30, 30}, {"pods", c.Pods, 16, 26}, {"services", c.Services, 12, 24}, {"addresses", c.Addresses, 20, 32}} {
+		if p.name == "addresses" && p.prefix == (netip.Prefix{}) {
+			continue
+		}
 		switch {
 		case !p.prefix.IsValid() || !p.prefix.Addr().Is4() || p.prefix != p.prefix.Masked():
 			errs = append(errs, fmt.Errorf("network %s: %s is not an IPv4 network", p.name, p.prefix))
@@ -145,8 +152,12 @@ func (c Config) validateNetworks() []error {
 			errs = append(errs, fmt.Errorf("network %s: the length of %s must be %d to %d", p.name, p.prefix, p.min, p.max))
 		}
 	}
-	if c.Link.Overlaps(c.Pods) || c.Link.Overlaps(c.Services) || c.Pods.Overlaps(c.Services) {
-		errs = append(errs, errors.New("the networks of link, pods and services overlap"))
+	all := []netip.Prefix{c.Link, c.Pods, c.Services, c.Addresses}
+	for i, p := range all {
+		if slices.ContainsFunc(all[:i], p.Overlaps) {
+			errs = append(errs, errors.New("the networks of link, pods, services and addresses overlap"))
+			break
+		}
 	}
 	return errs
 }

@@ -14,7 +14,7 @@ import (
 const goodbye = 30 * time.Second
 
 // order is that of the end: first what would start things anew.
-var order = []string{"kubelet", "containerd", "proxy", "policy", "volumes", "usage", "scheduler", "controllers", "apiserver", "etcd", "registry"}
+var order = []string{"kubelet", "containerd", "proxy", "policy", "volumes", "addresses", "usage", "scheduler", "controllers", "apiserver", "etcd", "registry"}
 
 // Down ends every process of the cluster and removes all that it made, its
 // state directory included. Nothing is asked to end in good order: the state is
@@ -62,6 +62,7 @@ func Load(state string) (Config, error) {
 	}
 	c.Name, c.Link, c.Pods, c.Services = kept.Name, kept.Link, kept.Pods, kept.Services
 	c.RegistryPort, c.ControlPlane, c.Domains = kept.RegistryPort, kept.ControlPlane, kept.Domains
+	c.Addresses, c.CPUs = kept.Addresses, kept.CPUs
 	return c, nil
 }
 
@@ -81,10 +82,12 @@ type keptConfig struct {
 	RegistryPort int          `json:"registry_port"`
 	ControlPlane bool         `json:"control_plane"`
 	Domains      string       `json:"domains,omitempty"`
+	Addresses    netip.Prefix `json:"addresses"`
+	CPUs         string       `json:"cpus,omitempty"`
 }
 
 func (c Config) keep() error {
-	data, err := json.MarshalIndent(keptConfig{c.Name, c.Link, c.Pods, c.Services, c.RegistryPort, c.ControlPlane, c.Domains}, "", "  ")
+	data, err := json.MarshalIndent(keptConfig{c.Name, c.Link, c.Pods, c.Services, c.RegistryPort, c.ControlPlane, c.Domains, c.Addresses, c.CPUs}, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ func (c Config) identities() []identity {
 		{name: "proxy", user: true, Subject: pki.Subject{CommonName: "system:kube-proxy"}},
 		{name: "policy", user: true, Subject: pki.Subject{CommonName: "localkube:policy"}},
 		{name: "volumes", user: true, Subject: pki.Subject{CommonName: "localkube:volumes"}},
+		{name: "addresses", user: true, Subject: pki.Subject{CommonName: "localkube:addresses"}},
 		{name: "usage", user: true, Subject: pki.Subject{
 			CommonName: "localkube:usage", IPs: []netip.Addr{c.NodeIP()}, DNS: []string{usage.Service + "." + usage.Namespace + ".svc"},
 		}},

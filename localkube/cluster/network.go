@@ -24,7 +24,7 @@ func (c Config) networkUp(ctx context.Context) error {
 		return nil
 	}
 	inside := func(args ...string) []string { return append([]string{"-n", c.Name}, args...) }
-	for _, args := range [][]string{
+	steps := [][]string{
 		{"netns", "add", c.Name},
 		{"link", "add", c.hostLink(), "type", "veth", "peer", "name", "eth0", "netns", c.Name},
 		{"addr", "add", fmt.Sprintf("%s/%d", c.HostIP(), c.Link.Bits()), "dev", c.hostLink()},
@@ -35,7 +35,11 @@ func (c Config) networkUp(ctx context.Context) error {
 		inside("route", "add", c.Services.String(), "dev", "eth0"),
 		{"route", "add", c.Pods.String(), "via", c.NodeIP().String()},
 		{"route", "add", c.Services.String(), "via", c.NodeIP().String()},
-	} {
+	}
+	if c.Addresses.IsValid() {
+		steps = append(steps, inside("route", "add", c.Addresses.String(), "dev", "eth0"), []string{"route", "add", c.Addresses.String(), "via", c.NodeIP().String()})
+	}
+	for _, args := range steps {
 		if err := run(ctx, "ip", args...); err != nil {
 			return errors.Join(fmt.Errorf("set up the network: %w", err), c.networkDown(ctx))
 		}
@@ -101,9 +105,12 @@ func (c Config) conflicts(routes []byte) error {
 		if err != nil || r.Dev == c.hostLink() {
 			continue
 		}
-		for _, p := range []struct{ name, flag string }{{c.Link.String(), "--link"}, {c.Pods.String(), "--pods"}, {c.Services.String(), "--services"}} {
-			if own, _ := parseDst(p.name); own.Overlaps(dst) {
-				errs = append(errs, fmt.Errorf("%s is in use by %s (route %s): choose another with %s", p.name, r.Dev, r.Dst, p.flag))
+		for _, p := range []struct {
+			own  netip.Prefix
+			flag string
+		}{{c.Link, "--link"}, {c.Pods, "--pods"}, {c.Services, "--services"}, {c.Addresses, "--addresses"}} {
+			if p.own.Overlaps(dst) { // the zero prefix overlaps nothing
+				errs = append(errs, fmt.Errorf("%s is in use by %s (route %s): choose another with %s", p.own, r.Dev, r.Dst, p.flag))
 			}
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"berth.dev/berth/localkube/addons"
+	"berth.dev/berth/localkube/addresses"
 	"berth.dev/berth/localkube/proc"
 	"berth.dev/berth/localkube/progress"
 	"berth.dev/berth/localkube/registry"
@@ -260,7 +261,13 @@ func (c *Cluster) startNode(ctx context.Context, client kubernetes.Interface, fr
 	})
 	volumes := c.spec("volumes", c.path("bin", "localkube"), []string{"provision", "--kubeconfig", c.kubeconfig("volumes"), "--dir", c.path("volumes")})
 	measure := c.spec("usage", c.path("bin", "localkube"), c.usageArgs())
-	if err := c.startAll(policy, volumes, measure, c.spec("kubelet", c.Programs.Kube, c.kubeletArgs())); err != nil {
+	specs := []proc.Spec{policy, volumes, measure, c.spec("kubelet", c.Programs.Kube, c.kubeletArgs())}
+	if c.Addresses.IsValid() {
+		specs = append(specs, c.spec("addresses", c.path("bin", "localkube"), []string{
+			"give-addresses", "--kubeconfig", c.kubeconfig("addresses"), "--pool", c.Addresses.String(),
+		}))
+	}
+	if err := c.startAll(specs...); err != nil {
 		return err
 	}
 	node := func(ready bool) func() error {
@@ -424,11 +431,15 @@ type Info struct {
 	// Services is the network of service addresses.
 	Services         string `json:"services"`
 	IngressNamespace string `json:"ingress_namespace,omitempty"`
-	Gateway          string `json:"gateway,omitempty"`
-	IngressClass     string `json:"ingress_class,omitempty"`
-	ControlPlane     bool   `json:"control_plane,omitempty"`
-	Link             string `json:"link"`
-	RegistryPort     int    `json:"registry_port"`
+	// Addresses is the network of the addresses that Services of type
+	// LoadBalancer get, Share the annotation by which they share one.
+	Addresses    string `json:"addresses,omitempty"`
+	Share        string `json:"share,omitempty"`
+	Gateway      string `json:"gateway,omitempty"`
+	IngressClass string `json:"ingress_class,omitempty"`
+	ControlPlane bool   `json:"control_plane,omitempty"`
+	Link         string `json:"link"`
+	RegistryPort int    `json:"registry_port"`
 }
 
 func (c *Cluster) writeInfo() error {
@@ -439,6 +450,9 @@ func (c *Cluster) writeInfo() error {
 	if !c.ControlPlane {
 		info.IngressNamespace, info.Gateway, info.IngressClass = addons.IngressNamespace, addons.GatewayName, addons.GatewayClass
 		info.HTTP, info.HTTPS = netip.AddrPortFrom(c.NodeIP(), 80).String(), netip.AddrPortFrom(c.NodeIP(), 443).String()
+		if c.Addresses.IsValid() {
+			info.Addresses, info.Share = c.Addresses.String(), addresses.Share
+		}
 		if info.Domains = c.Domains; c.Domains != "" {
 			info.EdgeAuthority = c.EdgeAuthority()
 		}

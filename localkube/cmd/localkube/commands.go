@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"berth.dev/berth/localkube/addresses"
 	"berth.dev/berth/localkube/build"
 	"berth.dev/berth/localkube/cluster"
 	"berth.dev/berth/localkube/doctor"
@@ -39,7 +40,7 @@ func newRootCommand() *cobra.Command {
 		Args:          cobra.NoArgs,
 	}
 	root.AddCommand(newBuildCommand(), newUpCommand(), newDownCommand(), newStatusCommand(), newPushCommand(), newDoctorCommand(),
-		newRegistryCommand(), newEnforceCommand(), newProvisionCommand(), newMeasureCommand())
+		newRegistryCommand(), newEnforceCommand(), newProvisionCommand(), newAddressesCommand(), newMeasureCommand())
 	return root
 }
 
@@ -156,7 +157,7 @@ func copyPrograms(result build.Result, out string) error {
 
 func newUpCommand() *cobra.Command {
 	var flags buildFlags
-	var state, link, pods, services, output string
+	var state, link, pods, services, given, output string
 	cfg := cluster.Default("")
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -170,7 +171,10 @@ func newUpCommand() *cobra.Command {
 			for _, n := range []struct {
 				text string
 				to   *netip.Prefix
-			}{{link, &cfg.Link}, {pods, &cfg.Pods}, {services, &cfg.Services}} {
+			}{{link, &cfg.Link}, {pods, &cfg.Pods}, {services, &cfg.Services}, {given, &cfg.Addresses}} {
+				if n.text == "" && n.to == &cfg.Addresses {
+					continue
+				}
 				if *n.to, err = netip.ParsePrefix(n.text); err != nil {
 					return err
 				}
@@ -194,6 +198,7 @@ func newUpCommand() *cobra.Command {
 	f.StringVar(&link, "link", cfg.Link.String(), "network of four addresses between host and node")
 	f.StringVar(&pods, "pods", cfg.Pods.String(), "network of pods")
 	f.StringVar(&services, "services", cfg.Services.String(), "network of services")
+	f.StringVar(&given, "addresses", "", "network of the addresses that Services of type LoadBalancer get, for example 10.201.0.0/28 (default none)")
 	f.IntVar(&cfg.RegistryPort, "registry-port", cfg.RegistryPort, "port of the image registry on the host's address")
 	f.StringVar(&cfg.Domains, "domains", "", "domains, separated by commas, whose names get a certificate at the edge")
 	f.StringVarP(&output, "output", "o", "text", "what to print when it runs: text (the kubeconfig's path) or json")
@@ -568,6 +573,34 @@ func newProvisionCommand() *cobra.Command {
 	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file")
 	cmd.Flags().StringVar(&dir, "dir", "", "where volumes lie")
 	cmd.Flags().Int64Var(&gib, "capacity", 20, "GiB that all volumes together may ask for")
+	return cmd
+}
+
+// newAddressesCommand gives Services their addresses; the cluster starts it.
+func newAddressesCommand() *cobra.Command {
+	var kubeconfig, pool string
+	cmd := &cobra.Command{
+		Use:    "give-addresses",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			network, err := netip.ParsePrefix(pool)
+			if err != nil {
+				return err
+			}
+			rest, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+			if err != nil {
+				return err
+			}
+			client, err := kubernetes.NewForConfig(rest)
+			if err != nil {
+				return err
+			}
+			return addresses.Run(cmd.Context(), addresses.Config{Client: client, Pool: network, Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))})
+		},
+	}
+	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file")
+	cmd.Flags().StringVar(&pool, "pool", "", "network of the addresses")
 	return cmd
 }
 
