@@ -28,7 +28,9 @@ type backend struct {
 	bids    *bid.Loop
 	leases  *lease.Controller
 	cluster cluster.Cluster
-	reader  *chain.Reader
+	// sessions is what the cluster offers for running instances.
+	sessions cluster.Sessions
+	reader   *chain.Reader
 	// manifested is called when a manifest was accepted.
 	manifested func()
 }
@@ -260,16 +262,23 @@ func (b *backend) LeaseStatus(ctx context.Context, id markettypes.LeaseID) (gate
 	if err != nil {
 		return gatewaytypes.LeaseStatusResponse{}, fmt.Errorf("%w: %w", gateway.ErrUnavailable, err)
 	}
+	usage := b.usage(ctx, id)
 	for _, s := range services {
-		out.Services = append(out.Services, serviceStatus(s))
+		st := serviceStatus(s)
+		st.Usage = usage[s.Name]
+		out.Services = append(out.Services, st)
 	}
+	out.Volumes, out.VolumesKnown = b.volumes(ctx, id)
 	return out, nil
 }
 
 func serviceStatus(s cluster.ServiceStatus) gatewaytypes.ServiceStatus {
 	out := gatewaytypes.ServiceStatus{
 		Name: s.Name, Desired: s.Desired, Ready: s.Ready, Updated: s.Updated, Urls: s.URLs, Message: s.Message, Failed: s.Failed,
-		Reason: string(s.Reason), Log: s.Log,
+		Reason: string(s.Reason), Log: s.Log, Task: taskStatus(s.Task),
+	}
+	for _, h := range s.Hooks {
+		out.Hooks = append(out.Hooks, hookStatus(h))
 	}
 	for _, p := range s.Ports {
 		out.Ports = append(out.Ports, gatewaytypes.ForwardedPort{Host: p.Host, Port: p.Port, ExternalPort: p.ExternalPort, Proto: p.Proto})

@@ -178,7 +178,7 @@ func (d *Daemon) openLoops(o Options) error {
 	}
 	d.backend = &backend{
 		manifested: d.pokeLinks,
-		provider:   d.provider, chainID: d.cfg.Chain.ChainID, version: o.Version, bids: d.bids, leases: d.leases, cluster: d.cluster, reader: d.reader,
+		provider:   d.provider, chainID: d.cfg.Chain.ChainID, version: o.Version, bids: d.bids, leases: d.leases, cluster: d.cluster, sessions: sessionsOf(d.cluster), reader: d.reader,
 	}
 	d.gateway, err = gateway.New(gateway.Config{
 		Listen: d.cfg.Gateway.Listen, Provider: d.provider, ChainID: d.cfg.Chain.ChainID, TLS: cert, Log: d.log, Metrics: d.metrics.registry,

@@ -117,6 +117,10 @@ type call struct {
 	from    string // the remote address
 	claims  token.Claims
 	outcome outcome
+	// gate bounds what a client that talks by gRPC sends ahead; nil elsewhere. heard is called when its first message is
+	// there.
+	gate  *gate
+	heard func()
 }
 
 type callKey struct{}

@@ -5,6 +5,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net"
 
 	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/provider/cluster"
@@ -43,4 +44,14 @@ type Backend interface {
 	// Logs opens a stream of log lines, which ends when ctx does. The gateway closes it, from another goroutine if
 	// need be, which must end a Next that waits.
 	Logs(ctx context.Context, id markettypes.LeaseID, o cluster.LogOptions) (cluster.LogStream, error)
+	// Events opens a stream of events; the rest is as with Logs.
+	Events(ctx context.Context, id markettypes.LeaseID, o cluster.EventOptions) (cluster.EventStream, error)
+	// Exec runs a program in an instance of the lease until it ends, ctx does or the lease does, and returns its exit
+	// code. All that it wrote has been written to the streams by then.
+	Exec(ctx context.Context, id markettypes.LeaseID, o cluster.ExecOptions, s cluster.Streams) (exitCode int, err error)
+	// Forward connects to a port of an instance of the lease. The connection breaks when ctx or the lease ends; the
+	// gateway closes it.
+	Forward(ctx context.Context, id markettypes.LeaseID, o cluster.ForwardOptions) (net.Conn, error)
+	// Restart replaces the instances of a service of the lease. It returns when the cluster has taken it.
+	Restart(ctx context.Context, id markettypes.LeaseID, service string) error
 }

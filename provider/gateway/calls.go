@@ -102,16 +102,16 @@ func runLeaseStatus(ctx context.Context, b Backend, m proto.Message, out answer)
 // fillLogs reads the query of a JSON request.
 func fillLogs(m proto.Message, q url.Values, _ []byte) error {
 	req := m.(*gatewaytypes.LogsRequest)
-	if err := onlyKeys(q, "service", "follow", "tail", "since_unix_nano"); err != nil {
+	if err := onlyKeys(q, "service", "follow", "tail", "since_unix_nano", "previous"); err != nil {
 		return err
 	}
 	req.Service = q.Get("service")
-	switch v := q.Get("follow"); v {
-	case "", "false":
-	case "true":
-		req.Follow = true
-	default:
-		return fmt.Errorf("follow is %.20q, want true or false", v)
+	var err error
+	if req.Follow, err = parseBool(q, "follow"); err != nil {
+		return err
+	}
+	if req.Previous, err = parseBool(q, "previous"); err != nil {
+		return err
 	}
 	if q.Has("tail") {
 		n, err := parseNumber(q.Get("tail"), 32)
@@ -120,14 +120,31 @@ func fillLogs(m proto.Message, q url.Values, _ []byte) error {
 		}
 		req.Tail = uint32(n)
 	}
-	if q.Has("since_unix_nano") {
-		n, err := parseNumber(q.Get("since_unix_nano"), 63)
-		if err != nil {
-			return fmt.Errorf("since_unix_nano: %w", err)
-		}
-		req.SinceUnixNano = int64(n)
+	req.SinceUnixNano, err = parseSince(q)
+	return err
+}
+
+// parseBool reads a parameter that is true, false or absent.
+func parseBool(q url.Values, name string) (bool, error) {
+	switch v := q.Get(name); v {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	default:
+		return false, fmt.Errorf("%s is %.20q, want true or false", name, v)
 	}
-	return nil
+}
+
+func parseSince(q url.Values) (int64, error) {
+	if !q.Has("since_unix_nano") {
+		return 0, nil
+	}
+	n, err := parseNumber(q.Get("since_unix_nano"), 63)
+	if err != nil {
+		return 0, fmt.Errorf("since_unix_nano: %w", err)
+	}
+	return int64(n), nil
 }
 
 // onlyKeys refuses parameters that are unknown or stand twice.
@@ -150,16 +167,11 @@ func onlyKeys(q url.Values, known ...string) error {
 
 func (s *Server) runLogs(ctx context.Context, b Backend, m proto.Message, out answer) error {
 	req := m.(*gatewaytypes.LogsRequest)
-	switch {
-	case len(req.Service) > maxServiceName:
-		return wire.Errorf(wire.Invalid, "service name is longer than %d", maxServiceName)
-	case req.SinceUnixNano < 0:
-		return wire.Errorf(wire.Invalid, "since_unix_nano is negative")
+	since, err := checkStream(req.Service, req.SinceUnixNano)
+	if err != nil {
+		return err
 	}
-	o := cluster.LogOptions{Service: req.Service, Follow: req.Follow, Tail: int64(req.Tail)}
-	if req.SinceUnixNano > 0 {
-		o.Since = time.Unix(0, req.SinceUnixNano)
-	}
+	o := cluster.LogOptions{Service: req.Service, Follow: req.Follow && !req.Previous, Tail: int64(req.Tail), Since: since, Previous: req.Previous}
 	lines, err := b.Logs(ctx, req.Id, o)
 	if err != nil {
 		return err
@@ -172,6 +184,19 @@ func (s *Server) runLogs(ctx context.Context, b Backend, m proto.Message, out an
 		return err
 	}
 	return s.copyLines(ctx, lines, out)
+}
+
+// checkStream refuses what no stream can be narrowed to, and returns the time of since; zero for no limit.
+func checkStream(service string, sinceUnixNano int64) (time.Time, error) {
+	switch {
+	case len(service) > maxServiceName:
+		return time.Time{}, wire.Errorf(wire.Invalid, "service name is longer than %d", maxServiceName)
+	case sinceUnixNano < 0:
+		return time.Time{}, wire.Errorf(wire.Invalid, "since_unix_nano is negative")
+	case sinceUnixNano == 0:
+		return time.Time{}, nil
+	}
+	return time.Unix(0, sinceUnixNano), nil
 }
 
 // copyLines sends lines one by one: what the client has not taken yet stays in the cluster, not in our memory.
@@ -190,7 +215,7 @@ func (s *Server) copyLines(ctx context.Context, lines cluster.LogStream, out ans
 		if !l.Time.IsZero() {
 			msg.TimeUnixNano = l.Time.UnixNano()
 		}
-		for rest := strings.ToValidUTF8(l.Line, "\uFFFD"); ; {
+		for rest := validText(l.Line); ; {
 			msg.Line, rest = cutLine(rest)
 			if err := out.send(&msg); err != nil {
 				return err
@@ -202,6 +227,9 @@ func (s *Server) copyLines(ctx context.Context, lines cluster.LogStream, out ans
 		}
 	}
 }
+
+// validText replaces bytes that are no UTF-8, which no message of protobuf may hold.
+func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // cutLine takes at most maxLine bytes off the front of a line, without cutting a character in two.
 func cutLine(line string) (head, rest string) {

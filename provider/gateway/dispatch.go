@@ -17,8 +17,10 @@ import (
 var (
 	errTokenEnded = wire.Errorf(wire.Unauthenticated, "the token has expired; the stream ends with it").
 			Then("make a new token and ask for the lines since the last one")
-	errDraining = wire.Errorf(wire.Unavailable, "the provider is restarting").Then("try again in some seconds")
-	errTooSlow  = wire.Errorf(wire.Unavailable, "the provider took too long").Then("try again")
+	errDraining    = wire.Errorf(wire.Unavailable, "the provider is restarting").Then("try again in some seconds")
+	errSessionIdle = wire.Errorf(wire.Unavailable, "nothing came or went for so long that the provider ended the session").Then("open another one")
+	errSessionLife = wire.Errorf(wire.Unavailable, "the session has lasted for as long as the provider allows").Then("open another one")
+	errTooSlow     = wire.Errorf(wire.Unavailable, "the provider took too long").Then("try again")
 )
 
 // outcome is how a request ended; gRPC's handlers may outlive ServeHTTP by a moment, hence atomic.
@@ -59,12 +61,17 @@ func (s *Server) dispatch(ctx context.Context, rt *route, req proto.Message, out
 	return s.explain(ctx, rt, rt.run(ctx, s.backend, req, out))
 }
 
-// bound ends calls that take too long, and streams with their token or with the server.
+// bound ends calls that take too long, streams with their token or with the server, and sessions after their time.
 func (s *Server) bound(ctx context.Context, rt *route, claims token.Claims) (context.Context, context.CancelFunc) {
 	if !rt.stream {
 		return context.WithTimeoutCause(ctx, s.cfg.Limits.CallTimeout, errTooSlow)
 	}
-	ctx, end := context.WithTimeoutCause(ctx, claims.Expires.Sub(s.cfg.Now()), errTokenEnded)
+	life, cause := claims.Expires.Sub(s.cfg.Now()), errTokenEnded
+	if rt.talk {
+		// A program or connection cannot be taken up again by a client with a new token, so the token opens it only.
+		life, cause = s.cfg.Limits.SessionLife, errSessionLife
+	}
+	ctx, end := context.WithTimeoutCause(ctx, life, cause)
 	ctx, cancel := context.WithCancelCause(ctx)
 	unlink := context.AfterFunc(s.draining, func() { cancel(errDraining) })
 	return ctx, func() {

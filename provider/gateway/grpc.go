@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -36,7 +37,7 @@ func (s *Server) newGRPC() *grpc.Server {
 	for _, rt := range s.router.all {
 		if rt.stream {
 			desc.Streams = append(desc.Streams, grpc.StreamDesc{
-				StreamName: rt.method, ServerStreams: true, Handler: s.grpcStream(rt),
+				StreamName: rt.method, ServerStreams: true, ClientStreams: rt.talk, Handler: s.grpcStream(rt),
 			})
 			continue
 		}
@@ -63,27 +64,43 @@ func (s *Server) grpcUnary(rt *route) grpc.MethodHandler {
 
 func (s *Server) grpcStream(rt *route) grpc.StreamHandler {
 	return func(_ any, stream grpc.ServerStream) error {
+		c := callFrom(stream.Context())
+		next := func(m proto.Message) error { return c.gate.receive(rt, stream, m) }
 		req := rt.request(markettypes.LeaseID{})
-		if err := stream.RecvMsg(req); err != nil {
+		if err := next(req); err != nil {
 			return undecodable(stream.Context(), rt, err)
 		}
-		return s.dispatch(stream.Context(), rt, req, answer{
+		out := answer{
 			begin: func() error { return stream.SendHeader(metadata.Pairs(wire.StreamHeader, "open")) },
 			send:  func(m proto.Message) error { return stream.SendMsg(m) },
-		})
+		}
+		if rt.talk {
+			c.heard()
+			out.next = next
+		}
+		return s.dispatch(stream.Context(), rt, req, out)
 	}
 }
 
 // undecodable explains why a request could not be read.
 func undecodable(ctx context.Context, rt *route, err error) error {
-	p := wire.Errorf(wire.Invalid, "the request of %s cannot be read: %s", rt.method, status.Convert(err).Message())
+	p := unreadable(rt, err)
+	callFrom(ctx).outcome.set(string(p.Code))
+	return p
+}
+
+func unreadable(rt *route, err error) *wire.Problem {
+	var p *wire.Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	p = wire.Errorf(wire.Invalid, "the request of %s cannot be read: %s", rt.method, status.Convert(err).Message())
 	switch status.Code(err) {
 	case codes.ResourceExhausted:
 		p.Code = wire.TooLarge
 	case codes.Canceled:
 		p.Code = wire.Canceled
 	}
-	callFrom(ctx).outcome.set(string(p.Code))
 	return p
 }
 

@@ -56,6 +56,10 @@ func (s *Server) readJSON(w *stallWriter, r *http.Request, rt *route, claims tok
 	if err := s.authorise(rt, claims, req); err != nil {
 		return err
 	}
+	if rt.talk {
+		return wire.Errorf(wire.UpgradeRequired, "%s is served over a WebSocket, or over gRPC", rt.method).
+			Then("send the headers that upgrade the connection, by HTTP/1.1")
+	}
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return wire.Errorf(wire.Invalid, "the query cannot be read")

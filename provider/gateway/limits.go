@@ -25,6 +25,10 @@ type Limits struct {
 	StallTimeout time.Duration
 	// DrainTimeout bounds the wait for running requests when the server stops.
 	DrainTimeout time.Duration
+	// SessionIdle ends programs and forwarded connections over which nothing came or went for this long, SessionLife all.
+	SessionIdle, SessionLife time.Duration
+	// SilenceTimeout ends WebSockets from which nothing comes, not even an answer to a ping.
+	SilenceTimeout time.Duration
 	// Conns and ConnsPerAddr bound open connections; an address is an IPv4 address or an IPv6 /64.
 	Conns, ConnsPerAddr int
 	// RequestsPerConn bounds the requests that run at once on one connection.
@@ -49,6 +53,9 @@ func DefaultLimits() Limits {
 		IdleTimeout:     30 * time.Second,
 		StallTimeout:    30 * time.Second,
 		DrainTimeout:    10 * time.Second,
+		SessionIdle:     30 * time.Minute,
+		SessionLife:     8 * time.Hour,
+		SilenceTimeout:  25 * time.Second,
 		Conns:           4096,
 		ConnsPerAddr:    256,
 		RequestsPerConn: 128,
@@ -75,6 +82,8 @@ func (l Limits) Validate() error {
 		{"idle timeout", l.IdleTimeout > 0},
 		{"stall timeout", l.StallTimeout > 0},
 		{"drain timeout", l.DrainTimeout > 0},
+		{"sessions", l.SessionIdle > 0 && l.SessionLife > 0},
+		{"silence timeout", l.SilenceTimeout > 0},
 		{"connections", l.Conns > 0 && l.ConnsPerAddr > 0},
 		{"requests per connection", l.RequestsPerConn > 0},
 		{"streams", l.Streams > 0 && l.StreamsPerOwner > 0},

@@ -60,7 +60,7 @@ func newForge(g *gatewaytest.Gateway, cert tls.Certificate) *forge {
 	f.header = object{"alg": "ES256K", "typ": token.Type, "pub": b64(f.owner.Key.PubKey().Bytes())}
 	f.payload = object{
 		"iss": f.owner.Address, "aud": g.Account.Address, "chain_id": gatewaytest.ChainID, "iat": now, "nbf": now, "exp": now + 600,
-		"scope": "status logs manifest", "cnf": object{"x5t#S256": b64(thumb[:])},
+		"scope": "status logs manifest events exec forward restart", "cnf": object{"x5t#S256": b64(thumb[:])},
 	}
 	f.sign = signWith(f.owner)
 	return f
@@ -204,6 +204,10 @@ func states(t *testing.T) []state {
 		with("scope: status", set(payload, "scope", "status")),
 		with("scope: logs", set(payload, "scope", "logs")),
 		with("scope: manifest", set(payload, "scope", "manifest")),
+		with("scope: events", set(payload, "scope", "events")),
+		with("scope: exec", set(payload, "scope", "exec")),
+		with("scope: forward", set(payload, "scope", "forward")),
+		with("scope: restart", set(payload, "scope", "restart")),
 		with("scope: logs and status", set(payload, "scope", "logs status")),
 		with("scope: none", set(payload, "scope", "")),
 		with("scope: absent", set(payload, "scope", nil)),
@@ -291,7 +295,7 @@ func states(t *testing.T) []state {
 		with("payload: unknown member", set(payload, "admin", true)),
 		with("payload: member in another case", set(payload, "ISS", "x")),
 		{"payload: member twice", func(f *forge) []string {
-			p := strings.TrimSuffix(mustJSON(f.payload), "}") + `,"scope":"status logs manifest"}`
+			p := strings.TrimSuffix(mustJSON(f.payload), "}") + `,"scope":"status logs manifest events exec forward restart"}`
 			return []string{"Bearer " + f.tokenOf(mustJSON(f.header), p)}
 		}},
 	}
@@ -301,7 +305,7 @@ func states(t *testing.T) []state {
 // testdata. What is not allowed must be 401 or 403 there, and the two languages must agree.
 func TestAuthMatrix(t *testing.T) {
 	g := gatewaytest.Start(t, gatewaytest.Obliging())
-	methods := []string{"Status", "WouldBid", "LeaseStatus", "Logs", "GetManifest", "PutManifest"}
+	methods := []string{"Status", "WouldBid", "LeaseStatus", "Logs", "GetManifest", "PutManifest", "Events", "Exec", "PortForward", "Restart"}
 	var out strings.Builder
 	fmt.Fprintf(&out, "%-42s %s\n", "state", strings.Join(methods, " "))
 	ownCert := gatewaytest.ClientCert(t)
@@ -414,6 +418,10 @@ var jsonCalls = map[string]struct{ verb, path, body string }{
 	"LeaseStatus": {"GET", "status", ""},
 	"Logs":        {"GET", "logs", ""},
 	"GetManifest": {"GET", "manifest", ""},
+	"Events":      {"GET", "events", ""},
+	"Exec":        {"GET", "exec", ""},
+	"PortForward": {"GET", "portforward", ""},
+	"Restart":     {"POST", "restart", `{"service":"web"}`},
 	"PutManifest": {"PUT", "manifest", `{"group":"Z3JvdXA=","gseq":1,"leaves":["` + strings.Repeat("A", 43) + `="]}`},
 }
 
@@ -443,6 +451,9 @@ func (c *rawConn) do(verb, url, body string, auth []string) int {
 		c.t.Fatal(err)
 	}
 	resp.Body.Close()
+	if resp.StatusCode == http.StatusUpgradeRequired {
+		return http.StatusOK // the token was good for it
+	}
 	return resp.StatusCode
 }
 
@@ -475,6 +486,25 @@ func (c *rawConn) grpc(method string, id markettypes.LeaseID, auth []string) int
 				err = nil
 			}
 		}
+	case "Events":
+		var s gatewaytypes.Gateway_EventsClient
+		if s, err = api.Events(ctx, &gatewaytypes.EventsRequest{Id: id}); err == nil {
+			_, err = s.Recv()
+		}
+	case "Exec":
+		var s gatewaytypes.Gateway_ExecClient
+		if s, err = api.Exec(ctx); err == nil {
+			_ = s.Send(execStart(id)) // the answer tells
+			_, err = s.Recv()
+		}
+	case "PortForward":
+		var s gatewaytypes.Gateway_PortForwardClient
+		if s, err = api.PortForward(ctx); err == nil {
+			_ = s.Send(&gatewaytypes.PortForwardRequest{Id: id, Start: &gatewaytypes.PortForwardStart{Service: "web", Port: 80}}) // the answer tells
+			_, err = s.Recv()
+		}
+	case "Restart":
+		_, err = api.Restart(ctx, &gatewaytypes.RestartRequest{Id: id, Service: "web"})
 	default:
 		c.t.Fatalf("method %s is not in the matrix", method)
 	}
@@ -489,6 +519,10 @@ func (c *rawConn) grpc(method string, id markettypes.LeaseID, auth []string) int
 		c.t.Errorf("method %s: %v", method, err)
 		return 1000 + int(code)
 	}
+}
+
+func execStart(id markettypes.LeaseID) *gatewaytypes.ExecRequest {
+	return &gatewaytypes.ExecRequest{Id: id, Start: &gatewaytypes.ExecStart{Service: "web", Command: []string{"cat"}}}
 }
 
 // The matrix covers the service: a new method must be added to it.

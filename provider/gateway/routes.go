@@ -32,6 +32,8 @@ type route struct {
 	body bool
 	// stream is true if the answer is any number of messages.
 	stream bool
+	// talk is true if the request is any number of messages too; the first of them says what is asked.
+	talk bool
 
 	// request makes an empty request for a lease; gRPC decodes over it.
 	request func(id markettypes.LeaseID) proto.Message
@@ -46,6 +48,8 @@ type route struct {
 type answer struct {
 	begin func() error
 	send  func(proto.Message) error
+	// next reads one more message of a client that talks, or returns io.EOF after its last. Only then is it set.
+	next func(proto.Message) error
 }
 
 // leaseRequest is a request about one lease; all but public routes have one.
@@ -92,6 +96,30 @@ func (s *Server) routes() []*route {
 			fill:    fillLogs,
 			run:     s.runLogs,
 		},
+		{
+			method: "Events", scope: token.Events, http: "GET " + leasePath + "events", stream: true,
+			request: func(id markettypes.LeaseID) proto.Message { return &gatewaytypes.EventsRequest{Id: id} },
+			fill:    fillEvents,
+			run:     runEvents,
+		},
+		{
+			method: "Exec", scope: token.Exec, http: "GET " + leasePath + "exec", stream: true, talk: true,
+			request: func(id markettypes.LeaseID) proto.Message { return &gatewaytypes.ExecRequest{Id: id} },
+			fill:    fillExec,
+			run:     s.runExec,
+		},
+		{
+			method: "PortForward", scope: token.Forward, http: "GET " + leasePath + "portforward", stream: true, talk: true,
+			request: func(id markettypes.LeaseID) proto.Message { return &gatewaytypes.PortForwardRequest{Id: id} },
+			fill:    fillForward,
+			run:     s.runForward,
+		},
+		{
+			method: "Restart", scope: token.Restart, http: "POST " + leasePath + "restart", body: true,
+			request: func(id markettypes.LeaseID) proto.Message { return &gatewaytypes.RestartRequest{Id: id} },
+			fill:    fillRestart,
+			run:     runRestart,
+		},
 	}
 }
 
@@ -117,18 +145,16 @@ func newRouter(routes []*route, desc *grpc.ServiceDesc) (*router, error) {
 		r.byGRPC[name] = rt
 		errs = append(errs, rt.validate())
 	}
-	declared := map[string]bool{}
+	type kind struct{ stream, talk bool }
+	declared := map[string]kind{}
 	for _, m := range desc.Methods {
-		declared[m.MethodName] = false
+		declared[m.MethodName] = kind{}
 	}
 	for _, m := range desc.Streams {
-		if m.ClientStreams {
-			errs = append(errs, fmt.Errorf("method %s streams from the client, which is not bounded yet", m.StreamName))
-		}
-		declared[m.StreamName] = true
+		declared[m.StreamName] = kind{m.ServerStreams, m.ClientStreams}
 	}
-	for name, stream := range declared {
-		if rt := r.byGRPC["/"+desc.ServiceName+"/"+name]; rt == nil || rt.stream != stream {
+	for name, k := range declared {
+		if rt := r.byGRPC["/"+desc.ServiceName+"/"+name]; rt == nil || rt.stream != k.stream || rt.talk != k.talk {
 			errs = append(errs, fmt.Errorf("method %s has no route of its kind", name))
 		}
 	}
@@ -147,6 +173,8 @@ func (rt *route) validate() error {
 		return fmt.Errorf("route %s says neither that it is public, nor which scope and lease it needs", rt.method)
 	case rt.body && rt.fill == nil:
 		return fmt.Errorf("route %s has a body that nothing reads", rt.method)
+	case rt.talk && (!rt.stream || rt.body || rt.fill == nil):
+		return fmt.Errorf("route %s talks, which only streams without a body can, and nothing reads what it is told", rt.method)
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func TestRoutesFollowTheProto(t *testing.T) {
 		if rt.http != path || rt.body != body {
 			t.Errorf("route %s is %q (body %v), its annotation says %q (body %v)", rt.method, rt.http, rt.body, path, body)
 		}
-		if rt.stream != m.IsStreamingServer() || m.IsStreamingClient() {
+		if rt.stream != m.IsStreamingServer() || rt.talk != m.IsStreamingClient() {
 			t.Errorf("route %s: stream %v, the method: %v from the server, %v from the client",
 				rt.method, rt.stream, m.IsStreamingServer(), m.IsStreamingClient())
 		}
@@ -83,10 +83,11 @@ func TestRouterRefusesHoles(t *testing.T) {
 	desc := &grpc.ServiceDesc{
 		ServiceName: "s",
 		Methods:     []grpc.MethodDesc{{MethodName: "A"}},
-		Streams:     []grpc.StreamDesc{{StreamName: "B", ServerStreams: true}},
+		Streams:     []grpc.StreamDesc{{StreamName: "B", ServerStreams: true}, {StreamName: "T", ServerStreams: true, ClientStreams: true}},
 	}
 	a := route{method: "A", scope: token.Status, request: lease}
 	b := route{method: "B", public: true, stream: true, request: none}
+	talk := route{method: "T", scope: token.Exec, stream: true, talk: true, request: lease, fill: fillExec}
 	with := func(rt route, change func(*route)) *route {
 		change(&rt)
 		return &rt
@@ -99,7 +100,7 @@ func TestRouterRefusesHoles(t *testing.T) {
 		"whole":                {[]*route{with(a, keep), with(b, keep)}, ""},
 		"a method missing":     {[]*route{with(b, keep)}, "method A has no route"},
 		"a stream missing":     {[]*route{with(a, keep)}, "method B has no route"},
-		"one too many":         {[]*route{with(a, keep), with(b, keep), with(a, func(r *route) { r.method = "C" })}, "3 routes for 2"},
+		"one too many":         {[]*route{with(a, keep), with(b, keep), with(a, func(r *route) { r.method = "C" })}, "4 routes for 3"},
 		"twice":                {[]*route{with(a, keep), with(a, keep), with(b, keep)}, "two routes"},
 		"no scope":             {[]*route{with(a, func(r *route) { r.scope = "" }), with(b, keep)}, "neither"},
 		"no lease":             {[]*route{with(a, func(r *route) { r.request = none }), with(b, keep)}, "neither"},
@@ -110,14 +111,19 @@ func TestRouterRefusesHoles(t *testing.T) {
 		"none of a stream's":   {[]*route{with(a, keep), with(b, func(r *route) { r.stream = false })}, "of its kind"},
 		"nothing in the table": {nil, "no route"},
 	} {
-		_, err := newRouter(tc.routes, desc)
+		_, err := newRouter(append(tc.routes, with(talk, keep)), desc)
 		if (err == nil) != (tc.want == "") || (err != nil && !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("%s: newRouter = %v, want %q", name, err, tc.want)
 		}
 	}
-	desc.Streams[0].ClientStreams = true
-	if _, err := newRouter([]*route{&a, &b}, desc); err == nil {
-		t.Error("newRouter accepts a stream of the client")
+	for name, change := range map[string]func(*route){
+		"a talk that is none": func(r *route) { r.talk = false },
+		"a talk nobody reads": func(r *route) { r.fill = nil },
+		"a talk with a body":  func(r *route) { r.body = true },
+	} {
+		if _, err := newRouter([]*route{with(a, keep), with(b, keep), with(talk, change)}, desc); err == nil {
+			t.Errorf("%s: newRouter accepts it", name)
+		}
 	}
 }
 

@@ -242,8 +242,8 @@ func (s *Server) admit(w *stallWriter, r *http.Request, c *call) (*route, market
 	if !s.byAddr.allow(addrKey(r.RemoteAddr), time.Now()) {
 		return nil, id, wire.Errorf(wire.TooMany, "too many requests from this address").Then("wait a second")
 	}
-	s.boundBody(w, r)
 	rt, params, err := s.find(w, r)
+	s.boundBody(w, r, rt, c)
 	if err != nil {
 		return nil, id, err
 	}
@@ -263,12 +263,19 @@ func (s *Server) admit(w *stallWriter, r *http.Request, c *call) (*route, market
 const grpcFraming = 1 << 10
 
 // boundBody limits time and size of the body. gRPC reads a body into memory however slowly its handler takes it, so
-// without the limit on size a client could fill the memory.
-func (s *Server) boundBody(w *stallWriter, r *http.Request) {
+// without the limit on size a client could fill the memory. The body of a client that talks has no size: what counts is
+// how far it is ahead, and how long the first message takes.
+func (s *Server) boundBody(w *stallWriter, r *http.Request, rt *route, c *call) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return
 	}
 	_ = w.control.SetReadDeadline(time.Now().Add(s.cfg.Limits.BodyTimeout)) // supported by both HTTP versions
+	if rt != nil && rt.talk && isGRPC(r) {
+		c.gate = newGate(r.Body)
+		c.heard = func() { _ = w.control.SetReadDeadline(time.Time{}) }
+		r.Body = c.gate
+		return
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, s.cfg.Limits.MaxBody+grpcFraming)
 }
 

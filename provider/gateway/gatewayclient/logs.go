@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"berth.dev/berth/provider/gateway/internal/wire"
 	gatewaytypes "berth.dev/berth/provider/gateway/types"
@@ -26,6 +27,8 @@ type LogOptions struct {
 	Tail uint32
 	// Since leaves out older lines; the zero time means no limit.
 	Since time.Time
+	// Previous gives what the instances wrote before they were started last; Follow is then without effect.
+	Previous bool
 	// OnBreak, if set, is told why the stream broke before it is opened again.
 	OnBreak func(error)
 }
@@ -104,37 +107,73 @@ const logsOp = "read logs"
 
 // open asks for the lines that were not seen yet.
 func (s *LogStream) open() error {
-	sctx, end := context.WithCancel(s.ctx)
-	tctx, number, err := s.c.withToken(sctx, true)
+	var stream grpc.ServerStreamingClient[gatewaytypes.LogLine]
+	end, number, err := s.c.openStream(s.ctx, logsOp, callTimeout, func(ctx context.Context) (headed, error) {
+		var err error
+		stream, err = s.c.api.Logs(ctx, s.request())
+		return stream, err
+	}, func() error { _, err := stream.Recv(); return err })
+	if err != nil {
+		return plain(err)
+	}
+	s.stream, s.end, s.number = stream, end, number
+	return nil
+}
+
+// headed is a stream whose answer begins with a header.
+type headed interface{ Header() (metadata.MD, error) }
+
+// openStream opens a stream and waits until the provider has accepted it. The stream lasts until end is called or ctx
+// ends. recv reads a message of the stream and drops it.
+func (c *Client) openStream(ctx context.Context, op string, wait time.Duration, open func(context.Context) (headed, error), recv func() error) (end context.CancelFunc, number int, err error) {
+	sctx, end := context.WithCancel(ctx)
+	tctx, n, err := c.withToken(sctx, true)
 	if err != nil {
 		end()
-		return s.c.explain(s.ctx, logsOp, err)
+		return nil, 0, c.explain(ctx, op, err)
 	}
 	// The provider answers at once, but the answer may never come; the stream itself has no time limit.
-	late := time.AfterFunc(callTimeout, end)
-	stream, err := s.c.api.Logs(tctx, s.request())
+	late := time.AfterFunc(wait, end)
+	stream, err := open(tctx)
 	if err == nil {
-		err = accepted(stream)
+		err = accepted(stream, recv)
 	}
-	if !late.Stop() && s.ctx.Err() == nil {
-		err = wire.Errorf(wire.Unavailable, "the provider did not answer within %s", callTimeout)
+	if !late.Stop() && ctx.Err() == nil {
+		err = wire.Errorf(wire.Unavailable, "the provider did not answer within %s", wait)
 	}
 	if err != nil {
 		end()
-		return s.c.explain(s.ctx, logsOp, err)
+		return nil, *n, &turnedAway{error: c.explain(ctx, op, err), token: tokenTurnedAway(err)}
 	}
-	s.stream, s.end, s.number = stream, end, *number
-	return nil
+	return end, *n, nil
+}
+
+// turnedAway is an explained error that remembers whether the token was the reason.
+type turnedAway struct {
+	error
+	token bool
+}
+
+// Unwrap gives the explained error.
+func (t *turnedAway) Unwrap() error { return t.error }
+
+// plain takes off what only this package needs.
+func plain(err error) error {
+	var t *turnedAway
+	if errors.As(err, &t) {
+		return t.error
+	}
+	return err
 }
 
 // accepted waits until the provider has answered, and returns why if it refused. A stream that was accepted says so in
 // its header, as gRPC sends one with a refusal too.
-func accepted(stream grpc.ServerStreamingClient[gatewaytypes.LogLine]) error {
+func accepted(stream headed, recv func() error) error {
 	header, err := stream.Header()
 	if err != nil || len(header.Get(wire.StreamHeader)) > 0 {
 		return err
 	}
-	switch _, err := stream.Recv(); {
+	switch err := recv(); {
 	case err == nil, errors.Is(err, io.EOF):
 		return wire.Errorf(wire.Internal, "the provider answers what makes no sense")
 	default:
@@ -143,7 +182,7 @@ func accepted(stream grpc.ServerStreamingClient[gatewaytypes.LogLine]) error {
 }
 
 func (s *LogStream) request() *gatewaytypes.LogsRequest {
-	r := &gatewaytypes.LogsRequest{Id: s.id, Service: s.opts.Service, Follow: s.opts.Follow, Tail: s.opts.Tail}
+	r := &gatewaytypes.LogsRequest{Id: s.id, Service: s.opts.Service, Follow: s.opts.Follow, Tail: s.opts.Tail, Previous: s.opts.Previous}
 	if !s.opts.Since.IsZero() {
 		r.SinceUnixNano = s.opts.Since.UnixNano()
 	}

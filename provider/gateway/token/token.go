@@ -51,10 +51,18 @@ const (
 	Logs Scope = "logs"
 	// Manifest allows sending a lease's manifest and reading it back, secrets included.
 	Manifest Scope = "manifest"
+	// Events allows reading what happened to a lease in its cluster.
+	Events Scope = "events"
+	// Exec allows running programs in a lease's instances, and so reading and changing all that they can.
+	Exec Scope = "exec"
+	// Forward allows connecting to the ports of a lease's instances.
+	Forward Scope = "forward"
+	// Restart allows replacing a service's instances.
+	Restart Scope = "restart"
 )
 
 // Scopes are all scopes that exist, in the order of their names.
-func Scopes() []Scope { return []Scope{Logs, Manifest, Status} }
+func Scopes() []Scope { return []Scope{Events, Exec, Forward, Logs, Manifest, Restart, Status} }
 
 // Lease restricts a token to leases of the owner: Gseq and Oseq of 0 stand for any.
 type Lease struct {

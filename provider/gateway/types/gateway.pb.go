@@ -589,6 +589,10 @@ type LeaseStatusResponse struct {
 	Suspended bool `protobuf:"varint,3,opt,name=suspended,proto3" json:"suspended,omitempty"`
 	// refused is the manifest that was refused since the running one was accepted; absent if there was none.
 	Refused *RefusedManifest `protobuf:"bytes,4,opt,name=refused,proto3" json:"refused,omitempty"`
+	// volumes are the lease's persistent volumes by service, instance and name.
+	Volumes []Volume `protobuf:"bytes,5,rep,name=volumes,proto3" json:"volumes"`
+	// volumes_known says that volumes are all that there are; without it, nothing was learned about them.
+	VolumesKnown bool `protobuf:"varint,6,opt,name=volumes_known,json=volumesKnown,proto3" json:"volumes_known,omitempty"`
 }
 
 func (m *LeaseStatusResponse) Reset()         { *m = LeaseStatusResponse{} }
@@ -652,6 +656,118 @@ func (m *LeaseStatusResponse) GetRefused() *RefusedManifest {
 	return nil
 }
 
+func (m *LeaseStatusResponse) GetVolumes() []Volume {
+	if m != nil {
+		return m.Volumes
+	}
+	return nil
+}
+
+func (m *LeaseStatusResponse) GetVolumesKnown() bool {
+	if m != nil {
+		return m.VolumesKnown
+	}
+	return false
+}
+
+// Volume is the persistent volume of an instance. It lasts as long as its lease.
+type Volume struct {
+	// service and name are those of the manifest; instance counts the instances of the service from 0.
+	Service  string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Instance uint32 `protobuf:"varint,2,opt,name=instance,proto3" json:"instance,omitempty"`
+	Name     string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// class is the class of storage as documents name it.
+	Class string `protobuf:"bytes,4,opt,name=class,proto3" json:"class,omitempty"`
+	// bytes is the size.
+	Bytes int64 `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// id tells the volume from one that is made later in its place.
+	Id string `protobuf:"bytes,6,opt,name=id,proto3" json:"id,omitempty"`
+	// kept says that no instance of the present manifest uses the volume.
+	Kept bool `protobuf:"varint,7,opt,name=kept,proto3" json:"kept,omitempty"`
+}
+
+func (m *Volume) Reset()         { *m = Volume{} }
+func (m *Volume) String() string { return proto.CompactTextString(m) }
+func (*Volume) ProtoMessage()    {}
+func (*Volume) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{11}
+}
+func (m *Volume) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Volume) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Volume.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Volume) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Volume.Merge(m, src)
+}
+func (m *Volume) XXX_Size() int {
+	return m.Size()
+}
+func (m *Volume) XXX_DiscardUnknown() {
+	xxx_messageInfo_Volume.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Volume proto.InternalMessageInfo
+
+func (m *Volume) GetService() string {
+	if m != nil {
+		return m.Service
+	}
+	return ""
+}
+
+func (m *Volume) GetInstance() uint32 {
+	if m != nil {
+		return m.Instance
+	}
+	return 0
+}
+
+func (m *Volume) GetName() string {
+	if m != nil {
+		return m.Name
+	}
+	return ""
+}
+
+func (m *Volume) GetClass() string {
+	if m != nil {
+		return m.Class
+	}
+	return ""
+}
+
+func (m *Volume) GetBytes() int64 {
+	if m != nil {
+		return m.Bytes
+	}
+	return 0
+}
+
+func (m *Volume) GetId() string {
+	if m != nil {
+		return m.Id
+	}
+	return ""
+}
+
+func (m *Volume) GetKept() bool {
+	if m != nil {
+		return m.Kept
+	}
+	return false
+}
+
 // RefusedManifest is a manifest that the provider's cluster did not take. The one before it goes on running.
 type RefusedManifest struct {
 	// manifest_hash is the deployment's hash that it came with.
@@ -664,7 +780,7 @@ func (m *RefusedManifest) Reset()         { *m = RefusedManifest{} }
 func (m *RefusedManifest) String() string { return proto.CompactTextString(m) }
 func (*RefusedManifest) ProtoMessage()    {}
 func (*RefusedManifest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6e321e4437bf50bd, []int{11}
+	return fileDescriptor_6e321e4437bf50bd, []int{12}
 }
 func (m *RefusedManifest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -726,13 +842,19 @@ type ServiceStatus struct {
 	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
 	// log are the last lines that an instance wrote before it ended, at most 50.
 	Log []string `protobuf:"bytes,10,rep,name=log,proto3" json:"log,omitempty"`
+	// hooks are the hooks of the present manifest, in its order.
+	Hooks []HookStatus `protobuf:"bytes,11,rep,name=hooks,proto3" json:"hooks"`
+	// task is there for a service that is a task; it wants no instances.
+	Task *TaskStatus `protobuf:"bytes,12,opt,name=task,proto3" json:"task,omitempty"`
+	// usage is what instances use, by instance; an instance of which it is not known is absent.
+	Usage []InstanceUsage `protobuf:"bytes,13,rep,name=usage,proto3" json:"usage"`
 }
 
 func (m *ServiceStatus) Reset()         { *m = ServiceStatus{} }
 func (m *ServiceStatus) String() string { return proto.CompactTextString(m) }
 func (*ServiceStatus) ProtoMessage()    {}
 func (*ServiceStatus) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6e321e4437bf50bd, []int{12}
+	return fileDescriptor_6e321e4437bf50bd, []int{13}
 }
 func (m *ServiceStatus) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -831,6 +953,269 @@ func (m *ServiceStatus) GetLog() []string {
 	return nil
 }
 
+func (m *ServiceStatus) GetHooks() []HookStatus {
+	if m != nil {
+		return m.Hooks
+	}
+	return nil
+}
+
+func (m *ServiceStatus) GetTask() *TaskStatus {
+	if m != nil {
+		return m.Task
+	}
+	return nil
+}
+
+func (m *ServiceStatus) GetUsage() []InstanceUsage {
+	if m != nil {
+		return m.Usage
+	}
+	return nil
+}
+
+// HookStatus is how far a hook has come for the present manifest.
+type HookStatus struct {
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// state is waiting, running, succeeded, failed or skipped. A client must expect others.
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// message says why it failed, for people.
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// log are the last lines that it wrote before it failed: at most 50, and 8 KiB in all.
+	Log []string `protobuf:"bytes,4,rep,name=log,proto3" json:"log,omitempty"`
+}
+
+func (m *HookStatus) Reset()         { *m = HookStatus{} }
+func (m *HookStatus) String() string { return proto.CompactTextString(m) }
+func (*HookStatus) ProtoMessage()    {}
+func (*HookStatus) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{14}
+}
+func (m *HookStatus) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *HookStatus) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_HookStatus.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *HookStatus) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_HookStatus.Merge(m, src)
+}
+func (m *HookStatus) XXX_Size() int {
+	return m.Size()
+}
+func (m *HookStatus) XXX_DiscardUnknown() {
+	xxx_messageInfo_HookStatus.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_HookStatus proto.InternalMessageInfo
+
+func (m *HookStatus) GetName() string {
+	if m != nil {
+		return m.Name
+	}
+	return ""
+}
+
+func (m *HookStatus) GetState() string {
+	if m != nil {
+		return m.State
+	}
+	return ""
+}
+
+func (m *HookStatus) GetMessage() string {
+	if m != nil {
+		return m.Message
+	}
+	return ""
+}
+
+func (m *HookStatus) GetLog() []string {
+	if m != nil {
+		return m.Log
+	}
+	return nil
+}
+
+// TaskStatus is the state of a service that is a task.
+type TaskStatus struct {
+	// suspended says that no runs are started.
+	Suspended bool `protobuf:"varint,1,opt,name=suspended,proto3" json:"suspended,omitempty"`
+	// active counts the runs that go on.
+	Active uint32 `protobuf:"varint,2,opt,name=active,proto3" json:"active,omitempty"`
+	// last is the state of the last run, in the words of HookStatus; empty where none is known, as runs are kept for an hour.
+	Last string `protobuf:"bytes,3,opt,name=last,proto3" json:"last,omitempty"`
+	// message says why it failed, for people.
+	Message string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	// started_unix and ended_unix are when that run started and ended, in seconds since 1970; 0 where that is not known.
+	StartedUnix int64 `protobuf:"varint,5,opt,name=started_unix,json=startedUnix,proto3" json:"started_unix,omitempty"`
+	EndedUnix   int64 `protobuf:"varint,6,opt,name=ended_unix,json=endedUnix,proto3" json:"ended_unix,omitempty"`
+	// succeeded_unix is when a run last succeeded, in seconds since 1970; 0 where none is known.
+	SucceededUnix int64 `protobuf:"varint,7,opt,name=succeeded_unix,json=succeededUnix,proto3" json:"succeeded_unix,omitempty"`
+}
+
+func (m *TaskStatus) Reset()         { *m = TaskStatus{} }
+func (m *TaskStatus) String() string { return proto.CompactTextString(m) }
+func (*TaskStatus) ProtoMessage()    {}
+func (*TaskStatus) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{15}
+}
+func (m *TaskStatus) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *TaskStatus) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_TaskStatus.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *TaskStatus) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_TaskStatus.Merge(m, src)
+}
+func (m *TaskStatus) XXX_Size() int {
+	return m.Size()
+}
+func (m *TaskStatus) XXX_DiscardUnknown() {
+	xxx_messageInfo_TaskStatus.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_TaskStatus proto.InternalMessageInfo
+
+func (m *TaskStatus) GetSuspended() bool {
+	if m != nil {
+		return m.Suspended
+	}
+	return false
+}
+
+func (m *TaskStatus) GetActive() uint32 {
+	if m != nil {
+		return m.Active
+	}
+	return 0
+}
+
+func (m *TaskStatus) GetLast() string {
+	if m != nil {
+		return m.Last
+	}
+	return ""
+}
+
+func (m *TaskStatus) GetMessage() string {
+	if m != nil {
+		return m.Message
+	}
+	return ""
+}
+
+func (m *TaskStatus) GetStartedUnix() int64 {
+	if m != nil {
+		return m.StartedUnix
+	}
+	return 0
+}
+
+func (m *TaskStatus) GetEndedUnix() int64 {
+	if m != nil {
+		return m.EndedUnix
+	}
+	return 0
+}
+
+func (m *TaskStatus) GetSucceededUnix() int64 {
+	if m != nil {
+		return m.SucceededUnix
+	}
+	return 0
+}
+
+// InstanceUsage is what an instance was measured to use, lately.
+type InstanceUsage struct {
+	Instance string `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	// cpu_milli is processor time in thousandths of a core.
+	CpuMilli    int64 `protobuf:"varint,2,opt,name=cpu_milli,json=cpuMilli,proto3" json:"cpu_milli,omitempty"`
+	MemoryBytes int64 `protobuf:"varint,3,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// time_unix is when it was measured, in seconds since 1970.
+	TimeUnix int64 `protobuf:"varint,4,opt,name=time_unix,json=timeUnix,proto3" json:"time_unix,omitempty"`
+}
+
+func (m *InstanceUsage) Reset()         { *m = InstanceUsage{} }
+func (m *InstanceUsage) String() string { return proto.CompactTextString(m) }
+func (*InstanceUsage) ProtoMessage()    {}
+func (*InstanceUsage) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{16}
+}
+func (m *InstanceUsage) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *InstanceUsage) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_InstanceUsage.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *InstanceUsage) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_InstanceUsage.Merge(m, src)
+}
+func (m *InstanceUsage) XXX_Size() int {
+	return m.Size()
+}
+func (m *InstanceUsage) XXX_DiscardUnknown() {
+	xxx_messageInfo_InstanceUsage.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_InstanceUsage proto.InternalMessageInfo
+
+func (m *InstanceUsage) GetInstance() string {
+	if m != nil {
+		return m.Instance
+	}
+	return ""
+}
+
+func (m *InstanceUsage) GetCpuMilli() int64 {
+	if m != nil {
+		return m.CpuMilli
+	}
+	return 0
+}
+
+func (m *InstanceUsage) GetMemoryBytes() int64 {
+	if m != nil {
+		return m.MemoryBytes
+	}
+	return 0
+}
+
+func (m *InstanceUsage) GetTimeUnix() int64 {
+	if m != nil {
+		return m.TimeUnix
+	}
+	return 0
+}
+
 // ForwardedPort is a tcp or udp port that a provider assigned.
 type ForwardedPort struct {
 	Host         string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
@@ -843,7 +1228,7 @@ func (m *ForwardedPort) Reset()         { *m = ForwardedPort{} }
 func (m *ForwardedPort) String() string { return proto.CompactTextString(m) }
 func (*ForwardedPort) ProtoMessage()    {}
 func (*ForwardedPort) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6e321e4437bf50bd, []int{13}
+	return fileDescriptor_6e321e4437bf50bd, []int{17}
 }
 func (m *ForwardedPort) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -911,13 +1296,16 @@ type LogsRequest struct {
 	// since_unix_nano leaves out lines that are older than this time, in nanoseconds since 1970; 0 means no limit. A
 	// stream that broke goes on from the time of the last line seen.
 	SinceUnixNano int64 `protobuf:"varint,5,opt,name=since_unix_nano,json=sinceUnixNano,proto3" json:"since_unix_nano,omitempty"`
+	// previous asks for what the instances wrote before they were started last, instead of what they write now; follow has
+	// no effect then.
+	Previous bool `protobuf:"varint,6,opt,name=previous,proto3" json:"previous,omitempty"`
 }
 
 func (m *LogsRequest) Reset()         { *m = LogsRequest{} }
 func (m *LogsRequest) String() string { return proto.CompactTextString(m) }
 func (*LogsRequest) ProtoMessage()    {}
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6e321e4437bf50bd, []int{14}
+	return fileDescriptor_6e321e4437bf50bd, []int{18}
 }
 func (m *LogsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -981,6 +1369,13 @@ func (m *LogsRequest) GetSinceUnixNano() int64 {
 	return 0
 }
 
+func (m *LogsRequest) GetPrevious() bool {
+	if m != nil {
+		return m.Previous
+	}
+	return false
+}
+
 // LogLine is one line of an instance's output.
 type LogLine struct {
 	Service  string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
@@ -994,7 +1389,7 @@ func (m *LogLine) Reset()         { *m = LogLine{} }
 func (m *LogLine) String() string { return proto.CompactTextString(m) }
 func (*LogLine) ProtoMessage()    {}
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return fileDescriptor_6e321e4437bf50bd, []int{15}
+	return fileDescriptor_6e321e4437bf50bd, []int{19}
 }
 func (m *LogLine) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1051,6 +1446,777 @@ func (m *LogLine) GetTimeUnixNano() int64 {
 	return 0
 }
 
+// EventsRequest asks for events.
+type EventsRequest struct {
+	Id types2.BidID `protobuf:"bytes,1,opt,name=id,proto3" json:"id"`
+	// service narrows to one service; empty means all, and the lease as a whole.
+	Service string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	Follow  bool   `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
+	// since_unix_nano leaves out events that are older than this time, in nanoseconds since 1970; 0 means no limit.
+	SinceUnixNano int64 `protobuf:"varint,4,opt,name=since_unix_nano,json=sinceUnixNano,proto3" json:"since_unix_nano,omitempty"`
+}
+
+func (m *EventsRequest) Reset()         { *m = EventsRequest{} }
+func (m *EventsRequest) String() string { return proto.CompactTextString(m) }
+func (*EventsRequest) ProtoMessage()    {}
+func (*EventsRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{20}
+}
+func (m *EventsRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *EventsRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_EventsRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *EventsRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_EventsRequest.Merge(m, src)
+}
+func (m *EventsRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *EventsRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_EventsRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_EventsRequest proto.InternalMessageInfo
+
+func (m *EventsRequest) GetId() types2.BidID {
+	if m != nil {
+		return m.Id
+	}
+	return types2.BidID{}
+}
+
+func (m *EventsRequest) GetService() string {
+	if m != nil {
+		return m.Service
+	}
+	return ""
+}
+
+func (m *EventsRequest) GetFollow() bool {
+	if m != nil {
+		return m.Follow
+	}
+	return false
+}
+
+func (m *EventsRequest) GetSinceUnixNano() int64 {
+	if m != nil {
+		return m.SinceUnixNano
+	}
+	return 0
+}
+
+// Event is something that happened to a lease's workload in its cluster.
+type Event struct {
+	// time_unix_nano is when it happened last, in nanoseconds since 1970.
+	TimeUnixNano int64 `protobuf:"varint,1,opt,name=time_unix_nano,json=timeUnixNano,proto3" json:"time_unix_nano,omitempty"`
+	// service and instance are what it happened to; both empty for the lease as a whole, instance empty for a service.
+	Service  string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	Instance string `protobuf:"bytes,3,opt,name=instance,proto3" json:"instance,omitempty"`
+	// kind is what happened, for programs, in the words of the cluster, for example Pulled or BackOff.
+	Kind string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	// warning tells what should not happen from what should.
+	Warning bool `protobuf:"varint,5,opt,name=warning,proto3" json:"warning,omitempty"`
+	// message says it for people.
+	Message string `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
+	// count is how often it happened; at least 1.
+	Count uint32 `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
+}
+
+func (m *Event) Reset()         { *m = Event{} }
+func (m *Event) String() string { return proto.CompactTextString(m) }
+func (*Event) ProtoMessage()    {}
+func (*Event) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{21}
+}
+func (m *Event) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Event) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Event.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Event) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Event.Merge(m, src)
+}
+func (m *Event) XXX_Size() int {
+	return m.Size()
+}
+func (m *Event) XXX_DiscardUnknown() {
+	xxx_messageInfo_Event.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Event proto.InternalMessageInfo
+
+func (m *Event) GetTimeUnixNano() int64 {
+	if m != nil {
+		return m.TimeUnixNano
+	}
+	return 0
+}
+
+func (m *Event) GetService() string {
+	if m != nil {
+		return m.Service
+	}
+	return ""
+}
+
+func (m *Event) GetInstance() string {
+	if m != nil {
+		return m.Instance
+	}
+	return ""
+}
+
+func (m *Event) GetKind() string {
+	if m != nil {
+		return m.Kind
+	}
+	return ""
+}
+
+func (m *Event) GetWarning() bool {
+	if m != nil {
+		return m.Warning
+	}
+	return false
+}
+
+func (m *Event) GetMessage() string {
+	if m != nil {
+		return m.Message
+	}
+	return ""
+}
+
+func (m *Event) GetCount() uint32 {
+	if m != nil {
+		return m.Count
+	}
+	return 0
+}
+
+// ExecRequest is one message of a client to a program. The first has id and start, the others have
+// none of id and start. Over a WebSocket the path has the id.
+type ExecRequest struct {
+	Id    types2.BidID `protobuf:"bytes,1,opt,name=id,proto3" json:"id"`
+	Start *ExecStart   `protobuf:"bytes,2,opt,name=start,proto3" json:"start,omitempty"`
+	// terminal_size is the size of the terminal, at the start and whenever it changes.
+	TerminalSize *TerminalSize `protobuf:"bytes,3,opt,name=terminal_size,json=terminalSize,proto3" json:"terminal_size,omitempty"`
+	// stdin is what the program reads next, at most 64 KiB.
+	Stdin []byte `protobuf:"bytes,4,opt,name=stdin,proto3" json:"stdin,omitempty"`
+	// stdin_end says that nothing comes after stdin.
+	StdinEnd bool `protobuf:"varint,5,opt,name=stdin_end,json=stdinEnd,proto3" json:"stdin_end,omitempty"`
+}
+
+func (m *ExecRequest) Reset()         { *m = ExecRequest{} }
+func (m *ExecRequest) String() string { return proto.CompactTextString(m) }
+func (*ExecRequest) ProtoMessage()    {}
+func (*ExecRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{22}
+}
+func (m *ExecRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *ExecRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_ExecRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *ExecRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_ExecRequest.Merge(m, src)
+}
+func (m *ExecRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *ExecRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_ExecRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_ExecRequest proto.InternalMessageInfo
+
+func (m *ExecRequest) GetId() types2.BidID {
+	if m != nil {
+		return m.Id
+	}
+	return types2.BidID{}
+}
+
+func (m *ExecRequest) GetStart() *ExecStart {
+	if m != nil {
+		return m.Start
+	}
+	return nil
+}
+
+func (m *ExecRequest) GetTerminalSize() *TerminalSize {
+	if m != nil {
+		return m.TerminalSize
+	}
+	return nil
+}
+
+func (m *ExecRequest) GetStdin() []byte {
+	if m != nil {
+		return m.Stdin
+	}
+	return nil
+}
+
+func (m *ExecRequest) GetStdinEnd() bool {
+	if m != nil {
+		return m.StdinEnd
+	}
+	return false
+}
+
+// ExecStart says what is run.
+type ExecStart struct {
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// instance is empty for any that is ready, the first by name, or any that runs.
+	Instance string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
+	// command is the program with its arguments; no shell reads it.
+	Command []string `protobuf:"bytes,3,rep,name=command,proto3" json:"command,omitempty"`
+	// terminal gives the program a terminal, whose output is all on stdout.
+	Terminal bool `protobuf:"varint,4,opt,name=terminal,proto3" json:"terminal,omitempty"`
+	// stdin says that the client will send what the program reads; without it, the program reads nothing.
+	Stdin bool `protobuf:"varint,5,opt,name=stdin,proto3" json:"stdin,omitempty"`
+}
+
+func (m *ExecStart) Reset()         { *m = ExecStart{} }
+func (m *ExecStart) String() string { return proto.CompactTextString(m) }
+func (*ExecStart) ProtoMessage()    {}
+func (*ExecStart) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{23}
+}
+func (m *ExecStart) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *ExecStart) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_ExecStart.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *ExecStart) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_ExecStart.Merge(m, src)
+}
+func (m *ExecStart) XXX_Size() int {
+	return m.Size()
+}
+func (m *ExecStart) XXX_DiscardUnknown() {
+	xxx_messageInfo_ExecStart.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_ExecStart proto.InternalMessageInfo
+
+func (m *ExecStart) GetService() string {
+	if m != nil {
+		return m.Service
+	}
+	return ""
+}
+
+func (m *ExecStart) GetInstance() string {
+	if m != nil {
+		return m.Instance
+	}
+	return ""
+}
+
+func (m *ExecStart) GetCommand() []string {
+	if m != nil {
+		return m.Command
+	}
+	return nil
+}
+
+func (m *ExecStart) GetTerminal() bool {
+	if m != nil {
+		return m.Terminal
+	}
+	return false
+}
+
+func (m *ExecStart) GetStdin() bool {
+	if m != nil {
+		return m.Stdin
+	}
+	return false
+}
+
+// TerminalSize is the size of a terminal in characters.
+type TerminalSize struct {
+	Width  uint32 `protobuf:"varint,1,opt,name=width,proto3" json:"width,omitempty"`
+	Height uint32 `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
+}
+
+func (m *TerminalSize) Reset()         { *m = TerminalSize{} }
+func (m *TerminalSize) String() string { return proto.CompactTextString(m) }
+func (*TerminalSize) ProtoMessage()    {}
+func (*TerminalSize) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{24}
+}
+func (m *TerminalSize) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *TerminalSize) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_TerminalSize.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *TerminalSize) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_TerminalSize.Merge(m, src)
+}
+func (m *TerminalSize) XXX_Size() int {
+	return m.Size()
+}
+func (m *TerminalSize) XXX_DiscardUnknown() {
+	xxx_messageInfo_TerminalSize.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_TerminalSize proto.InternalMessageInfo
+
+func (m *TerminalSize) GetWidth() uint32 {
+	if m != nil {
+		return m.Width
+	}
+	return 0
+}
+
+func (m *TerminalSize) GetHeight() uint32 {
+	if m != nil {
+		return m.Height
+	}
+	return 0
+}
+
+// ExecResponse is one message of a program to its client: a piece of output, or the end.
+type ExecResponse struct {
+	Stdout []byte `protobuf:"bytes,1,opt,name=stdout,proto3" json:"stdout,omitempty"`
+	Stderr []byte `protobuf:"bytes,2,opt,name=stderr,proto3" json:"stderr,omitempty"`
+	// exit is there in the last message only.
+	Exit *ExecExit `protobuf:"bytes,3,opt,name=exit,proto3" json:"exit,omitempty"`
+}
+
+func (m *ExecResponse) Reset()         { *m = ExecResponse{} }
+func (m *ExecResponse) String() string { return proto.CompactTextString(m) }
+func (*ExecResponse) ProtoMessage()    {}
+func (*ExecResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{25}
+}
+func (m *ExecResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *ExecResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_ExecResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *ExecResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_ExecResponse.Merge(m, src)
+}
+func (m *ExecResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *ExecResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_ExecResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_ExecResponse proto.InternalMessageInfo
+
+func (m *ExecResponse) GetStdout() []byte {
+	if m != nil {
+		return m.Stdout
+	}
+	return nil
+}
+
+func (m *ExecResponse) GetStderr() []byte {
+	if m != nil {
+		return m.Stderr
+	}
+	return nil
+}
+
+func (m *ExecResponse) GetExit() *ExecExit {
+	if m != nil {
+		return m.Exit
+	}
+	return nil
+}
+
+// ExecExit is how a program ended.
+type ExecExit struct {
+	Code int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
+}
+
+func (m *ExecExit) Reset()         { *m = ExecExit{} }
+func (m *ExecExit) String() string { return proto.CompactTextString(m) }
+func (*ExecExit) ProtoMessage()    {}
+func (*ExecExit) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{26}
+}
+func (m *ExecExit) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *ExecExit) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_ExecExit.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *ExecExit) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_ExecExit.Merge(m, src)
+}
+func (m *ExecExit) XXX_Size() int {
+	return m.Size()
+}
+func (m *ExecExit) XXX_DiscardUnknown() {
+	xxx_messageInfo_ExecExit.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_ExecExit proto.InternalMessageInfo
+
+func (m *ExecExit) GetCode() int32 {
+	if m != nil {
+		return m.Code
+	}
+	return 0
+}
+
+// PortForwardRequest is one message of a client to a port. The first has id and start, the others have neither. Over a
+// WebSocket the path has the id.
+type PortForwardRequest struct {
+	Id    types2.BidID      `protobuf:"bytes,1,opt,name=id,proto3" json:"id"`
+	Start *PortForwardStart `protobuf:"bytes,2,opt,name=start,proto3" json:"start,omitempty"`
+	// data is what is sent to the port, at most 64 KiB.
+	Data []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	// end says that nothing comes after data; what the port sends still arrives.
+	End bool `protobuf:"varint,4,opt,name=end,proto3" json:"end,omitempty"`
+}
+
+func (m *PortForwardRequest) Reset()         { *m = PortForwardRequest{} }
+func (m *PortForwardRequest) String() string { return proto.CompactTextString(m) }
+func (*PortForwardRequest) ProtoMessage()    {}
+func (*PortForwardRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{27}
+}
+func (m *PortForwardRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *PortForwardRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_PortForwardRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *PortForwardRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_PortForwardRequest.Merge(m, src)
+}
+func (m *PortForwardRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *PortForwardRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_PortForwardRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_PortForwardRequest proto.InternalMessageInfo
+
+func (m *PortForwardRequest) GetId() types2.BidID {
+	if m != nil {
+		return m.Id
+	}
+	return types2.BidID{}
+}
+
+func (m *PortForwardRequest) GetStart() *PortForwardStart {
+	if m != nil {
+		return m.Start
+	}
+	return nil
+}
+
+func (m *PortForwardRequest) GetData() []byte {
+	if m != nil {
+		return m.Data
+	}
+	return nil
+}
+
+func (m *PortForwardRequest) GetEnd() bool {
+	if m != nil {
+		return m.End
+	}
+	return false
+}
+
+// PortForwardStart says what is connected to.
+type PortForwardStart struct {
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// instance is empty for any that is ready, the first by name, or any that runs.
+	Instance string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
+	// port is a tcp port of the instance, whether the manifest exposes it or not.
+	Port uint32 `protobuf:"varint,3,opt,name=port,proto3" json:"port,omitempty"`
+}
+
+func (m *PortForwardStart) Reset()         { *m = PortForwardStart{} }
+func (m *PortForwardStart) String() string { return proto.CompactTextString(m) }
+func (*PortForwardStart) ProtoMessage()    {}
+func (*PortForwardStart) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{28}
+}
+func (m *PortForwardStart) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *PortForwardStart) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_PortForwardStart.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *PortForwardStart) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_PortForwardStart.Merge(m, src)
+}
+func (m *PortForwardStart) XXX_Size() int {
+	return m.Size()
+}
+func (m *PortForwardStart) XXX_DiscardUnknown() {
+	xxx_messageInfo_PortForwardStart.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_PortForwardStart proto.InternalMessageInfo
+
+func (m *PortForwardStart) GetService() string {
+	if m != nil {
+		return m.Service
+	}
+	return ""
+}
+
+func (m *PortForwardStart) GetInstance() string {
+	if m != nil {
+		return m.Instance
+	}
+	return ""
+}
+
+func (m *PortForwardStart) GetPort() uint32 {
+	if m != nil {
+		return m.Port
+	}
+	return 0
+}
+
+// PortForwardResponse is one message of a port to its client. The first has no data and says that the connection stands.
+type PortForwardResponse struct {
+	Data []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// end says that nothing comes after data; what the client sends still arrives.
+	End bool `protobuf:"varint,2,opt,name=end,proto3" json:"end,omitempty"`
+}
+
+func (m *PortForwardResponse) Reset()         { *m = PortForwardResponse{} }
+func (m *PortForwardResponse) String() string { return proto.CompactTextString(m) }
+func (*PortForwardResponse) ProtoMessage()    {}
+func (*PortForwardResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{29}
+}
+func (m *PortForwardResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *PortForwardResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_PortForwardResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *PortForwardResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_PortForwardResponse.Merge(m, src)
+}
+func (m *PortForwardResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *PortForwardResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_PortForwardResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_PortForwardResponse proto.InternalMessageInfo
+
+func (m *PortForwardResponse) GetData() []byte {
+	if m != nil {
+		return m.Data
+	}
+	return nil
+}
+
+func (m *PortForwardResponse) GetEnd() bool {
+	if m != nil {
+		return m.End
+	}
+	return false
+}
+
+// RestartRequest names a service of a lease.
+type RestartRequest struct {
+	Id      types2.BidID `protobuf:"bytes,1,opt,name=id,proto3" json:"id"`
+	Service string       `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+}
+
+func (m *RestartRequest) Reset()         { *m = RestartRequest{} }
+func (m *RestartRequest) String() string { return proto.CompactTextString(m) }
+func (*RestartRequest) ProtoMessage()    {}
+func (*RestartRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{30}
+}
+func (m *RestartRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *RestartRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_RestartRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *RestartRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_RestartRequest.Merge(m, src)
+}
+func (m *RestartRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *RestartRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_RestartRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_RestartRequest proto.InternalMessageInfo
+
+func (m *RestartRequest) GetId() types2.BidID {
+	if m != nil {
+		return m.Id
+	}
+	return types2.BidID{}
+}
+
+func (m *RestartRequest) GetService() string {
+	if m != nil {
+		return m.Service
+	}
+	return ""
+}
+
+// RestartResponse is empty: the cluster has taken it, and status shows how far it is.
+type RestartResponse struct {
+}
+
+func (m *RestartResponse) Reset()         { *m = RestartResponse{} }
+func (m *RestartResponse) String() string { return proto.CompactTextString(m) }
+func (*RestartResponse) ProtoMessage()    {}
+func (*RestartResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_6e321e4437bf50bd, []int{31}
+}
+func (m *RestartResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *RestartResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_RestartResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *RestartResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_RestartResponse.Merge(m, src)
+}
+func (m *RestartResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *RestartResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_RestartResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_RestartResponse proto.InternalMessageInfo
+
 func init() {
 	proto.RegisterType((*StatusRequest)(nil), "berth.gateway.v1.StatusRequest")
 	proto.RegisterType((*StatusResponse)(nil), "berth.gateway.v1.StatusResponse")
@@ -1063,97 +2229,163 @@ func init() {
 	proto.RegisterType((*GetManifestResponse)(nil), "berth.gateway.v1.GetManifestResponse")
 	proto.RegisterType((*LeaseStatusRequest)(nil), "berth.gateway.v1.LeaseStatusRequest")
 	proto.RegisterType((*LeaseStatusResponse)(nil), "berth.gateway.v1.LeaseStatusResponse")
+	proto.RegisterType((*Volume)(nil), "berth.gateway.v1.Volume")
 	proto.RegisterType((*RefusedManifest)(nil), "berth.gateway.v1.RefusedManifest")
 	proto.RegisterType((*ServiceStatus)(nil), "berth.gateway.v1.ServiceStatus")
+	proto.RegisterType((*HookStatus)(nil), "berth.gateway.v1.HookStatus")
+	proto.RegisterType((*TaskStatus)(nil), "berth.gateway.v1.TaskStatus")
+	proto.RegisterType((*InstanceUsage)(nil), "berth.gateway.v1.InstanceUsage")
 	proto.RegisterType((*ForwardedPort)(nil), "berth.gateway.v1.ForwardedPort")
 	proto.RegisterType((*LogsRequest)(nil), "berth.gateway.v1.LogsRequest")
 	proto.RegisterType((*LogLine)(nil), "berth.gateway.v1.LogLine")
+	proto.RegisterType((*EventsRequest)(nil), "berth.gateway.v1.EventsRequest")
+	proto.RegisterType((*Event)(nil), "berth.gateway.v1.Event")
+	proto.RegisterType((*ExecRequest)(nil), "berth.gateway.v1.ExecRequest")
+	proto.RegisterType((*ExecStart)(nil), "berth.gateway.v1.ExecStart")
+	proto.RegisterType((*TerminalSize)(nil), "berth.gateway.v1.TerminalSize")
+	proto.RegisterType((*ExecResponse)(nil), "berth.gateway.v1.ExecResponse")
+	proto.RegisterType((*ExecExit)(nil), "berth.gateway.v1.ExecExit")
+	proto.RegisterType((*PortForwardRequest)(nil), "berth.gateway.v1.PortForwardRequest")
+	proto.RegisterType((*PortForwardStart)(nil), "berth.gateway.v1.PortForwardStart")
+	proto.RegisterType((*PortForwardResponse)(nil), "berth.gateway.v1.PortForwardResponse")
+	proto.RegisterType((*RestartRequest)(nil), "berth.gateway.v1.RestartRequest")
+	proto.RegisterType((*RestartResponse)(nil), "berth.gateway.v1.RestartResponse")
 }
 
 func init() { proto.RegisterFile("berth/gateway/v1/gateway.proto", fileDescriptor_6e321e4437bf50bd) }
 
 var fileDescriptor_6e321e4437bf50bd = []byte{
-	// 1268 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x57, 0x4b, 0x8f, 0x1b, 0xc5,
-	0x13, 0xdf, 0xf1, 0xbe, 0xbc, 0xed, 0x75, 0x76, 0xd3, 0x59, 0xe5, 0x3f, 0xf1, 0xe6, 0xef, 0x98,
-	0x21, 0x44, 0x2b, 0x40, 0x63, 0x76, 0xe1, 0x42, 0x02, 0x12, 0x2c, 0x21, 0x2f, 0x2d, 0x51, 0x34,
-	0x0b, 0x44, 0x42, 0x48, 0x56, 0x7b, 0xa6, 0x32, 0x6e, 0x18, 0x77, 0x4f, 0xba, 0xc7, 0x76, 0x56,
-	0x28, 0x07, 0x38, 0x20, 0x8e, 0x08, 0x6e, 0xf0, 0x09, 0x90, 0x10, 0x67, 0x4e, 0x9c, 0x73, 0x8c,
-	0xc4, 0x25, 0x27, 0x84, 0x12, 0x3e, 0x08, 0xea, 0xd7, 0xd8, 0xde, 0x75, 0x80, 0xb0, 0xdc, 0xaa,
-	0xba, 0x5e, 0xbf, 0xaa, 0xae, 0xae, 0x9a, 0x41, 0xcd, 0x2e, 0x88, 0xa2, 0xd7, 0x4e, 0x49, 0x01,
-	0x23, 0x72, 0xd0, 0x1e, 0x6e, 0x3b, 0x32, 0xcc, 0x05, 0x2f, 0x38, 0x5e, 0xd7, 0xf2, 0xd0, 0x1d,
-	0x0e, 0xb7, 0x1b, 0xe7, 0x8c, 0x45, 0x02, 0x79, 0xc6, 0x0f, 0xfa, 0xc0, 0x0a, 0x65, 0x54, 0x1c,
-	0xe4, 0x20, 0x8d, 0x49, 0xa3, 0x65, 0x14, 0xfa, 0x84, 0xd1, 0x3b, 0x20, 0xb5, 0xd8, 0xd1, 0x56,
-	0x63, 0xd3, 0x69, 0x88, 0x4f, 0xe1, 0x88, 0x79, 0x33, 0xe6, 0xb2, 0xcf, 0x65, 0xbb, 0x4b, 0x24,
-	0xb4, 0x87, 0xdb, 0x5d, 0x28, 0xc8, 0x76, 0x3b, 0xe6, 0x94, 0x59, 0xf9, 0x46, 0xca, 0x53, 0xae,
-	0xc9, 0xb6, 0xa2, 0xec, 0xe9, 0xd9, 0x94, 0xf3, 0x34, 0x83, 0x36, 0xc9, 0x69, 0x9b, 0x30, 0xc6,
-	0x0b, 0x52, 0x50, 0xce, 0xac, 0xcf, 0x60, 0x0d, 0xd5, 0xf7, 0x0b, 0x52, 0x0c, 0x64, 0x04, 0x77,
-	0x07, 0x20, 0x8b, 0xe0, 0x17, 0x0f, 0x9d, 0x70, 0x27, 0x32, 0xe7, 0x4c, 0x02, 0x6e, 0xa0, 0x6a,
-	0x2e, 0xf8, 0x90, 0x26, 0x20, 0x7c, 0xaf, 0xe5, 0x6d, 0xad, 0x44, 0x25, 0x8f, 0x7d, 0xb4, 0x3c,
-	0x04, 0x21, 0x29, 0x67, 0x7e, 0x45, 0x8b, 0x1c, 0x8b, 0xcf, 0xa0, 0x6a, 0xdc, 0x23, 0x94, 0x75,
-	0x68, 0xe2, 0xcf, 0x1b, 0x91, 0xe6, 0xaf, 0x27, 0xf8, 0x34, 0x5a, 0xea, 0x01, 0x4d, 0x7b, 0x85,
-	0xbf, 0xd0, 0xf2, 0xb6, 0xe6, 0x23, 0xcb, 0xa9, 0xf3, 0x0c, 0x88, 0x04, 0xe9, 0x2f, 0xb6, 0xbc,
-	0xad, 0x7a, 0x64, 0x39, 0xfc, 0x12, 0x3a, 0x19, 0x67, 0x03, 0x59, 0x80, 0xe8, 0x08, 0x20, 0x71,
-	0x8f, 0x74, 0x33, 0xf0, 0x97, 0x5a, 0xde, 0x56, 0x35, 0x5a, 0xb7, 0x82, 0xc8, 0x9d, 0x07, 0xdf,
-	0x7b, 0x68, 0xed, 0x36, 0x1f, 0x64, 0xc9, 0x2e, 0x4d, 0x6c, 0x52, 0x78, 0x03, 0x2d, 0xf2, 0x11,
-	0x2b, 0xe1, 0x1b, 0x06, 0xbf, 0x81, 0x96, 0x52, 0xc1, 0x07, 0xb9, 0xf4, 0x2b, 0xad, 0xf9, 0xad,
-	0xda, 0x4e, 0x33, 0x34, 0x57, 0x3a, 0xbe, 0xc0, 0x70, 0xb8, 0x1d, 0x5e, 0x55, 0x2a, 0xfb, 0x39,
-	0xc4, 0xbb, 0x0b, 0x0f, 0x7e, 0x3b, 0x37, 0x17, 0x59, 0x1b, 0xfc, 0x1a, 0x3a, 0x2d, 0x20, 0xce,
-	0x08, 0xed, 0x77, 0x46, 0x94, 0x25, 0x7c, 0xd4, 0x91, 0x10, 0x73, 0x96, 0x48, 0x9d, 0x6d, 0x3d,
-	0xda, 0xb0, 0xd2, 0xdb, 0x5a, 0xb8, 0x6f, 0x64, 0x01, 0xa0, 0xf5, 0x31, 0x38, 0x5b, 0xdf, 0xd7,
-	0x4b, 0x1c, 0x9e, 0xc6, 0xb1, 0x19, 0x1e, 0x6e, 0xad, 0x70, 0x3f, 0x16, 0x00, 0x8c, 0xb2, 0xf4,
-	0x10, 0x88, 0x71, 0x25, 0x2b, 0x93, 0x95, 0x0c, 0xbe, 0xf2, 0xd0, 0x4a, 0x69, 0x83, 0x37, 0xd1,
-	0xca, 0x48, 0x05, 0xed, 0x74, 0x69, 0xa2, 0x4b, 0x50, 0x8d, 0xaa, 0x23, 0x8b, 0x02, 0xef, 0xa0,
-	0xc5, 0x5c, 0xd0, 0x18, 0xb4, 0x87, 0xda, 0xce, 0xd9, 0xd0, 0x74, 0x59, 0xa8, 0xba, 0x2c, 0xb4,
-	0x5d, 0x16, 0x5e, 0x86, 0xf8, 0x1d, 0x4e, 0x59, 0x64, 0x54, 0x31, 0x46, 0x0b, 0x31, 0x4f, 0xc0,
-	0xde, 0xab, 0xa6, 0x15, 0x14, 0x01, 0x44, 0x72, 0xa6, 0x2f, 0x75, 0x25, 0xb2, 0x5c, 0xf0, 0xb9,
-	0x87, 0xf0, 0xad, 0x41, 0xf1, 0x9e, 0x6d, 0x74, 0x77, 0x25, 0x2f, 0xa3, 0x8a, 0x05, 0x53, 0xdb,
-	0x39, 0x6d, 0x13, 0x36, 0x6d, 0xaf, 0xf2, 0xdd, 0xa5, 0xc9, 0xf5, 0xcb, 0x36, 0xd7, 0x0a, 0x4d,
-	0xf0, 0x9b, 0xa8, 0x0a, 0x6c, 0x08, 0x19, 0xcf, 0x1d, 0xce, 0xcd, 0xd2, 0xc6, 0x3e, 0xa0, 0xe1,
-	0x76, 0xf8, 0xae, 0x55, 0xb1, 0x86, 0xa5, 0x49, 0x70, 0x11, 0x9d, 0x9a, 0x82, 0x60, 0x0b, 0xff,
-	0x3c, 0xaa, 0x3b, 0xf3, 0x4e, 0x8f, 0xc8, 0x9e, 0x86, 0xb3, 0x1a, 0xad, 0xba, 0xc3, 0x6b, 0x44,
-	0xf6, 0x82, 0x5d, 0x84, 0xaf, 0xc2, 0xf1, 0xe0, 0x07, 0xef, 0xa3, 0x53, 0x53, 0x3e, 0x6c, 0xfc,
-	0xc9, 0xac, 0xbc, 0x67, 0xcf, 0x6a, 0x17, 0xe1, 0x3d, 0xf5, 0x40, 0xa6, 0x1e, 0xf0, 0x33, 0x22,
-	0x7b, 0xe4, 0xa1, 0x53, 0x53, 0x4e, 0x9e, 0xa1, 0x34, 0xf8, 0x6d, 0x54, 0x95, 0x20, 0x86, 0x34,
-	0x06, 0xf7, 0x84, 0xce, 0xcd, 0x68, 0x5d, 0xa3, 0x61, 0xfc, 0xbb, 0x1c, 0x9c, 0x19, 0x3e, 0x8b,
-	0x56, 0xe4, 0x40, 0xe6, 0xc0, 0x12, 0x30, 0x63, 0xa2, 0x1a, 0x8d, 0x0f, 0xf0, 0x25, 0xb4, 0x2c,
-	0xe0, 0xce, 0x40, 0x42, 0xa2, 0x9b, 0xaa, 0xb6, 0xf3, 0xdc, 0x51, 0xff, 0x91, 0x51, 0x28, 0x8b,
-	0xeb, 0x2c, 0x82, 0x9b, 0x68, 0xed, 0x90, 0xec, 0x9f, 0x65, 0x35, 0x6e, 0xe4, 0xca, 0x54, 0x23,
-	0x7f, 0x57, 0x41, 0xf5, 0xa9, 0x64, 0xd4, 0x33, 0x60, 0xa4, 0x0f, 0x76, 0xaa, 0x68, 0x5a, 0x0d,
-	0xc4, 0x04, 0x24, 0x15, 0x90, 0x68, 0xf3, 0x7a, 0xe4, 0x58, 0x35, 0x84, 0x04, 0x90, 0xe4, 0xc0,
-	0xce, 0x07, 0xc3, 0x28, 0xfd, 0x41, 0x9e, 0x90, 0xc2, 0xa6, 0x58, 0x8f, 0x1c, 0xab, 0xbc, 0x0f,
-	0x44, 0xa6, 0x66, 0xe1, 0xbc, 0xf2, 0xae, 0x68, 0x7c, 0x09, 0x2d, 0xe6, 0x5c, 0x14, 0xd2, 0x5f,
-	0x7a, 0x5a, 0xb9, 0xaf, 0x70, 0x31, 0x22, 0x22, 0x81, 0xe4, 0x16, 0x17, 0x85, 0x2d, 0xb7, 0xb1,
-	0x51, 0xa1, 0xfa, 0x20, 0x25, 0x49, 0xc1, 0x5f, 0x36, 0x03, 0xd9, 0xb2, 0x2a, 0xe5, 0x3b, 0x84,
-	0x66, 0x90, 0xf8, 0x55, 0x7d, 0x05, 0x96, 0x9b, 0x28, 0xc5, 0xca, 0x64, 0x29, 0xf0, 0x3a, 0x9a,
-	0xcf, 0x78, 0xea, 0x23, 0x8d, 0x4c, 0x91, 0x81, 0x40, 0xf5, 0xa9, 0xc8, 0x0a, 0x7d, 0x8f, 0xcb,
-	0xc2, 0xd5, 0x46, 0xd1, 0xea, 0x4c, 0x21, 0xb1, 0x85, 0xd1, 0xb4, 0xba, 0x12, 0xb8, 0x57, 0x80,
-	0x60, 0x24, 0xeb, 0x68, 0xa1, 0xa9, 0xce, 0xaa, 0x3b, 0xd4, 0xce, 0x36, 0xd4, 0x8c, 0xe2, 0x05,
-	0xb7, 0xa3, 0xc5, 0x30, 0xc1, 0x0f, 0x1e, 0xaa, 0xed, 0xf1, 0xf4, 0xdf, 0x75, 0xbe, 0xaa, 0x86,
-	0xed, 0x42, 0xb7, 0xb9, 0x2c, 0xab, 0xab, 0xc1, 0xb3, 0x8c, 0x8f, 0x6c, 0x43, 0x5a, 0x4e, 0xc1,
-	0x2f, 0x08, 0xcd, 0xec, 0x3d, 0x69, 0x1a, 0x5f, 0x40, 0x6b, 0x92, 0xb2, 0x18, 0x3a, 0x03, 0x46,
-	0xef, 0x75, 0x18, 0x61, 0x5c, 0xef, 0xae, 0xf9, 0xa8, 0xae, 0x8f, 0x3f, 0x60, 0xf4, 0xde, 0x4d,
-	0xc2, 0x78, 0x70, 0x80, 0x96, 0xf7, 0x78, 0xba, 0x47, 0x19, 0x4c, 0x06, 0xf6, 0xa6, 0x03, 0x37,
-	0x50, 0x95, 0x32, 0x59, 0x10, 0x56, 0x62, 0x2a, 0x79, 0x15, 0x3c, 0xa3, 0xac, 0x1c, 0xb9, 0x8a,
-	0xc6, 0xe7, 0xd1, 0x89, 0x82, 0xf6, 0x27, 0x63, 0x9b, 0x7d, 0xba, 0xaa, 0x4e, 0x5d, 0xe8, 0x9d,
-	0x2f, 0x97, 0xd1, 0xf2, 0x55, 0xd3, 0x20, 0xb8, 0x83, 0x96, 0x6c, 0xef, 0xce, 0x7a, 0xa9, 0x93,
-	0x73, 0xa4, 0xd1, 0x7a, 0xba, 0x82, 0x99, 0x11, 0x01, 0xfe, 0xe2, 0xd7, 0x3f, 0xbe, 0xad, 0xac,
-	0x62, 0xa4, 0x3e, 0x54, 0xa4, 0x71, 0xfb, 0x09, 0xaa, 0xba, 0xfd, 0x86, 0x67, 0x3c, 0xd6, 0x43,
-	0x8b, 0xb9, 0x11, 0xfc, 0x95, 0x8a, 0x0d, 0xf3, 0x3f, 0x1d, 0xe6, 0xe4, 0x45, 0xef, 0xc5, 0x60,
-	0x55, 0x45, 0xd2, 0x9b, 0xab, 0x4b, 0x13, 0xfc, 0xb3, 0x87, 0x6a, 0x13, 0x63, 0x1d, 0x9f, 0x3f,
-	0xea, 0xec, 0xe8, 0xe2, 0x69, 0xbc, 0xf0, 0x37, 0x5a, 0x36, 0xea, 0xc7, 0x3a, 0xea, 0x87, 0x17,
-	0xcb, 0x71, 0xdb, 0xb8, 0xa1, 0x82, 0x9b, 0x2f, 0x92, 0xf6, 0x67, 0x34, 0x09, 0xf5, 0x47, 0xc4,
-	0x7d, 0x4d, 0x26, 0x12, 0xee, 0x1a, 0x2a, 0x2d, 0x29, 0x5e, 0x52, 0xee, 0x63, 0xe9, 0x7e, 0xf9,
-	0xb5, 0x87, 0x7f, 0xf2, 0x50, 0x6d, 0x62, 0x23, 0xcc, 0x82, 0x7e, 0x74, 0xe9, 0xcc, 0x82, 0x3e,
-	0x63, 0xad, 0x04, 0x91, 0x86, 0xbe, 0x87, 0xff, 0x4b, 0xc0, 0x3f, 0xaa, 0xb7, 0x36, 0xde, 0x13,
-	0xb3, 0x00, 0x1f, 0xdd, 0x45, 0xb3, 0x00, 0xcf, 0x58, 0x36, 0xc1, 0x2d, 0x0d, 0xf8, 0x06, 0xbe,
-	0x76, 0x7c, 0xc0, 0xb6, 0x0d, 0xbf, 0xf1, 0xd0, 0x82, 0x1a, 0x0d, 0xf8, 0xff, 0x33, 0x10, 0x8c,
-	0x47, 0x46, 0xe3, 0xcc, 0x4c, 0xb1, 0x7a, 0xa6, 0xc1, 0x4d, 0x0d, 0xea, 0x1a, 0xbe, 0x72, 0x7c,
-	0x50, 0x19, 0x4f, 0xe5, 0x2b, 0xde, 0xee, 0x5b, 0x0f, 0x1e, 0x37, 0xbd, 0x87, 0x8f, 0x9b, 0xde,
-	0xef, 0x8f, 0x9b, 0xde, 0xd7, 0x4f, 0x9a, 0x73, 0x0f, 0x9f, 0x34, 0xe7, 0x1e, 0x3d, 0x69, 0xce,
-	0x7d, 0x74, 0xc1, 0x7d, 0x78, 0x0e, 0xdb, 0xe6, 0x07, 0xc0, 0xd9, 0x96, 0xbf, 0x1f, 0xfa, 0x3f,
-	0xa0, 0xbb, 0xa4, 0x07, 0xdf, 0xab, 0x7f, 0x06, 0x00, 0x00, 0xff, 0xff, 0xe3, 0x71, 0x4c, 0x86,
-	0x9c, 0x0c, 0x00, 0x00,
+	// 2079 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xbc, 0x58, 0xcd, 0x8f, 0x1b, 0x49,
+	0x15, 0x4f, 0xdb, 0x1e, 0x7f, 0x3c, 0xdb, 0xf9, 0xa8, 0x44, 0xb3, 0x5e, 0x4f, 0xd6, 0x99, 0x34,
+	0xbb, 0xab, 0x11, 0x20, 0x3b, 0x33, 0x70, 0x08, 0xc9, 0x22, 0xc1, 0xec, 0xce, 0x26, 0x59, 0x26,
+	0x21, 0xea, 0x49, 0x76, 0x11, 0x5a, 0xc9, 0xaa, 0xe9, 0xae, 0xd8, 0xc5, 0xb4, 0xab, 0xbc, 0x5d,
+	0xd5, 0xf6, 0xcc, 0xa2, 0x3d, 0xc0, 0x89, 0x0b, 0x12, 0x02, 0x09, 0x04, 0xdc, 0x10, 0x47, 0xc4,
+	0x0d, 0xc1, 0x09, 0x09, 0x21, 0xa4, 0x3d, 0xae, 0xc4, 0x05, 0x2e, 0x08, 0x25, 0x88, 0xbf, 0x03,
+	0xd5, 0x47, 0xb7, 0xbb, 0xc7, 0x3d, 0x81, 0xcc, 0x44, 0xdc, 0xde, 0x7b, 0xf5, 0x5e, 0xd5, 0xef,
+	0xbd, 0x57, 0xef, 0xf5, 0xab, 0x86, 0xde, 0x3e, 0x89, 0xe4, 0x78, 0x30, 0xc2, 0x92, 0xcc, 0xf1,
+	0xd1, 0x60, 0xb6, 0x99, 0x90, 0xfd, 0x69, 0xc4, 0x25, 0x47, 0x17, 0xf5, 0x7a, 0x3f, 0x11, 0xce,
+	0x36, 0xbb, 0xd7, 0x8c, 0x45, 0x40, 0xa6, 0x21, 0x3f, 0x9a, 0x10, 0x26, 0x95, 0x91, 0x3c, 0x9a,
+	0x12, 0x61, 0x4c, 0xba, 0xeb, 0x46, 0x61, 0x82, 0x19, 0x7d, 0x42, 0x84, 0x5e, 0x4e, 0x68, 0xab,
+	0xb1, 0x96, 0x68, 0x44, 0x07, 0x64, 0xc9, 0xbc, 0xe7, 0x73, 0x31, 0xe1, 0x62, 0xb0, 0x8f, 0x05,
+	0x19, 0xcc, 0x36, 0xf7, 0x89, 0xc4, 0x9b, 0x03, 0x9f, 0x53, 0x66, 0xd7, 0xaf, 0x8c, 0xf8, 0x88,
+	0x6b, 0x72, 0xa0, 0x28, 0x2b, 0xbd, 0x3a, 0xe2, 0x7c, 0x14, 0x92, 0x01, 0x9e, 0xd2, 0x01, 0x66,
+	0x8c, 0x4b, 0x2c, 0x29, 0x67, 0x76, 0x4f, 0xf7, 0x02, 0xb4, 0xf7, 0x24, 0x96, 0xb1, 0xf0, 0xc8,
+	0x47, 0x31, 0x11, 0xd2, 0xfd, 0xa3, 0x03, 0xe7, 0x13, 0x89, 0x98, 0x72, 0x26, 0x08, 0xea, 0x42,
+	0x7d, 0x1a, 0xf1, 0x19, 0x0d, 0x48, 0xd4, 0x71, 0xd6, 0x9d, 0x8d, 0x86, 0x97, 0xf2, 0xa8, 0x03,
+	0xb5, 0x19, 0x89, 0x04, 0xe5, 0xac, 0x53, 0xd2, 0x4b, 0x09, 0x8b, 0x5e, 0x85, 0xba, 0x3f, 0xc6,
+	0x94, 0x0d, 0x69, 0xd0, 0x29, 0x9b, 0x25, 0xcd, 0xdf, 0x0b, 0xd0, 0x2a, 0x54, 0xc7, 0x84, 0x8e,
+	0xc6, 0xb2, 0x53, 0x59, 0x77, 0x36, 0xca, 0x9e, 0xe5, 0x94, 0x3c, 0x24, 0x58, 0x10, 0xd1, 0x59,
+	0x59, 0x77, 0x36, 0xda, 0x9e, 0xe5, 0xd0, 0x17, 0xe0, 0x92, 0x1f, 0xc6, 0x42, 0x92, 0x68, 0x18,
+	0x11, 0xec, 0x8f, 0xf1, 0x7e, 0x48, 0x3a, 0xd5, 0x75, 0x67, 0xa3, 0xee, 0x5d, 0xb4, 0x0b, 0x5e,
+	0x22, 0x77, 0x7f, 0xe9, 0xc0, 0x85, 0x0f, 0x78, 0x1c, 0x06, 0xdb, 0x34, 0xb0, 0x4e, 0xa1, 0x2b,
+	0xb0, 0xc2, 0xe7, 0x2c, 0x85, 0x6f, 0x18, 0xf4, 0x16, 0x54, 0x47, 0x11, 0x8f, 0xa7, 0xa2, 0x53,
+	0x5a, 0x2f, 0x6f, 0x34, 0xb7, 0x7a, 0x7d, 0x93, 0xd2, 0x45, 0x02, 0xfb, 0xb3, 0xcd, 0xfe, 0x1d,
+	0xa5, 0xb2, 0x37, 0x25, 0xfe, 0x76, 0xe5, 0xd3, 0x7f, 0x5c, 0x3b, 0xe7, 0x59, 0x1b, 0xf4, 0x65,
+	0x58, 0x8d, 0x88, 0x1f, 0x62, 0x3a, 0x19, 0xce, 0x29, 0x0b, 0xf8, 0x7c, 0x28, 0x88, 0xcf, 0x59,
+	0x20, 0xb4, 0xb7, 0x6d, 0xef, 0x8a, 0x5d, 0xfd, 0x40, 0x2f, 0xee, 0x99, 0x35, 0x97, 0xc0, 0xc5,
+	0x05, 0x38, 0x1b, 0xdf, 0xaf, 0xa4, 0x38, 0x1c, 0x8d, 0x63, 0xad, 0x7f, 0xfc, 0x6a, 0xf5, 0xf7,
+	0xfc, 0x88, 0x10, 0x46, 0xd9, 0xe8, 0x18, 0x88, 0x45, 0x24, 0x4b, 0xd9, 0x48, 0xba, 0x3f, 0x70,
+	0xa0, 0x91, 0xda, 0xa0, 0x35, 0x68, 0xcc, 0xd5, 0xa1, 0xc3, 0x7d, 0x1a, 0xe8, 0x10, 0xd4, 0xbd,
+	0xfa, 0xdc, 0xa2, 0x40, 0x5b, 0xb0, 0x32, 0x8d, 0xa8, 0x4f, 0xf4, 0x0e, 0xcd, 0xad, 0xab, 0x7d,
+	0x73, 0xcb, 0xfa, 0xea, 0x96, 0xf5, 0xed, 0x2d, 0xeb, 0xbf, 0x43, 0xfc, 0xb7, 0x39, 0x65, 0x9e,
+	0x51, 0x45, 0x08, 0x2a, 0x3e, 0x0f, 0x88, 0xcd, 0xab, 0xa6, 0x15, 0x94, 0x88, 0x60, 0xc1, 0x99,
+	0x4e, 0x6a, 0xc3, 0xb3, 0x9c, 0xfb, 0x3d, 0x07, 0xd0, 0xc3, 0x58, 0xde, 0xb7, 0x17, 0x3d, 0x49,
+	0xc9, 0x17, 0xa1, 0x64, 0xc1, 0x34, 0xb7, 0x56, 0xad, 0xc3, 0xe6, 0xda, 0x2b, 0x7f, 0xb7, 0x69,
+	0x70, 0xef, 0x1d, 0xeb, 0x6b, 0x89, 0x06, 0xe8, 0xab, 0x50, 0x27, 0x6c, 0x46, 0x42, 0x3e, 0x4d,
+	0x70, 0xae, 0xa5, 0x36, 0xb6, 0x80, 0x66, 0x9b, 0xfd, 0x1d, 0xab, 0x62, 0x0d, 0x53, 0x13, 0xf7,
+	0x16, 0x5c, 0xce, 0x41, 0xb0, 0x81, 0xff, 0x1c, 0xb4, 0x13, 0xf3, 0xe1, 0x18, 0x8b, 0xb1, 0x86,
+	0xd3, 0xf2, 0x5a, 0x89, 0xf0, 0x2e, 0x16, 0x63, 0x77, 0x1b, 0xd0, 0x1d, 0x72, 0x36, 0xf8, 0xee,
+	0x23, 0xb8, 0x9c, 0xdb, 0xc3, 0x9e, 0x9f, 0xf5, 0xca, 0x79, 0x71, 0xaf, 0xb6, 0x01, 0xed, 0xaa,
+	0x02, 0xc9, 0x15, 0xf0, 0x0b, 0x22, 0xfb, 0x7d, 0x09, 0x2e, 0xe7, 0x36, 0x79, 0x81, 0xd0, 0xa0,
+	0xaf, 0x43, 0x5d, 0x90, 0x68, 0x46, 0x7d, 0x92, 0x94, 0xd0, 0xb5, 0x82, 0xab, 0x6b, 0x34, 0xcc,
+	0xfe, 0x89, 0x0f, 0x89, 0x19, 0xba, 0x0a, 0x0d, 0x11, 0x8b, 0x29, 0x61, 0x01, 0x31, 0x6d, 0xa2,
+	0xee, 0x2d, 0x04, 0xe8, 0x36, 0xd4, 0x22, 0xf2, 0x24, 0x16, 0x24, 0xd0, 0x97, 0xaa, 0xb9, 0x75,
+	0x7d, 0x79, 0x7f, 0xcf, 0x28, 0xa4, 0xc1, 0x4d, 0x2c, 0xd0, 0x4d, 0xa8, 0xcd, 0x78, 0x18, 0x4f,
+	0x74, 0x3b, 0x51, 0xe0, 0x3a, 0xcb, 0xc6, 0xef, 0x6b, 0x05, 0x8b, 0x2a, 0x51, 0x57, 0xce, 0x5b,
+	0x72, 0x78, 0xc0, 0xf8, 0x9c, 0xd9, 0x5e, 0xd3, 0xb2, 0xc2, 0x6f, 0x28, 0x99, 0xfb, 0x2b, 0x07,
+	0xaa, 0xc6, 0x5c, 0x35, 0x41, 0xeb, 0x90, 0x6d, 0x30, 0x09, 0xab, 0x5a, 0x27, 0x65, 0x42, 0x62,
+	0x66, 0xeb, 0xab, 0xed, 0xa5, 0xbc, 0x2a, 0x22, 0x86, 0x27, 0x69, 0x11, 0x29, 0x5a, 0x35, 0x2a,
+	0x3f, 0xc4, 0x42, 0xd8, 0x1a, 0x32, 0x8c, 0x92, 0xee, 0x1f, 0x49, 0xdb, 0x16, 0xcb, 0x9e, 0x61,
+	0xd0, 0x79, 0x9d, 0xe8, 0xaa, 0x56, 0x54, 0x35, 0x82, 0xa0, 0x72, 0x40, 0xa6, 0xb2, 0x53, 0xd3,
+	0x60, 0x35, 0xed, 0x3e, 0x80, 0x0b, 0xc7, 0xe2, 0xf3, 0xbf, 0x65, 0x76, 0x51, 0xcc, 0xa5, 0x5c,
+	0x31, 0xff, 0xb9, 0x0c, 0xed, 0x5c, 0x42, 0x53, 0x2f, 0x9c, 0x8c, 0x17, 0x1d, 0xa8, 0x05, 0x44,
+	0xd0, 0x88, 0x04, 0xd6, 0xe9, 0x84, 0x55, 0x9e, 0x44, 0x04, 0x07, 0x47, 0xb6, 0x47, 0x1a, 0x46,
+	0xe9, 0xc7, 0xd3, 0x00, 0x4b, 0x9b, 0xe6, 0xb6, 0x97, 0xb0, 0x6a, 0xf7, 0x38, 0x0a, 0x4d, 0x02,
+	0x1b, 0x9e, 0xa6, 0xd1, 0x6d, 0x58, 0x99, 0xf2, 0x48, 0x8a, 0x4e, 0xf5, 0xa4, 0x2b, 0xf7, 0x2e,
+	0x8f, 0xe6, 0x38, 0x0a, 0x48, 0xf0, 0x90, 0x47, 0xd2, 0x26, 0xd7, 0xd8, 0xa8, 0xa3, 0x26, 0x44,
+	0x08, 0x3c, 0x22, 0x3a, 0x4e, 0x0d, 0x2f, 0x61, 0x95, 0xcb, 0x4f, 0x30, 0x0d, 0x49, 0xd0, 0xa9,
+	0xeb, 0x00, 0x5a, 0x2e, 0x13, 0x8a, 0x46, 0x36, 0x14, 0xe8, 0x22, 0x94, 0x43, 0x3e, 0xea, 0x80,
+	0x46, 0xa6, 0x48, 0x74, 0x13, 0x56, 0xc6, 0x9c, 0x1f, 0x88, 0x4e, 0x53, 0x03, 0xbb, 0xba, 0x0c,
+	0xec, 0x2e, 0xe7, 0x07, 0xb9, 0x42, 0x30, 0x06, 0xe8, 0x06, 0x54, 0x24, 0x16, 0x07, 0x9d, 0x96,
+	0x6d, 0xc1, 0x4b, 0x86, 0x8f, 0xb0, 0xb0, 0x86, 0x9e, 0xd6, 0x54, 0x41, 0x88, 0xb5, 0x17, 0xed,
+	0x93, 0x82, 0x70, 0xcf, 0xde, 0xb3, 0xc7, 0x4a, 0x2d, 0x39, 0x4e, 0xdb, 0xb8, 0xfb, 0x00, 0x0b,
+	0x24, 0x85, 0x19, 0xbc, 0x02, 0x2b, 0x42, 0x62, 0x49, 0x6c, 0xfa, 0x0d, 0x93, 0x0d, 0x5e, 0x39,
+	0x1f, 0x3c, 0x1b, 0x8c, 0x4a, 0x1a, 0x0c, 0xf7, 0xef, 0x0e, 0xc0, 0x02, 0x75, 0xbe, 0xce, 0x9d,
+	0xe3, 0x75, 0xbe, 0x0a, 0x55, 0xec, 0x4b, 0x3a, 0x4b, 0x8a, 0xc4, 0x72, 0x0a, 0x5a, 0x88, 0x85,
+	0x4c, 0x4a, 0x44, 0xd1, 0x59, 0x10, 0x95, 0x3c, 0x88, 0xeb, 0xd0, 0x12, 0x12, 0x47, 0x92, 0x04,
+	0xc3, 0x98, 0xd1, 0x43, 0x5b, 0x2d, 0x4d, 0x2b, 0x7b, 0xcc, 0xe8, 0x21, 0x7a, 0x0d, 0x40, 0x9f,
+	0x68, 0x14, 0xaa, 0x5a, 0xa1, 0xa1, 0x25, 0x7a, 0xf9, 0x0d, 0x38, 0x2f, 0x62, 0xdf, 0x27, 0x24,
+	0x55, 0xa9, 0x69, 0x95, 0x76, 0x2a, 0x55, 0x6a, 0xea, 0xeb, 0xda, 0xce, 0x85, 0x37, 0x57, 0xe7,
+	0x76, 0x44, 0x4a, 0xeb, 0x7c, 0x0d, 0x1a, 0xfe, 0x34, 0x1e, 0x4e, 0x68, 0x18, 0x52, 0xfb, 0x99,
+	0xae, 0xfb, 0xd3, 0xf8, 0xbe, 0xe2, 0x15, 0xe6, 0x09, 0x99, 0xf0, 0xe8, 0x68, 0x68, 0x2a, 0xbc,
+	0x6c, 0x30, 0x1b, 0xd9, 0xb6, 0xae, 0xf3, 0x35, 0x68, 0x48, 0x3a, 0x21, 0x06, 0x8f, 0x19, 0x98,
+	0xea, 0x4a, 0xa0, 0xa1, 0x44, 0xd0, 0xce, 0xdd, 0x76, 0x15, 0xb2, 0x31, 0x17, 0x32, 0xc9, 0xa6,
+	0xa2, 0x95, 0x4c, 0xdd, 0x7e, 0x1b, 0x5c, 0x4d, 0xab, 0x36, 0x40, 0x0e, 0x25, 0x89, 0x18, 0x0e,
+	0x87, 0x7a, 0xd1, 0x54, 0x64, 0x2b, 0x11, 0xea, 0xcd, 0xae, 0xa8, 0xd9, 0x80, 0x4b, 0x9e, 0xb4,
+	0x23, 0x33, 0x33, 0xfe, 0xc5, 0x81, 0xe6, 0x2e, 0x1f, 0x9d, 0xee, 0x8b, 0x93, 0x6d, 0x96, 0xa5,
+	0x7c, 0xb3, 0x54, 0x15, 0xc8, 0xc3, 0x90, 0xcf, 0xed, 0x87, 0xc0, 0x72, 0x0a, 0xbe, 0xc4, 0x34,
+	0xb4, 0xbd, 0x41, 0xd3, 0xe8, 0x4d, 0xb8, 0x20, 0x28, 0xf3, 0x4d, 0x54, 0x86, 0x0c, 0x33, 0x6e,
+	0xd3, 0xdd, 0xd6, 0x62, 0x15, 0x9b, 0x07, 0x98, 0x71, 0x33, 0xbb, 0x92, 0x19, 0xe5, 0xb1, 0xb0,
+	0x5d, 0x3c, 0xe5, 0xdd, 0x23, 0xa8, 0xed, 0xf2, 0xd1, 0x2e, 0x65, 0x2f, 0xd2, 0xc1, 0x1b, 0xf9,
+	0x0e, 0x1e, 0x52, 0x96, 0x76, 0x70, 0x45, 0xa3, 0xd7, 0xe1, 0x7c, 0x9a, 0x2d, 0x83, 0xcb, 0xa4,
+	0xac, 0x95, 0xa4, 0x4c, 0xc1, 0x72, 0x7f, 0xe6, 0x40, 0x7b, 0x67, 0x46, 0x98, 0xfc, 0xbf, 0x05,
+	0xb1, 0x20, 0x60, 0x95, 0x82, 0x80, 0xb9, 0x7f, 0x72, 0x60, 0x45, 0x23, 0x2b, 0xf0, 0xc4, 0x59,
+	0xf6, 0xe4, 0x39, 0x48, 0xb2, 0x91, 0x2b, 0x2f, 0x47, 0xee, 0x80, 0xb2, 0xc0, 0xde, 0x2b, 0x4d,
+	0xab, 0x9d, 0xe6, 0x38, 0x52, 0x03, 0xab, 0x4e, 0x65, 0xdd, 0x4b, 0xd8, 0x6c, 0xc9, 0x57, 0xf3,
+	0x25, 0xaf, 0xbe, 0x97, 0x3c, 0x66, 0xe6, 0xa3, 0xd7, 0xf6, 0x0c, 0xe3, 0xfe, 0xdb, 0x81, 0xe6,
+	0xce, 0x21, 0xf1, 0x4f, 0x17, 0xdb, 0x4d, 0xdd, 0xfb, 0x6c, 0xb9, 0x14, 0x4e, 0xe3, 0x6a, 0xef,
+	0x3d, 0xa5, 0xe2, 0x19, 0x4d, 0xf4, 0x36, 0xb4, 0x25, 0x89, 0x26, 0x54, 0x15, 0x93, 0xa0, 0x1f,
+	0x1b, 0x7f, 0x17, 0x0f, 0x8a, 0x6c, 0x23, 0xb7, 0x6a, 0x7b, 0xf4, 0x63, 0xe2, 0xb5, 0x64, 0x86,
+	0x33, 0x3d, 0x37, 0xa0, 0x66, 0x7e, 0x6e, 0x79, 0x86, 0x51, 0xd5, 0xaf, 0x89, 0x21, 0x61, 0x81,
+	0x8d, 0x4b, 0x5d, 0x0b, 0x76, 0x58, 0xe0, 0xfe, 0xd0, 0x81, 0x46, 0x0a, 0xe6, 0x94, 0x97, 0xb8,
+	0x03, 0x35, 0x9f, 0x4f, 0x26, 0x98, 0xa9, 0xf9, 0xab, 0xac, 0x9f, 0x69, 0x86, 0x55, 0x56, 0x09,
+	0x40, 0x8d, 0xa9, 0xee, 0xa5, 0xfc, 0x02, 0xac, 0x81, 0x64, 0x18, 0xf7, 0x2d, 0x68, 0x3d, 0x3a,
+	0xe6, 0xd2, 0x9c, 0x06, 0xd2, 0xcc, 0x18, 0x6d, 0xcf, 0x30, 0xc7, 0x1e, 0x2d, 0xed, 0xf4, 0xd1,
+	0xc2, 0xa0, 0x65, 0xb2, 0x66, 0x67, 0xd0, 0x55, 0xa8, 0x0a, 0x19, 0xf0, 0x58, 0xda, 0x11, 0xc5,
+	0x72, 0x56, 0x4e, 0xa2, 0x48, 0xdb, 0x1b, 0x39, 0x89, 0x22, 0xd4, 0x87, 0x0a, 0x39, 0xa4, 0xd2,
+	0x06, 0xbf, 0x5b, 0x9c, 0xb7, 0x9d, 0x43, 0x2a, 0x3d, 0xad, 0xe7, 0xf6, 0xa0, 0x9e, 0x48, 0xd2,
+	0x17, 0x8d, 0x3a, 0x69, 0xc5, 0xbc, 0x68, 0xd4, 0x84, 0x87, 0x54, 0x1b, 0xb4, 0x0d, 0xf6, 0x74,
+	0xb7, 0xe9, 0x66, 0xfe, 0x36, 0xb9, 0xcb, 0xa8, 0x32, 0x47, 0xe4, 0x2e, 0x15, 0x82, 0x4a, 0x80,
+	0x25, 0xd6, 0xee, 0xb4, 0x3c, 0x4d, 0xab, 0xef, 0x2c, 0xb1, 0x65, 0x53, 0xf7, 0x14, 0xe9, 0x7e,
+	0x08, 0x17, 0x8f, 0x6f, 0x70, 0xfa, 0x6e, 0x96, 0xf9, 0x10, 0x68, 0xda, 0xbd, 0x0d, 0x97, 0x73,
+	0x11, 0xb0, 0x99, 0x49, 0xa0, 0x39, 0xcb, 0xd0, 0x4a, 0x0b, 0x68, 0xdf, 0x82, 0xf3, 0x1e, 0xd1,
+	0xbe, 0xbc, 0xe4, 0x26, 0xe7, 0x5e, 0x52, 0x63, 0xad, 0xdd, 0xd9, 0x40, 0xda, 0xfa, 0x45, 0x0b,
+	0x6a, 0x77, 0x4c, 0x50, 0xd1, 0x10, 0xaa, 0x76, 0xec, 0x28, 0x7a, 0x8f, 0x64, 0x5f, 0x4b, 0xdd,
+	0xf5, 0x93, 0x15, 0xcc, 0xc6, 0x2e, 0xfa, 0xfe, 0x5f, 0xff, 0xf5, 0x93, 0x52, 0x0b, 0xc1, 0x60,
+	0xb6, 0x39, 0x10, 0x66, 0xdb, 0xef, 0x40, 0x3d, 0x79, 0xc5, 0xa3, 0x82, 0x27, 0xc9, 0xb1, 0xdf,
+	0x0f, 0x5d, 0xf7, 0x79, 0x2a, 0xf6, 0x98, 0x57, 0xf4, 0x31, 0x97, 0x6e, 0x39, 0x9f, 0x77, 0x5b,
+	0xea, 0x24, 0xfd, 0x3e, 0xdf, 0xa7, 0x01, 0xfa, 0x83, 0x03, 0xcd, 0xcc, 0xe3, 0x15, 0xbd, 0x5e,
+	0x70, 0x83, 0x96, 0x9e, 0xd7, 0xdd, 0x37, 0xfe, 0x8b, 0x96, 0x3d, 0xf5, 0x43, 0x7d, 0xea, 0xfb,
+	0xb7, 0xd2, 0x47, 0x65, 0xf7, 0x3d, 0x75, 0xb8, 0xf9, 0xef, 0x32, 0xf8, 0x2e, 0x0d, 0xfa, 0xfa,
+	0x57, 0xc9, 0x27, 0x9a, 0x0c, 0x04, 0xf9, 0xc8, 0x50, 0xa3, 0x94, 0xe2, 0x29, 0x95, 0xfc, 0x12,
+	0xfa, 0x24, 0xfd, 0xa7, 0x85, 0x7e, 0xeb, 0x40, 0x33, 0xf3, 0xee, 0x2d, 0x82, 0xbe, 0xfc, 0xb4,
+	0x2e, 0x82, 0x5e, 0xf0, 0x78, 0x76, 0x3d, 0x0d, 0x7d, 0x17, 0xbd, 0x4c, 0xc0, 0xbf, 0x51, 0x93,
+	0xcd, 0xe2, 0x35, 0x5c, 0x04, 0x78, 0xf9, 0xc5, 0x5d, 0x04, 0xb8, 0xe0, 0x49, 0xed, 0x3e, 0xd4,
+	0x80, 0xdf, 0x43, 0x77, 0xcf, 0x0e, 0xd8, 0x5e, 0xc3, 0x1f, 0x3b, 0x50, 0x51, 0x83, 0x18, 0x7a,
+	0xad, 0x00, 0xc1, 0x62, 0x40, 0xeb, 0xbe, 0x5a, 0xb8, 0xac, 0x06, 0x1f, 0xf7, 0x81, 0x06, 0x75,
+	0x17, 0xbd, 0x7b, 0x76, 0x50, 0x21, 0x1f, 0x89, 0x1b, 0x0e, 0xfa, 0xa9, 0x03, 0x55, 0x33, 0xda,
+	0x14, 0x55, 0x5f, 0x6e, 0xe8, 0xe9, 0xbe, 0x72, 0x82, 0xc2, 0xcb, 0x8c, 0x15, 0xd1, 0x27, 0xde,
+	0x70, 0xd0, 0xcf, 0x1d, 0xa8, 0xa8, 0x7e, 0x5f, 0x14, 0xad, 0xcc, 0xb4, 0xd0, 0xed, 0x9d, 0xb4,
+	0x6c, 0xf3, 0xf8, 0x12, 0x43, 0x46, 0x0e, 0x89, 0xbf, 0xe1, 0xdc, 0x70, 0xd0, 0xef, 0x54, 0x91,
+	0x2f, 0x1a, 0x6d, 0x61, 0x91, 0x2f, 0x7d, 0x89, 0x0a, 0x8b, 0x7c, 0xb9, 0x5b, 0xbb, 0x8f, 0x35,
+	0xe0, 0x6f, 0xa2, 0xfb, 0x67, 0x07, 0xac, 0x3e, 0x0a, 0x4f, 0xcc, 0xf6, 0x1a, 0xf7, 0xaf, 0x1d,
+	0xa8, 0xd9, 0x4e, 0x8c, 0xd6, 0x8b, 0xfe, 0xcd, 0x64, 0xdb, 0x7f, 0xf7, 0xfa, 0x73, 0x34, 0x2c,
+	0xd6, 0x47, 0x1a, 0xeb, 0x03, 0xd5, 0x06, 0xef, 0x9d, 0x1d, 0x6e, 0x64, 0x76, 0xdf, 0xfe, 0xda,
+	0xa7, 0x4f, 0x7b, 0xce, 0x67, 0x4f, 0x7b, 0xce, 0x3f, 0x9f, 0xf6, 0x9c, 0x1f, 0x3d, 0xeb, 0x9d,
+	0xfb, 0xec, 0x59, 0xef, 0xdc, 0xdf, 0x9e, 0xf5, 0xce, 0x7d, 0xfb, 0xcd, 0xe4, 0x97, 0xef, 0x6c,
+	0x60, 0x7e, 0xbd, 0x27, 0xc6, 0xe9, 0x8f, 0x7f, 0xfd, 0x07, 0x7e, 0xbf, 0xaa, 0x9f, 0x3e, 0x5f,
+	0xfa, 0x4f, 0x00, 0x00, 0x00, 0xff, 0xff, 0xdc, 0xb8, 0x17, 0xd4, 0x16, 0x18, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -1181,6 +2413,14 @@ type GatewayClient interface {
 	LeaseStatus(ctx context.Context, in *LeaseStatusRequest, opts ...grpc.CallOption) (*LeaseStatusResponse, error)
 	// Logs streams log lines; scope logs.
 	Logs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (Gateway_LogsClient, error)
+	// Events streams what happened to a lease in its cluster; scope events.
+	Events(ctx context.Context, in *EventsRequest, opts ...grpc.CallOption) (Gateway_EventsClient, error)
+	// Exec runs a program in an instance, until it ends; scope exec. Over HTTP it is a WebSocket.
+	Exec(ctx context.Context, opts ...grpc.CallOption) (Gateway_ExecClient, error)
+	// PortForward connects to a port of an instance, once a stream; scope forward. Over HTTP it is a WebSocket.
+	PortForward(ctx context.Context, opts ...grpc.CallOption) (Gateway_PortForwardClient, error)
+	// Restart replaces the instances of a service by new ones of the same manifest; scope restart.
+	Restart(ctx context.Context, in *RestartRequest, opts ...grpc.CallOption) (*RestartResponse, error)
 }
 
 type gatewayClient struct {
@@ -1268,6 +2508,109 @@ func (x *gatewayLogsClient) Recv() (*LogLine, error) {
 	return m, nil
 }
 
+func (c *gatewayClient) Events(ctx context.Context, in *EventsRequest, opts ...grpc.CallOption) (Gateway_EventsClient, error) {
+	stream, err := c.cc.NewStream(ctx, &_Gateway_serviceDesc.Streams[1], "/berth.gateway.v1.Gateway/Events", opts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &gatewayEventsClient{stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+type Gateway_EventsClient interface {
+	Recv() (*Event, error)
+	grpc.ClientStream
+}
+
+type gatewayEventsClient struct {
+	grpc.ClientStream
+}
+
+func (x *gatewayEventsClient) Recv() (*Event, error) {
+	m := new(Event)
+	if err := x.ClientStream.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (c *gatewayClient) Exec(ctx context.Context, opts ...grpc.CallOption) (Gateway_ExecClient, error) {
+	stream, err := c.cc.NewStream(ctx, &_Gateway_serviceDesc.Streams[2], "/berth.gateway.v1.Gateway/Exec", opts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &gatewayExecClient{stream}
+	return x, nil
+}
+
+type Gateway_ExecClient interface {
+	Send(*ExecRequest) error
+	Recv() (*ExecResponse, error)
+	grpc.ClientStream
+}
+
+type gatewayExecClient struct {
+	grpc.ClientStream
+}
+
+func (x *gatewayExecClient) Send(m *ExecRequest) error {
+	return x.ClientStream.SendMsg(m)
+}
+
+func (x *gatewayExecClient) Recv() (*ExecResponse, error) {
+	m := new(ExecResponse)
+	if err := x.ClientStream.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (c *gatewayClient) PortForward(ctx context.Context, opts ...grpc.CallOption) (Gateway_PortForwardClient, error) {
+	stream, err := c.cc.NewStream(ctx, &_Gateway_serviceDesc.Streams[3], "/berth.gateway.v1.Gateway/PortForward", opts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &gatewayPortForwardClient{stream}
+	return x, nil
+}
+
+type Gateway_PortForwardClient interface {
+	Send(*PortForwardRequest) error
+	Recv() (*PortForwardResponse, error)
+	grpc.ClientStream
+}
+
+type gatewayPortForwardClient struct {
+	grpc.ClientStream
+}
+
+func (x *gatewayPortForwardClient) Send(m *PortForwardRequest) error {
+	return x.ClientStream.SendMsg(m)
+}
+
+func (x *gatewayPortForwardClient) Recv() (*PortForwardResponse, error) {
+	m := new(PortForwardResponse)
+	if err := x.ClientStream.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (c *gatewayClient) Restart(ctx context.Context, in *RestartRequest, opts ...grpc.CallOption) (*RestartResponse, error) {
+	out := new(RestartResponse)
+	err := c.cc.Invoke(ctx, "/berth.gateway.v1.Gateway/Restart", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // GatewayServer is the server API for Gateway service.
 type GatewayServer interface {
 	// Status returns who the provider is and whether it bids; it needs no token.
@@ -1283,6 +2626,14 @@ type GatewayServer interface {
 	LeaseStatus(context.Context, *LeaseStatusRequest) (*LeaseStatusResponse, error)
 	// Logs streams log lines; scope logs.
 	Logs(*LogsRequest, Gateway_LogsServer) error
+	// Events streams what happened to a lease in its cluster; scope events.
+	Events(*EventsRequest, Gateway_EventsServer) error
+	// Exec runs a program in an instance, until it ends; scope exec. Over HTTP it is a WebSocket.
+	Exec(Gateway_ExecServer) error
+	// PortForward connects to a port of an instance, once a stream; scope forward. Over HTTP it is a WebSocket.
+	PortForward(Gateway_PortForwardServer) error
+	// Restart replaces the instances of a service by new ones of the same manifest; scope restart.
+	Restart(context.Context, *RestartRequest) (*RestartResponse, error)
 }
 
 // UnimplementedGatewayServer can be embedded to have forward compatible implementations.
@@ -1306,6 +2657,18 @@ func (*UnimplementedGatewayServer) LeaseStatus(ctx context.Context, req *LeaseSt
 }
 func (*UnimplementedGatewayServer) Logs(req *LogsRequest, srv Gateway_LogsServer) error {
 	return status.Errorf(codes.Unimplemented, "method Logs not implemented")
+}
+func (*UnimplementedGatewayServer) Events(req *EventsRequest, srv Gateway_EventsServer) error {
+	return status.Errorf(codes.Unimplemented, "method Events not implemented")
+}
+func (*UnimplementedGatewayServer) Exec(srv Gateway_ExecServer) error {
+	return status.Errorf(codes.Unimplemented, "method Exec not implemented")
+}
+func (*UnimplementedGatewayServer) PortForward(srv Gateway_PortForwardServer) error {
+	return status.Errorf(codes.Unimplemented, "method PortForward not implemented")
+}
+func (*UnimplementedGatewayServer) Restart(ctx context.Context, req *RestartRequest) (*RestartResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Restart not implemented")
 }
 
 func RegisterGatewayServer(s grpc1.Server, srv GatewayServer) {
@@ -1423,6 +2786,97 @@ func (x *gatewayLogsServer) Send(m *LogLine) error {
 	return x.ServerStream.SendMsg(m)
 }
 
+func _Gateway_Events_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(EventsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(GatewayServer).Events(m, &gatewayEventsServer{stream})
+}
+
+type Gateway_EventsServer interface {
+	Send(*Event) error
+	grpc.ServerStream
+}
+
+type gatewayEventsServer struct {
+	grpc.ServerStream
+}
+
+func (x *gatewayEventsServer) Send(m *Event) error {
+	return x.ServerStream.SendMsg(m)
+}
+
+func _Gateway_Exec_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(GatewayServer).Exec(&gatewayExecServer{stream})
+}
+
+type Gateway_ExecServer interface {
+	Send(*ExecResponse) error
+	Recv() (*ExecRequest, error)
+	grpc.ServerStream
+}
+
+type gatewayExecServer struct {
+	grpc.ServerStream
+}
+
+func (x *gatewayExecServer) Send(m *ExecResponse) error {
+	return x.ServerStream.SendMsg(m)
+}
+
+func (x *gatewayExecServer) Recv() (*ExecRequest, error) {
+	m := new(ExecRequest)
+	if err := x.ServerStream.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func _Gateway_PortForward_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(GatewayServer).PortForward(&gatewayPortForwardServer{stream})
+}
+
+type Gateway_PortForwardServer interface {
+	Send(*PortForwardResponse) error
+	Recv() (*PortForwardRequest, error)
+	grpc.ServerStream
+}
+
+type gatewayPortForwardServer struct {
+	grpc.ServerStream
+}
+
+func (x *gatewayPortForwardServer) Send(m *PortForwardResponse) error {
+	return x.ServerStream.SendMsg(m)
+}
+
+func (x *gatewayPortForwardServer) Recv() (*PortForwardRequest, error) {
+	m := new(PortForwardRequest)
+	if err := x.ServerStream.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func _Gateway_Restart_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RestartRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GatewayServer).Restart(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/berth.gateway.v1.Gateway/Restart",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GatewayServer).Restart(ctx, req.(*RestartRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Gateway_serviceDesc = _Gateway_serviceDesc
 var _Gateway_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "berth.gateway.v1.Gateway",
@@ -1448,12 +2902,33 @@ var _Gateway_serviceDesc = grpc.ServiceDesc{
 			MethodName: "LeaseStatus",
 			Handler:    _Gateway_LeaseStatus_Handler,
 		},
+		{
+			MethodName: "Restart",
+			Handler:    _Gateway_Restart_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Logs",
 			Handler:       _Gateway_Logs_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Events",
+			Handler:       _Gateway_Events_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Exec",
+			Handler:       _Gateway_Exec_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "PortForward",
+			Handler:       _Gateway_PortForward_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "berth/gateway/v1/gateway.proto",
@@ -1888,6 +3363,30 @@ func (m *LeaseStatusResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.VolumesKnown {
+		i--
+		if m.VolumesKnown {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x30
+	}
+	if len(m.Volumes) > 0 {
+		for iNdEx := len(m.Volumes) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Volumes[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintGateway(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x2a
+		}
+	}
 	if m.Refused != nil {
 		{
 			size, err := m.Refused.MarshalToSizedBuffer(dAtA[:i])
@@ -1928,6 +3427,77 @@ func (m *LeaseStatusResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		i -= len(m.ManifestHash)
 		copy(dAtA[i:], m.ManifestHash)
 		i = encodeVarintGateway(dAtA, i, uint64(len(m.ManifestHash)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Volume) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Volume) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Volume) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Kept {
+		i--
+		if m.Kept {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x38
+	}
+	if len(m.Id) > 0 {
+		i -= len(m.Id)
+		copy(dAtA[i:], m.Id)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Id)))
+		i--
+		dAtA[i] = 0x32
+	}
+	if m.Bytes != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.Bytes))
+		i--
+		dAtA[i] = 0x28
+	}
+	if len(m.Class) > 0 {
+		i -= len(m.Class)
+		copy(dAtA[i:], m.Class)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Class)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if len(m.Name) > 0 {
+		i -= len(m.Name)
+		copy(dAtA[i:], m.Name)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Name)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Instance != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.Instance))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Service) > 0 {
+		i -= len(m.Service)
+		copy(dAtA[i:], m.Service)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Service)))
 		i--
 		dAtA[i] = 0xa
 	}
@@ -1991,6 +3561,46 @@ func (m *ServiceStatus) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.Usage) > 0 {
+		for iNdEx := len(m.Usage) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Usage[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintGateway(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x6a
+		}
+	}
+	if m.Task != nil {
+		{
+			size, err := m.Task.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintGateway(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x62
+	}
+	if len(m.Hooks) > 0 {
+		for iNdEx := len(m.Hooks) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Hooks[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintGateway(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x5a
+		}
+	}
 	if len(m.Log) > 0 {
 		for iNdEx := len(m.Log) - 1; iNdEx >= 0; iNdEx-- {
 			i -= len(m.Log[iNdEx])
@@ -2072,6 +3682,171 @@ func (m *ServiceStatus) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *HookStatus) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *HookStatus) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *HookStatus) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Log) > 0 {
+		for iNdEx := len(m.Log) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Log[iNdEx])
+			copy(dAtA[i:], m.Log[iNdEx])
+			i = encodeVarintGateway(dAtA, i, uint64(len(m.Log[iNdEx])))
+			i--
+			dAtA[i] = 0x22
+		}
+	}
+	if len(m.Message) > 0 {
+		i -= len(m.Message)
+		copy(dAtA[i:], m.Message)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Message)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.State) > 0 {
+		i -= len(m.State)
+		copy(dAtA[i:], m.State)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.State)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Name) > 0 {
+		i -= len(m.Name)
+		copy(dAtA[i:], m.Name)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Name)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *TaskStatus) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *TaskStatus) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *TaskStatus) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.SucceededUnix != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.SucceededUnix))
+		i--
+		dAtA[i] = 0x38
+	}
+	if m.EndedUnix != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.EndedUnix))
+		i--
+		dAtA[i] = 0x30
+	}
+	if m.StartedUnix != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.StartedUnix))
+		i--
+		dAtA[i] = 0x28
+	}
+	if len(m.Message) > 0 {
+		i -= len(m.Message)
+		copy(dAtA[i:], m.Message)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Message)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if len(m.Last) > 0 {
+		i -= len(m.Last)
+		copy(dAtA[i:], m.Last)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Last)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Active != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.Active))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Suspended {
+		i--
+		if m.Suspended {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *InstanceUsage) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *InstanceUsage) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *InstanceUsage) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.TimeUnix != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.TimeUnix))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.MemoryBytes != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.MemoryBytes))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.CpuMilli != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.CpuMilli))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Instance) > 0 {
+		i -= len(m.Instance)
+		copy(dAtA[i:], m.Instance)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Instance)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *ForwardedPort) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -2139,6 +3914,16 @@ func (m *LogsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Previous {
+		i--
+		if m.Previous {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x30
+	}
 	if m.SinceUnixNano != 0 {
 		i = encodeVarintGateway(dAtA, i, uint64(m.SinceUnixNano))
 		i--
@@ -2225,6 +4010,589 @@ func (m *LogLine) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0xa
 	}
+	return len(dAtA) - i, nil
+}
+
+func (m *EventsRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *EventsRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *EventsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.SinceUnixNano != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.SinceUnixNano))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Follow {
+		i--
+		if m.Follow {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.Service) > 0 {
+		i -= len(m.Service)
+		copy(dAtA[i:], m.Service)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Service)))
+		i--
+		dAtA[i] = 0x12
+	}
+	{
+		size, err := m.Id.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintGateway(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *Event) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Event) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Event) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Count != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.Count))
+		i--
+		dAtA[i] = 0x38
+	}
+	if len(m.Message) > 0 {
+		i -= len(m.Message)
+		copy(dAtA[i:], m.Message)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Message)))
+		i--
+		dAtA[i] = 0x32
+	}
+	if m.Warning {
+		i--
+		if m.Warning {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x28
+	}
+	if len(m.Kind) > 0 {
+		i -= len(m.Kind)
+		copy(dAtA[i:], m.Kind)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Kind)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if len(m.Instance) > 0 {
+		i -= len(m.Instance)
+		copy(dAtA[i:], m.Instance)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Instance)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Service) > 0 {
+		i -= len(m.Service)
+		copy(dAtA[i:], m.Service)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Service)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.TimeUnixNano != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.TimeUnixNano))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *ExecRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *ExecRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *ExecRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.StdinEnd {
+		i--
+		if m.StdinEnd {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x28
+	}
+	if len(m.Stdin) > 0 {
+		i -= len(m.Stdin)
+		copy(dAtA[i:], m.Stdin)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Stdin)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if m.TerminalSize != nil {
+		{
+			size, err := m.TerminalSize.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintGateway(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Start != nil {
+		{
+			size, err := m.Start.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintGateway(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	{
+		size, err := m.Id.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintGateway(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *ExecStart) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *ExecStart) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *ExecStart) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Stdin {
+		i--
+		if m.Stdin {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.Terminal {
+		i--
+		if m.Terminal {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.Command) > 0 {
+		for iNdEx := len(m.Command) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Command[iNdEx])
+			copy(dAtA[i:], m.Command[iNdEx])
+			i = encodeVarintGateway(dAtA, i, uint64(len(m.Command[iNdEx])))
+			i--
+			dAtA[i] = 0x1a
+		}
+	}
+	if len(m.Instance) > 0 {
+		i -= len(m.Instance)
+		copy(dAtA[i:], m.Instance)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Instance)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Service) > 0 {
+		i -= len(m.Service)
+		copy(dAtA[i:], m.Service)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Service)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *TerminalSize) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *TerminalSize) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *TerminalSize) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Height != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.Height))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Width != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.Width))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *ExecResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *ExecResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *ExecResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Exit != nil {
+		{
+			size, err := m.Exit.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintGateway(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.Stderr) > 0 {
+		i -= len(m.Stderr)
+		copy(dAtA[i:], m.Stderr)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Stderr)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Stdout) > 0 {
+		i -= len(m.Stdout)
+		copy(dAtA[i:], m.Stdout)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Stdout)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *ExecExit) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *ExecExit) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *ExecExit) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Code != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.Code))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *PortForwardRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *PortForwardRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *PortForwardRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.End {
+		i--
+		if m.End {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.Data) > 0 {
+		i -= len(m.Data)
+		copy(dAtA[i:], m.Data)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Data)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Start != nil {
+		{
+			size, err := m.Start.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintGateway(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	{
+		size, err := m.Id.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintGateway(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *PortForwardStart) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *PortForwardStart) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *PortForwardStart) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Port != 0 {
+		i = encodeVarintGateway(dAtA, i, uint64(m.Port))
+		i--
+		dAtA[i] = 0x18
+	}
+	if len(m.Instance) > 0 {
+		i -= len(m.Instance)
+		copy(dAtA[i:], m.Instance)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Instance)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Service) > 0 {
+		i -= len(m.Service)
+		copy(dAtA[i:], m.Service)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Service)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *PortForwardResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *PortForwardResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *PortForwardResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.End {
+		i--
+		if m.End {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Data) > 0 {
+		i -= len(m.Data)
+		copy(dAtA[i:], m.Data)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Data)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *RestartRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *RestartRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *RestartRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Service) > 0 {
+		i -= len(m.Service)
+		copy(dAtA[i:], m.Service)
+		i = encodeVarintGateway(dAtA, i, uint64(len(m.Service)))
+		i--
+		dAtA[i] = 0x12
+	}
+	{
+		size, err := m.Id.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintGateway(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *RestartResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *RestartResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *RestartResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
 	return len(dAtA) - i, nil
 }
 
@@ -2424,6 +4792,49 @@ func (m *LeaseStatusResponse) Size() (n int) {
 		l = m.Refused.Size()
 		n += 1 + l + sovGateway(uint64(l))
 	}
+	if len(m.Volumes) > 0 {
+		for _, e := range m.Volumes {
+			l = e.Size()
+			n += 1 + l + sovGateway(uint64(l))
+		}
+	}
+	if m.VolumesKnown {
+		n += 2
+	}
+	return n
+}
+
+func (m *Volume) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Service)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if m.Instance != 0 {
+		n += 1 + sovGateway(uint64(m.Instance))
+	}
+	l = len(m.Name)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	l = len(m.Class)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if m.Bytes != 0 {
+		n += 1 + sovGateway(uint64(m.Bytes))
+	}
+	l = len(m.Id)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if m.Kept {
+		n += 2
+	}
 	return n
 }
 
@@ -2492,6 +4903,103 @@ func (m *ServiceStatus) Size() (n int) {
 			n += 1 + l + sovGateway(uint64(l))
 		}
 	}
+	if len(m.Hooks) > 0 {
+		for _, e := range m.Hooks {
+			l = e.Size()
+			n += 1 + l + sovGateway(uint64(l))
+		}
+	}
+	if m.Task != nil {
+		l = m.Task.Size()
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if len(m.Usage) > 0 {
+		for _, e := range m.Usage {
+			l = e.Size()
+			n += 1 + l + sovGateway(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *HookStatus) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Name)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	l = len(m.State)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	l = len(m.Message)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if len(m.Log) > 0 {
+		for _, s := range m.Log {
+			l = len(s)
+			n += 1 + l + sovGateway(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *TaskStatus) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Suspended {
+		n += 2
+	}
+	if m.Active != 0 {
+		n += 1 + sovGateway(uint64(m.Active))
+	}
+	l = len(m.Last)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	l = len(m.Message)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if m.StartedUnix != 0 {
+		n += 1 + sovGateway(uint64(m.StartedUnix))
+	}
+	if m.EndedUnix != 0 {
+		n += 1 + sovGateway(uint64(m.EndedUnix))
+	}
+	if m.SucceededUnix != 0 {
+		n += 1 + sovGateway(uint64(m.SucceededUnix))
+	}
+	return n
+}
+
+func (m *InstanceUsage) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Instance)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if m.CpuMilli != 0 {
+		n += 1 + sovGateway(uint64(m.CpuMilli))
+	}
+	if m.MemoryBytes != 0 {
+		n += 1 + sovGateway(uint64(m.MemoryBytes))
+	}
+	if m.TimeUnix != 0 {
+		n += 1 + sovGateway(uint64(m.TimeUnix))
+	}
 	return n
 }
 
@@ -2539,6 +5047,9 @@ func (m *LogsRequest) Size() (n int) {
 	if m.SinceUnixNano != 0 {
 		n += 1 + sovGateway(uint64(m.SinceUnixNano))
 	}
+	if m.Previous {
+		n += 2
+	}
 	return n
 }
 
@@ -2563,6 +5074,246 @@ func (m *LogLine) Size() (n int) {
 	if m.TimeUnixNano != 0 {
 		n += 1 + sovGateway(uint64(m.TimeUnixNano))
 	}
+	return n
+}
+
+func (m *EventsRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Id.Size()
+	n += 1 + l + sovGateway(uint64(l))
+	l = len(m.Service)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if m.Follow {
+		n += 2
+	}
+	if m.SinceUnixNano != 0 {
+		n += 1 + sovGateway(uint64(m.SinceUnixNano))
+	}
+	return n
+}
+
+func (m *Event) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.TimeUnixNano != 0 {
+		n += 1 + sovGateway(uint64(m.TimeUnixNano))
+	}
+	l = len(m.Service)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	l = len(m.Instance)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	l = len(m.Kind)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if m.Warning {
+		n += 2
+	}
+	l = len(m.Message)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if m.Count != 0 {
+		n += 1 + sovGateway(uint64(m.Count))
+	}
+	return n
+}
+
+func (m *ExecRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Id.Size()
+	n += 1 + l + sovGateway(uint64(l))
+	if m.Start != nil {
+		l = m.Start.Size()
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if m.TerminalSize != nil {
+		l = m.TerminalSize.Size()
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	l = len(m.Stdin)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if m.StdinEnd {
+		n += 2
+	}
+	return n
+}
+
+func (m *ExecStart) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Service)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	l = len(m.Instance)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if len(m.Command) > 0 {
+		for _, s := range m.Command {
+			l = len(s)
+			n += 1 + l + sovGateway(uint64(l))
+		}
+	}
+	if m.Terminal {
+		n += 2
+	}
+	if m.Stdin {
+		n += 2
+	}
+	return n
+}
+
+func (m *TerminalSize) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Width != 0 {
+		n += 1 + sovGateway(uint64(m.Width))
+	}
+	if m.Height != 0 {
+		n += 1 + sovGateway(uint64(m.Height))
+	}
+	return n
+}
+
+func (m *ExecResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Stdout)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	l = len(m.Stderr)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if m.Exit != nil {
+		l = m.Exit.Size()
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	return n
+}
+
+func (m *ExecExit) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Code != 0 {
+		n += 1 + sovGateway(uint64(m.Code))
+	}
+	return n
+}
+
+func (m *PortForwardRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Id.Size()
+	n += 1 + l + sovGateway(uint64(l))
+	if m.Start != nil {
+		l = m.Start.Size()
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	l = len(m.Data)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if m.End {
+		n += 2
+	}
+	return n
+}
+
+func (m *PortForwardStart) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Service)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	l = len(m.Instance)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if m.Port != 0 {
+		n += 1 + sovGateway(uint64(m.Port))
+	}
+	return n
+}
+
+func (m *PortForwardResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Data)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	if m.End {
+		n += 2
+	}
+	return n
+}
+
+func (m *RestartRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Id.Size()
+	n += 1 + l + sovGateway(uint64(l))
+	l = len(m.Service)
+	if l > 0 {
+		n += 1 + l + sovGateway(uint64(l))
+	}
+	return n
+}
+
+func (m *RestartResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
 	return n
 }
 
@@ -3836,6 +6587,296 @@ func (m *LeaseStatusResponse) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Volumes", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Volumes = append(m.Volumes, Volume{})
+			if err := m.Volumes[len(m.Volumes)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field VolumesKnown", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.VolumesKnown = bool(v != 0)
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Volume) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Volume: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Volume: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Service", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Service = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Instance", wireType)
+			}
+			m.Instance = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Instance |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Name", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Name = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Class", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Class = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Bytes", wireType)
+			}
+			m.Bytes = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Bytes |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Id = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Kept", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Kept = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := skipGateway(dAtA[iNdEx:])
@@ -4273,6 +7314,637 @@ func (m *ServiceStatus) Unmarshal(dAtA []byte) error {
 			}
 			m.Log = append(m.Log, string(dAtA[iNdEx:postIndex]))
 			iNdEx = postIndex
+		case 11:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Hooks", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Hooks = append(m.Hooks, HookStatus{})
+			if err := m.Hooks[len(m.Hooks)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 12:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Task", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Task == nil {
+				m.Task = &TaskStatus{}
+			}
+			if err := m.Task.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 13:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Usage", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Usage = append(m.Usage, InstanceUsage{})
+			if err := m.Usage[len(m.Usage)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *HookStatus) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: HookStatus: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: HookStatus: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Name", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Name = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field State", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.State = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Message", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Message = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Log", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Log = append(m.Log, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *TaskStatus) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: TaskStatus: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: TaskStatus: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Suspended", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Suspended = bool(v != 0)
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Active", wireType)
+			}
+			m.Active = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Active |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Last", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Last = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Message", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Message = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field StartedUnix", wireType)
+			}
+			m.StartedUnix = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.StartedUnix |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field EndedUnix", wireType)
+			}
+			m.EndedUnix = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.EndedUnix |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SucceededUnix", wireType)
+			}
+			m.SucceededUnix = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SucceededUnix |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *InstanceUsage) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: InstanceUsage: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: InstanceUsage: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Instance", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Instance = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CpuMilli", wireType)
+			}
+			m.CpuMilli = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.CpuMilli |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MemoryBytes", wireType)
+			}
+			m.MemoryBytes = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MemoryBytes |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field TimeUnix", wireType)
+			}
+			m.TimeUnix = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.TimeUnix |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipGateway(dAtA[iNdEx:])
@@ -4598,6 +8270,26 @@ func (m *LogsRequest) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Previous", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Previous = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := skipGateway(dAtA[iNdEx:])
@@ -4763,6 +8455,1677 @@ func (m *LogLine) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *EventsRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: EventsRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: EventsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Id.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Service", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Service = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Follow", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Follow = bool(v != 0)
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SinceUnixNano", wireType)
+			}
+			m.SinceUnixNano = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SinceUnixNano |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Event) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Event: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Event: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field TimeUnixNano", wireType)
+			}
+			m.TimeUnixNano = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.TimeUnixNano |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Service", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Service = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Instance", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Instance = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Kind", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Kind = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Warning", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Warning = bool(v != 0)
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Message", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Message = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Count", wireType)
+			}
+			m.Count = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Count |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *ExecRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: ExecRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: ExecRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Id.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Start", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Start == nil {
+				m.Start = &ExecStart{}
+			}
+			if err := m.Start.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field TerminalSize", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.TerminalSize == nil {
+				m.TerminalSize = &TerminalSize{}
+			}
+			if err := m.TerminalSize.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Stdin", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Stdin = append(m.Stdin[:0], dAtA[iNdEx:postIndex]...)
+			if m.Stdin == nil {
+				m.Stdin = []byte{}
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field StdinEnd", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.StdinEnd = bool(v != 0)
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *ExecStart) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: ExecStart: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: ExecStart: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Service", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Service = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Instance", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Instance = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Command", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Command = append(m.Command, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Terminal", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Terminal = bool(v != 0)
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Stdin", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Stdin = bool(v != 0)
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *TerminalSize) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: TerminalSize: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: TerminalSize: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Width", wireType)
+			}
+			m.Width = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Width |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Height", wireType)
+			}
+			m.Height = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Height |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *ExecResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: ExecResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: ExecResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Stdout", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Stdout = append(m.Stdout[:0], dAtA[iNdEx:postIndex]...)
+			if m.Stdout == nil {
+				m.Stdout = []byte{}
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Stderr", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Stderr = append(m.Stderr[:0], dAtA[iNdEx:postIndex]...)
+			if m.Stderr == nil {
+				m.Stderr = []byte{}
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Exit", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Exit == nil {
+				m.Exit = &ExecExit{}
+			}
+			if err := m.Exit.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *ExecExit) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: ExecExit: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: ExecExit: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Code", wireType)
+			}
+			m.Code = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Code |= int32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *PortForwardRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: PortForwardRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: PortForwardRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Id.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Start", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Start == nil {
+				m.Start = &PortForwardStart{}
+			}
+			if err := m.Start.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Data", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Data = append(m.Data[:0], dAtA[iNdEx:postIndex]...)
+			if m.Data == nil {
+				m.Data = []byte{}
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field End", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.End = bool(v != 0)
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *PortForwardStart) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: PortForwardStart: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: PortForwardStart: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Service", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Service = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Instance", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Instance = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Port", wireType)
+			}
+			m.Port = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Port |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *PortForwardResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: PortForwardResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: PortForwardResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Data", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Data = append(m.Data[:0], dAtA[iNdEx:postIndex]...)
+			if m.Data == nil {
+				m.Data = []byte{}
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field End", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.End = bool(v != 0)
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *RestartRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: RestartRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: RestartRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Id", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Id.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Service", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGateway
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGateway
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Service = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipGateway(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthGateway
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *RestartResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowGateway
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: RestartResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: RestartResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
 		default:
 			iNdEx = preIndex
 			skippy, err := skipGateway(dAtA[iNdEx:])

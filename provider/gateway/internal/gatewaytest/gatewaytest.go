@@ -9,9 +9,11 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/big"
+	"net"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -60,6 +62,10 @@ type Backend struct {
 	ManifestFunc    func(context.Context, markettypes.LeaseID) (manifesttypes.Envelope, error)
 	LeaseStatusFunc func(context.Context, markettypes.LeaseID) (gatewaytypes.LeaseStatusResponse, error)
 	LogsFunc        func(context.Context, markettypes.LeaseID, cluster.LogOptions) (cluster.LogStream, error)
+	EventsFunc      func(context.Context, markettypes.LeaseID, cluster.EventOptions) (cluster.EventStream, error)
+	ExecFunc        func(context.Context, markettypes.LeaseID, cluster.ExecOptions, cluster.Streams) (int, error)
+	ForwardFunc     func(context.Context, markettypes.LeaseID, cluster.ForwardOptions) (net.Conn, error)
+	RestartFunc     func(context.Context, markettypes.LeaseID, string) error
 }
 
 // Status implements gateway.Backend.
@@ -110,6 +116,38 @@ func (b *Backend) Logs(ctx context.Context, id markettypes.LeaseID, o cluster.Lo
 	return b.LogsFunc(ctx, id, o)
 }
 
+// Events implements gateway.Backend.
+func (b *Backend) Events(ctx context.Context, id markettypes.LeaseID, o cluster.EventOptions) (cluster.EventStream, error) {
+	if b.EventsFunc == nil {
+		return nil, gateway.ErrNotFound
+	}
+	return b.EventsFunc(ctx, id, o)
+}
+
+// Exec implements gateway.Backend.
+func (b *Backend) Exec(ctx context.Context, id markettypes.LeaseID, o cluster.ExecOptions, s cluster.Streams) (int, error) {
+	if b.ExecFunc == nil {
+		return 0, gateway.ErrNotFound
+	}
+	return b.ExecFunc(ctx, id, o, s)
+}
+
+// Forward implements gateway.Backend.
+func (b *Backend) Forward(ctx context.Context, id markettypes.LeaseID, o cluster.ForwardOptions) (net.Conn, error) {
+	if b.ForwardFunc == nil {
+		return nil, gateway.ErrNotFound
+	}
+	return b.ForwardFunc(ctx, id, o)
+}
+
+// Restart implements gateway.Backend.
+func (b *Backend) Restart(ctx context.Context, id markettypes.LeaseID, service string) error {
+	if b.RestartFunc == nil {
+		return gateway.ErrNotFound
+	}
+	return b.RestartFunc(ctx, id, service)
+}
+
 // Obliging is a backend that answers everything well. Its logs are Lines, with a quiet end if followed.
 func Obliging(lines ...cluster.LogLine) *Backend {
 	env := manifesttypes.Envelope{Group: []byte("group"), Gseq: 1, Leaves: [][]byte{make([]byte, 32)}}
@@ -130,7 +168,93 @@ func Obliging(lines ...cluster.LogLine) *Backend {
 		LogsFunc: func(ctx context.Context, _ markettypes.LeaseID, o cluster.LogOptions) (cluster.LogStream, error) {
 			return NewLines(ctx, o.Follow, lines...), nil
 		},
+		EventsFunc: func(ctx context.Context, _ markettypes.LeaseID, o cluster.EventOptions) (cluster.EventStream, error) {
+			return NewEvents(ctx, o.Follow, cluster.Event{Time: time.Unix(0, 5), Service: "web", Instance: "web-0", Kind: "Pulled", Message: "pulled", Count: 2}), nil
+		},
+		ExecFunc:    Echo,
+		ForwardFunc: Loop,
+		RestartFunc: func(context.Context, markettypes.LeaseID, string) error { return nil },
 	}
+}
+
+// Echo is an ExecFunc: it writes the command to standard error, or to the terminal with its first size, copies what it
+// reads to standard output and ends with 3.
+func Echo(ctx context.Context, _ markettypes.LeaseID, o cluster.ExecOptions, s cluster.Streams) (int, error) {
+	if o.Terminal {
+		select {
+		case size := <-s.Sizes:
+			fmt.Fprintf(s.Stdout, "%s on %dx%d\n", o.Command, size.Width, size.Height)
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	} else {
+		fmt.Fprintf(s.Stderr, "%s\n", o.Command)
+	}
+	if s.Stdin != nil {
+		if _, err := io.Copy(s.Stdout, s.Stdin); err != nil {
+			return 0, err
+		}
+	}
+	return 3, ctx.Err()
+}
+
+// Loop is a ForwardFunc: it connects to a service that sends back what it gets, and ends when the client does.
+func Loop(context.Context, markettypes.LeaseID, cluster.ForwardOptions) (net.Conn, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_, _ = io.Copy(c, c) // the other end tells
+	}()
+	return net.Dial("tcp", l.Addr().String())
+}
+
+// Events is a stream of events that a test gives.
+type Events struct {
+	events chan cluster.Event
+	ctx    context.Context
+	closed chan struct{}
+	once   sync.Once
+}
+
+// NewEvents returns a stream of events; if follow is set it then waits until ctx ends or it is closed.
+func NewEvents(ctx context.Context, follow bool, events ...cluster.Event) *Events {
+	e := &Events{ctx: ctx, events: make(chan cluster.Event, len(events)), closed: make(chan struct{})}
+	for _, x := range events {
+		e.events <- x
+	}
+	if !follow {
+		close(e.events)
+	}
+	return e
+}
+
+// Next implements cluster.EventStream.
+func (e *Events) Next() (cluster.Event, error) {
+	select {
+	case x, ok := <-e.events:
+		if !ok {
+			return x, io.EOF
+		}
+		return x, nil
+	case <-e.closed:
+		return cluster.Event{}, io.EOF
+	case <-e.ctx.Done():
+		return cluster.Event{}, e.ctx.Err()
+	}
+}
+
+// Close implements cluster.EventStream.
+func (e *Events) Close() error {
+	e.once.Do(func() { close(e.closed) })
+	return nil
 }
 
 // Lines is a log stream that a test feeds.

@@ -23,6 +23,7 @@ const (
 	MethodNotAllowed Kind = "method_not_allowed" // the path exists, with another verb
 	TooLarge         Kind = "too_large"          // beyond a limit on size
 	UnsupportedMedia Kind = "unsupported_media"  // a body in another form than asked for
+	UpgradeRequired  Kind = "upgrade_required"   // a route that JSON reaches by WebSocket only
 	Refused          Kind = "refused"            // understood, and not accepted
 	TooMany          Kind = "too_many_requests"  // beyond a limit on rate or number; later it may pass
 	Unavailable      Kind = "unavailable"        // not now; the same request may pass later
@@ -45,6 +46,7 @@ var kinds = map[Kind]struct {
 	MethodNotAllowed: {codes.Unimplemented, http.StatusMethodNotAllowed},
 	TooLarge:         {codes.OutOfRange, http.StatusRequestEntityTooLarge},
 	UnsupportedMedia: {codes.InvalidArgument, http.StatusUnsupportedMediaType},
+	UpgradeRequired:  {codes.Unimplemented, http.StatusUpgradeRequired},
 	Refused:          {codes.FailedPrecondition, http.StatusUnprocessableEntity},
 	TooMany:          {codes.ResourceExhausted, http.StatusTooManyRequests},
 	Unavailable:      {codes.Unavailable, http.StatusServiceUnavailable},
