@@ -273,4 +273,5 @@ type Cluster interface {
 	Volumes(ctx context.Context, lease markettypes.LeaseID) ([]Volume, error)
 	// Logs opens a stream of log lines, or returns ErrNotFound. The caller closes it.
 	Logs(ctx context.Context, lease markettypes.LeaseID, o LogOptions) (LogStream, error)
+	Sessions
 }

@@ -57,6 +57,23 @@ type EventOptions struct {
 	Since time.Time
 }
 
+// The kinds of events that are the provider's own.
+const (
+	// EventManifest is a manifest that was accepted.
+	EventManifest = "ManifestAccepted"
+	// EventSuspended is a lease that is suspended.
+	EventSuspended = "Suspended"
+	// EventRestarted is a service that its tenant restarted.
+	EventRestarted = "Restarted"
+	// EventHookStarted is a hook that was started; the others are its end.
+	EventHookStarted   = "HookStarted"
+	EventHookSucceeded = "HookSucceeded"
+	EventHookFailed    = "HookFailed"
+)
+
+// MaxEvents is how many events of the past a stream gives, the newest.
+const MaxEvents = 500
+
 // Event is something that happened to a lease's workload in its cluster.
 type Event struct {
 	Time time.Time
@@ -91,10 +108,14 @@ type Usage struct {
 // that is not there, and an error that wraps ErrRefused, with a text for the tenant, for one that cannot do what is asked.
 type Sessions interface {
 	// Exec runs a program in an instance until it ends or ctx does, and returns its exit code. All that it wrote has been
-	// written to the streams by then.
+	// written to the streams by then, and nothing is written to them afterwards; Stdin may be read once more. As in shells,
+	// the code is 127 for a program that is not there and 126 for one that cannot be run; what is written to Stderr, or with
+	// a terminal to Stdout, says which.
 	Exec(ctx context.Context, lease markettypes.LeaseID, o ExecOptions, s Streams) (exitCode int, err error)
 	// Forward connects to a port of an instance, from inside of the instance's own network, so that no policy has to
-	// allow it. The connection can be closed for writing alone by CloseWrite where the cluster carries that.
+	// allow it; ctx bounds the connecting alone. The connection can be closed for writing alone by CloseWrite where the
+	// cluster carries that. That nobody listens on the port may turn out later: Read then returns the error that wraps
+	// ErrRefused.
 	Forward(ctx context.Context, lease markettypes.LeaseID, o ForwardOptions) (net.Conn, error)
 	// Restart replaces the instances of a service by new ones of the same manifest, as an update would. It returns when
 	// the cluster has taken it. Drift repair does not take it back.

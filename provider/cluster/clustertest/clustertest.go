@@ -28,6 +28,18 @@ type Harness struct {
 	MissingImage string
 	// Crashing is a service that writes the lines "line 1" to "line 60" and then ends with code 3.
 	Crashing func(name string) manifesttypes.Service
+	// Programs is a service that goes on and whose instances have the programs below; Program is a command that runs one:
+	//
+	//	exit CODE      ends with a code
+	//	cat            writes what it reads
+	//	write OUT ERR  writes two lines, one to each output
+	//	size           writes the sizes of its terminal as WIDTHxHEIGHT whenever they change, until it is ended
+	Programs func(name string) manifesttypes.Service
+	Program  func(program ...string) []string
+	// Measures says that the cluster tells what instances use.
+	Measures bool
+	// Forgets says that the logs of instances do not outlive the driver.
+	Forgets bool
 	// StorageClass is a class of persistent volumes that the cluster gives, as documents name it; "default" if empty.
 	StorageClass string
 	// Poll is the pause between two looks at the cluster; 0 for a simulated one.
@@ -65,6 +77,14 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"CancelledContext", testCancelledContext},
 		{"LinkDependency", testLinkDependency},
 		{"LinkTarget", testLinkTarget},
+		{"Exec", testExec},
+		{"ExecTerminal", testExecTerminal},
+		{"SessionTargets", testSessionTargets},
+		{"Forward", testForward},
+		{"Restart", testRestart},
+		{"Events", testEvents},
+		{"Usage", testUsage},
+		{"LogsPrevious", testLogsPrevious},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := &suite{Harness: newHarness(t)}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"berth.dev/berth/provider/cluster"
 	markettypes "berth.dev/berth/x/market/types"
@@ -49,6 +50,10 @@ type Config struct {
 	IngressPort, HTTPSPort int
 	// Host is the host of forwarded ports; "127.0.0.1" if empty.
 	Host string
+	// Unmeasured says that the cluster does not tell what instances use.
+	Unmeasured bool
+	// Now gives the times of events and of what instances use; time.Now if nil.
+	Now func() time.Time
 	// Dir keeps the workloads on disk, so that a new Cluster over the same directory holds them; empty keeps none.
 	Dir string
 }
@@ -68,7 +73,8 @@ type Cluster struct {
 	held        bool
 	ports       map[uint32]string // external port -> its holder
 	calls       map[string]int
-	volumes     int           // how many were made
+	volumes     int // how many were made
+	programs    map[string]Program
 	changed     chan struct{} // closed and replaced whenever logs or leases change
 	links       links
 }
@@ -93,8 +99,12 @@ func Open(cfg Config) (*Cluster, error) {
 	if cfg.Host == "" {
 		cfg.Host = "127.0.0.1"
 	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	c := &Cluster{
-		cfg: cfg, leases: map[markettypes.LeaseID]*lease{}, ports: map[uint32]string{},
+		programs: maps.Clone(programs),
+		cfg:      cfg, leases: map[markettypes.LeaseID]*lease{}, ports: map[uint32]string{},
 		calls: map[string]int{}, changed: make(chan struct{}),
 	}
 	c.SetNodes(cfg.Nodes...)
@@ -183,7 +193,11 @@ func (c *Cluster) Apply(ctx context.Context, w cluster.Workload) error {
 		return fmt.Errorf("simulated cluster: apply %s: %w", w.Lease, err)
 	}
 	var had []cluster.Volume
-	if old := c.leases[w.Lease]; old != nil && !old.terminating {
+	old := c.leases[w.Lease]
+	if old != nil && old.terminating {
+		old = nil
+	}
+	if old != nil {
 		had = old.volumes
 	}
 	volumes, err := nextVolumes(had, w.Group.Services, c.volumeID)
@@ -200,6 +214,7 @@ func (c *Cluster) Apply(ctx context.Context, w cluster.Workload) error {
 	c.leases[w.Lease] = newLease(w, c.leases[w.Lease], c.takePort)
 	c.leases[w.Lease].volumes = volumes
 	c.leases[w.Lease].lost = lost
+	c.noteApplied(c.leases[w.Lease], old)
 	c.notify()
 	return nil
 }

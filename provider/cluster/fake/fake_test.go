@@ -27,6 +27,8 @@ func TestConformance(t *testing.T) {
 					Cluster: New(cfg), Provider: "berth1provider", Image: "hello:1", NextImage: "hello:2", MissingImage: "missing:1",
 					Crashing: func(name string) manifesttypes.Service { return clustertest.Service(name, "crash:1") },
 					Restart:  func(*testing.T) cluster.Cluster { return New(cfg) },
+					Programs: func(name string) manifesttypes.Service { return clustertest.Service(name, "hello:1") },
+					Program:  func(program ...string) []string { return program }, Measures: true, Forgets: true,
 				}
 			})
 		})

@@ -103,6 +103,23 @@ func (c *Cluster) AppendLog(id markettypes.LeaseID, service, line string) error 
 	return nil
 }
 
+// EndInstances ends the instances of a service, which start again at once: what they wrote is what they wrote before, and
+// sessions in them end. It returns cluster.ErrNotFound if the lease or its service does not exist.
+func (c *Cluster) EndInstances(id markettypes.LeaseID, service string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.leases[id]
+	s := l.find(service)
+	if s == nil {
+		return fmt.Errorf("simulated cluster: service %s of %s: %w", service, id, cluster.ErrNotFound)
+	}
+	s.previous = slices.Clone(s.log[s.begun:])
+	s.start()
+	l.started(c.cfg.Now(), s)
+	c.notify()
+	return nil
+}
+
 // Drop makes the cluster forget a workload without having been asked, as if somebody had deleted it.
 func (c *Cluster) Drop(id markettypes.LeaseID) error {
 	c.mu.Lock()

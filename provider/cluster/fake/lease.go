@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/provider/cluster"
@@ -21,7 +22,8 @@ type lease struct {
 	// links are those that were last set.
 	links []cluster.Link
 	// lost are the hosts that lead to another lease now.
-	lost map[string]markettypes.LeaseID
+	lost   map[string]markettypes.LeaseID
+	events eventLog
 }
 
 // door is a port of a service as clients see it: the same number in tcp and in udp are two.
@@ -43,16 +45,31 @@ type service struct {
 	reason         cluster.Reason
 	ports          map[door]uint32 // -> external port
 	log            []cluster.LogLine
+	// previous is what the instances wrote before they were started last, by instance.
+	previous []cluster.LogLine
+	// run counts how often the instances were started, and begun is how much had been written before the last time.
+	run, begun int
+}
+
+func (s *service) runs() int {
+	if s == nil {
+		return 0
+	}
+	return s.run
 }
 
 // newLease starts w. Services that stay as they were keep their state, and those that changed keep their old
 // instances until the new ones are ready.
 func newLease(w cluster.Workload, old *lease, takePort func(key string) uint32) *lease {
 	l := &lease{workload: w}
+	if old != nil && !old.terminating {
+		l.events = old.events
+	}
 	for _, spec := range w.Group.Services {
 		s := &service{spec: spec, ports: map[door]uint32{}}
 		if prev := old.find(spec.Name); prev != nil {
-			s.ready, s.ports, s.log = min(prev.ready, spec.Count), prev.ports, prev.log
+			s.ready, s.ports, s.log, s.previous = min(prev.ready, spec.Count), prev.ports, prev.log, prev.previous
+			s.run, s.begun = prev.run, prev.begun
 			if same(prev.spec, spec) {
 				s.age, s.updated, s.failure, s.reason = prev.age, prev.updated, prev.failure, prev.reason
 			}
@@ -86,6 +103,13 @@ func (l *lease) adopt() {
 	}
 }
 
+// started notes that the instances of a service have started.
+func (l *lease) started(now time.Time, s *service) {
+	for i := range s.spec.Count {
+		l.note(now, cluster.Event{Service: s.spec.Name, Instance: instance(s.spec.Name, i), Kind: "Started", Message: "started image " + s.spec.Image})
+	}
+}
+
 // stop ends all instances.
 func (s *service) stop() { s.ready, s.updated, s.age, s.failure, s.reason = 0, 0, 0, "", "" }
 
@@ -116,6 +140,7 @@ func forwarded(e manifesttypes.Expose) bool {
 // were before the step, so the order of services does not matter, unless readiness takes no time at all: then the
 // loop goes on until nothing changes.
 func (l *lease) step(cfg Config, held bool) bool {
+	now := cfg.Now
 	if held || l.workload.Suspended {
 		return false
 	}
@@ -128,10 +153,12 @@ func (l *lease) step(cfg Config, held bool) bool {
 			}
 			if slices.Contains(cfg.MissingImages, s.spec.Image) {
 				s.failure, s.reason = "image "+s.spec.Image+" does not exist", cluster.ReasonImage
+				l.note(now(), cluster.Event{Service: s.spec.Name, Instance: instance(s.spec.Name, 0), Kind: "Failed", Warning: true, Message: s.failure})
 				continue
 			}
 			if slices.Contains(cfg.CrashingImages, s.spec.Image) {
 				s.crash()
+				l.note(now(), cluster.Event{Service: s.spec.Name, Instance: instance(s.spec.Name, 0), Kind: "BackOff", Warning: true, Count: 4, Message: s.failure})
 				continue
 			}
 			due = append(due, s)
@@ -141,6 +168,7 @@ func (l *lease) step(cfg Config, held bool) bool {
 			s.age++
 			if s.age > cfg.ReadyAfter {
 				s.start()
+				l.started(now(), s)
 				moved, any = true, true
 			}
 		}
@@ -152,6 +180,7 @@ func (l *lease) step(cfg Config, held bool) bool {
 
 func (s *service) start() {
 	s.ready, s.updated = s.spec.Count, s.spec.Count
+	s.run, s.begun = s.run+1, len(s.log)
 	for i := range s.spec.Count {
 		s.log = append(s.log, cluster.LogLine{
 			Service: s.spec.Name, Instance: instance(s.spec.Name, i), Line: "started " + s.spec.Image,
@@ -161,9 +190,11 @@ func (s *service) start() {
 
 // crash starts an instance of one of Config.CrashingImages, which ends at once.
 func (s *service) crash() {
+	s.previous = nil
 	for i := range crashLines {
-		s.log = append(s.log, cluster.LogLine{Service: s.spec.Name, Instance: instance(s.spec.Name, 0), Line: fmt.Sprintf("line %d", i+1)})
+		s.previous = append(s.previous, cluster.LogLine{Service: s.spec.Name, Instance: instance(s.spec.Name, 0), Line: fmt.Sprintf("line %d", i+1)})
 	}
+	s.log = append(s.log, s.previous...)
 	s.failure, s.reason = "ended 4 times, last with exit code 3", cluster.ReasonCrash
 }
 

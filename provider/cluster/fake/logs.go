@@ -26,10 +26,19 @@ func (c *Cluster) Logs(ctx context.Context, id markettypes.LeaseID, o cluster.Lo
 	l.links = c.links.byLease[id]
 	l.step(c.cfg, c.held)
 	st := &logStream{cluster: c, lease: id, options: o, read: map[string]int{}, done: make(chan struct{}), ctx: ctx}
+	st.options.Follow = o.Follow && !o.Previous
 	for _, s := range l.services {
-		st.read[s.spec.Name] = tailStart(s.log, o.Tail)
+		st.read[s.spec.Name] = tailStart(st.lines(s), o.Tail)
 	}
 	return st, nil
+}
+
+// lines is what is read of a service.
+func (s *logStream) lines(sv *service) []cluster.LogLine {
+	if s.options.Previous {
+		return sv.previous
+	}
+	return sv.log
 }
 
 // tailStart is the index of the first line to give, so that each instance gives its last tail lines or fewer.
@@ -94,9 +103,9 @@ func (s *logStream) poll() (line cluster.LogLine, ok, ended bool, changed <-chan
 		if s.options.Service != "" && s.options.Service != name {
 			continue
 		}
-		if n := s.read[name]; n < len(sv.log) {
+		if n, lines := s.read[name], s.lines(sv); n < len(lines) {
 			s.read[name]++
-			return sv.log[n], true, false, nil
+			return lines[n], true, false, nil
 		}
 	}
 	return line, false, !s.options.Follow, s.cluster.changed

@@ -33,6 +33,8 @@ type apiServer struct {
 	// extra answers requests in place of the store, if it returns true; the lock is held. What is asked of it is not the
 	// driver's alone, and not noted.
 	extra func(w http.ResponseWriter, r *http.Request) bool
+	// stream answers requests that take their time, if it returns true; no lock is held.
+	stream func(w http.ResponseWriter, r *http.Request) bool
 }
 
 type objectPath struct{ resource, namespace, name string }
@@ -134,6 +136,12 @@ func parsePath(path string) objectPath {
 
 // ServeHTTP implements http.Handler.
 func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.stream != nil {
+		asked.note(r)
+		if s.stream(w, r) {
+			return
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.extra == nil {
@@ -320,7 +328,7 @@ func listKind(path, resource string) (kind, version string) {
 		"nodes": "NodeList", "pods": "PodList", "gateways": "GatewayList", "endpointslices": "EndpointSliceList",
 		"servicecidrs": "ServiceCIDRList", "storageclasses": "StorageClassList", "csistoragecapacities": "CSIStorageCapacityList",
 		"ingressclasses": "IngressClassList",
-		"gatewayclasses": "GatewayClassList",
+		"gatewayclasses": "GatewayClassList", "events": "EventList",
 	}[resource], version
 }
 

@@ -226,7 +226,7 @@ func brief(all []string) string {
 
 // excess are rights that a provider's credentials should not carry: they lead out of leases.
 var excess = []permission{
-	{"*", "*", []string{"*"}}, {"", "pods/exec", []string{"create"}}, {"", "pods", []string{"create"}}, {"", "nodes", []string{"patch"}},
+	{"*", "*", []string{"*"}}, {"", "pods/attach", []string{"create"}}, {"", "pods", []string{"create"}}, {"", "nodes", []string{"patch"}},
 	{"rbac.authorization.k8s.io", "clusterrolebindings", []string{"create"}},
 }
 

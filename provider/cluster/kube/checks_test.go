@@ -268,7 +268,7 @@ func TestChecksFindWhatIsMissing(t *testing.T) {
 		"a right is missing":      {func(s *sick) { s.denied["patch apps/deployments"] = true }, "permissions", doctor.Fail, "patch apps/deployments"},
 		"rights are not told":     {func(s *sick) { s.refuse = "selfsubject" }, "permissions", doctor.Warn, "could not be read"},
 		"an administrator":        {func(s *sick) { s.granted["* */*"] = true }, "rights", doctor.Warn, "everything"},
-		"a way into pods":         {func(s *sick) { s.granted["create /pods/exec"] = true }, "rights", doctor.Warn, "pods/exec"},
+		"a way into pods":         {func(s *sick) { s.granted["create /pods/attach"] = true }, "rights", doctor.Warn, "pods/attach"},
 		"a slow clock":            {func(s *sick) { s.offset = -time.Minute }, "clock", doctor.Fail, "differ by"},
 		"a clock ahead":           {func(s *sick) { s.offset = 15 * time.Second }, "clock", doctor.Warn, "differ by"},
 		"levels are not enforced": {func(s *sick) { s.taken = true }, "pod-security", doctor.Fail, "nothing enforces"},

@@ -46,6 +46,7 @@ type Cluster struct {
 	proofs resolver
 	env    discovered
 	gate   gate
+	inside inside
 	// waiting are the leases that have hooks which are not through.
 	waiting flags
 	links   linkMemory
@@ -87,7 +88,8 @@ func connectVia(cfg Config, qps float32, burst int, via func(http.RoundTripper) 
 		return nil, fmt.Errorf("kube: %w", err)
 	}
 	c := newCluster(cfg, typed, dyn, contact)
-	c.gate.ask = forwarder{rc, typed.CoreV1().RESTClient()}.ask
+	c.inside = inside{rc, typed.CoreV1().RESTClient()}
+	c.gate.ask = c.inside.ask
 	return c, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -19,10 +18,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/httpstream" //nolint:staticcheck // the dialer of client-go gives its types still
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/portforward"
-	"k8s.io/client-go/transport/spdy"
 
 	"berth.dev/berth/manifest"
 	manifesttypes "berth.dev/berth/manifest/types"
@@ -142,104 +137,25 @@ func (g *gate) judged(ctx context.Context, now time.Time, services []manifesttyp
 	return out
 }
 
-// forwarder asks instances through the API server.
-type forwarder struct {
-	config *rest.Config
-	client rest.Interface
-}
-
-func (f forwarder) ask(ctx context.Context, pod *corev1.Pod, get *manifesttypes.HTTPGet, timeout time.Duration) string {
+// ask asks an instance through the API server.
+func (in inside) ask(ctx context.Context, pod *corev1.Pod, get *manifesttypes.HTTPGet, timeout time.Duration) string {
 	ctx, cancel := context.WithTimeout(ctx, timeout+maxAskSeconds*time.Second) // to get there takes time as well
 	defer cancel()
-	type result struct {
-		conn net.Conn
-		err  error
-	}
-	dialled := make(chan result, 1)
-	go func() {
-		conn, err := f.dial(pod, get.Port)
-		dialled <- result{conn, err}
-	}()
-	select {
-	case <-ctx.Done():
-		go func() {
-			if r := <-dialled; r.err == nil {
-				_ = r.conn.Close()
-			}
-		}()
-		return "not healthy (the instance could not be reached in time)"
-	case r := <-dialled:
-		if r.err != nil {
-			return fmt.Sprintf("not healthy (the instance could not be reached: %v)", r.err)
-		}
-		defer func() { _ = r.conn.Close() }()
-		stop := context.AfterFunc(ctx, func() { _ = r.conn.Close() })
-		defer stop()
-		return examine(ctx, r.conn, pod, get)
-	}
-}
-
-// dial connects to a port of an instance.
-func (f forwarder) dial(pod *corev1.Pod, port uint32) (net.Conn, error) {
-	transport, upgrader, err := spdy.RoundTripperFor(f.config)
-	if err != nil {
-		return nil, fmt.Errorf("prepare a connection: %w", err)
-	}
-	url := f.client.Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("portforward").URL()
-	conn, _, err := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url).Dial(portforward.PortForwardProtocolV1Name)
-	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
-	}
-	headers := http.Header{}
-	headers.Set(corev1.StreamType, corev1.StreamTypeError)
-	headers.Set(corev1.PortHeader, strconv.FormatUint(uint64(port), 10))
-	headers.Set(corev1.PortForwardRequestIDHeader, "0")
-	failures, err := conn.CreateStream(headers)
-	if err != nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("open a stream: %w", err)
-	}
-	_ = failures.Close() // nothing is written to it
-	headers.Set(corev1.StreamType, corev1.StreamTypeData)
-	data, err := conn.CreateStream(headers)
-	if err != nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("open a stream: %w", err)
-	}
-	go func() {
-		// What the kubelet says of a port that nobody listens on ends the connection.
-		if text, err := io.ReadAll(io.LimitReader(failures, maxAnswerBytes)); err == nil && len(text) > 0 {
+	conn, err := in.dial(ctx, pod, get.Port)
+	switch {
+	case ctx.Err() != nil:
+		if err == nil {
 			_ = conn.Close()
 		}
-	}()
-	return &streamConn{Stream: data, conn: conn}, nil
+		return "not healthy (the instance could not be reached in time)"
+	case err != nil:
+		return fmt.Sprintf("not healthy (the instance could not be reached: %v)", err)
+	}
+	defer func() { _ = conn.Close() }()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	return examine(ctx, conn, pod, get)
 }
-
-// streamConn is a stream of a connection that holds no other.
-type streamConn struct {
-	httpstream.Stream
-	conn httpstream.Connection
-}
-
-// Close implements net.Conn.
-func (s *streamConn) Close() error {
-	return errors.Join(s.Reset(), s.conn.Close())
-}
-
-// LocalAddr implements net.Conn; there is no address.
-func (s *streamConn) LocalAddr() net.Addr { return &net.TCPAddr{} }
-
-// RemoteAddr implements net.Conn; there is no address.
-func (s *streamConn) RemoteAddr() net.Addr { return &net.TCPAddr{} }
-
-// SetDeadline implements net.Conn; who closes the connection ends what waits for it.
-func (s *streamConn) SetDeadline(time.Time) error { return nil }
-
-// SetReadDeadline implements net.Conn like SetDeadline.
-func (s *streamConn) SetReadDeadline(time.Time) error { return nil }
-
-// SetWriteDeadline implements net.Conn like SetDeadline.
-func (s *streamConn) SetWriteDeadline(time.Time) error { return nil }
 
 // examine asks an instance and says what is wrong with the answer.
 func examine(ctx context.Context, conn net.Conn, pod *corev1.Pod, get *manifesttypes.HTTPGet) string {

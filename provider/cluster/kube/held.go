@@ -39,6 +39,16 @@ var affinityPath = []string{"spec", "template", "spec", "affinity", "nodeAffinit
 // changesFor computes what has to be written so that the cluster runs a workload where it holds have.
 func (c *Cluster) changesFor(ns string, w cluster.Workload, s settings, have live, seen sight) (changes, error) {
 	s.LeaseKey, s.Held = leaseKey(have), holdingsOf(have)
+	if w.Suspended {
+		s.SuspendedAt = or(stampIn(secretData(have, manifestSecret, keySuspended)), c.now().UnixNano())
+	}
+	var err error
+	if s.Restarts, err = restartsIn(secretData(have, manifestSecret, keyRestarts)); err != nil {
+		return changes{}, err
+	}
+	if s.Restart != nil {
+		s.Restarts = s.Restarts.with(s.Restart.service, s.Restart.at)
+	}
 	links, known := c.links.of(ns)
 	have = s.takeLinks(links, known, have)
 	return changesFor(w, s, have, seen, links)

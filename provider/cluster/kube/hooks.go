@@ -63,6 +63,8 @@ type hookRecord struct {
 	Once bool `json:"once,omitempty"`
 	// At is when it was marked, in seconds of the Unix epoch.
 	At int64 `json:"at"`
+	// Ended is when it was seen to have ended; 0 if it has not, or that was not noted.
+	Ended int64 `json:"ended,omitempty"`
 	// Message says why it failed; Log are the last lines that it wrote then.
 	Message string   `json:"message,omitempty"`
 	Log     []string `json:"log,omitempty"`
@@ -173,7 +175,8 @@ func (r hookRecords) bound() {
 
 // observed is a record with what its job tells. A job that was made and is gone is not made again: what came of it is not
 // known.
-func (rec hookRecord) observed(job *unstructured.Unstructured, name string, seen sight) hookRecord {
+func (r hookRecord) observed(job *unstructured.Unstructured, name string, seen sight) hookRecord {
+	rec := r
 	switch {
 	case rec.State == hookSucceeded || rec.State == hookFailed:
 	case job == nil:
@@ -189,6 +192,9 @@ func (rec hookRecord) observed(job *unstructured.Unstructured, name string, seen
 		}
 	default:
 		rec.State = hookRunning
+	}
+	if before := r.State; before != rec.State && (rec.State == hookSucceeded || rec.State == hookFailed) {
+		rec.Ended = seen.now.Unix()
 	}
 	return rec
 }

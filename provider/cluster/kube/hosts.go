@@ -70,7 +70,12 @@ func (s *settings) recall(have live) error {
 
 // acceptedIn is when the manifest in a Secret was sent; 0 if that is not known.
 func acceptedIn(secret *corev1.Secret) int64 {
-	n, err := strconv.ParseInt(string(secret.Data[keyAccepted]), 10, 64)
+	return stampIn(secret.Data[keyAccepted])
+}
+
+// stampIn reads a time in nanoseconds of the Unix epoch; 0 if it is none.
+func stampIn(data []byte) int64 {
+	n, err := strconv.ParseInt(string(data), 10, 64)
 	if err != nil {
 		return 0
 	}

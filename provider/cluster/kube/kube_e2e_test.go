@@ -87,6 +87,13 @@ func TestConformance(t *testing.T) {
 				sv.Args = []string{"crash", "60", "3"}
 				return sv
 			},
+			Programs: func(name string) manifesttypes.Service {
+				sv := clustertest.Service(name, probeImage())
+				sv.Args = []string{"web"}
+				return sv
+			},
+			Program:  func(program ...string) []string { return append([]string{"/probe", "session"}, program...) },
+			Measures: measures(t, c),
 			Restart: func(t *testing.T) cluster.Cluster {
 				stop()
 				next, _ := start(t, cfg)
@@ -95,6 +102,16 @@ func TestConformance(t *testing.T) {
 			Poll: 100 * time.Millisecond, Patience: time.Minute,
 		}
 	})
+}
+
+// measures tells whether the cluster tells what pods use.
+func measures(t *testing.T, c *Cluster) bool {
+	t.Helper()
+	has, err := c.haveMetrics()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return has
 }
 
 // deploy runs services until the test ends, and returns when they are ready.

@@ -50,7 +50,7 @@ func (c *Cluster) Logs(ctx context.Context, id markettypes.LeaseID, o cluster.Lo
 	}
 	s.group.Go(func() {
 		defer close(s.lines)
-		if o.Follow {
+		if o.Follow && !o.Previous {
 			s.err = s.follow()
 		} else {
 			s.err = s.readOnce()
@@ -204,7 +204,7 @@ func (in *instance) ended() bool {
 
 func (in *instance) read(follow bool) error {
 	s := in.stream
-	opts := &corev1.PodLogOptions{Container: in.service, Follow: follow, Timestamps: true}
+	opts := &corev1.PodLogOptions{Container: in.service, Follow: follow, Timestamps: true, Previous: s.options.Previous}
 	if !in.last.IsZero() {
 		opts.SinceTime = new(metav1.NewTime(in.last))
 	} else {

@@ -43,8 +43,12 @@ var reads = []permission{
 	{"", "nodes", []string{"list", "watch"}},
 	{"", "pods", []string{"get", "list", "watch"}},
 	{"", "pods/log", []string{"get"}},
-	{"", "events", []string{"list"}},
-	{"", "pods/portforward", []string{"create"}},
+	{"", "events", []string{"list", "watch"}},
+	// Sessions of tenants in their own instances; a session is made by get over WebSocket, which newer API servers want
+	// create for as well, and by create over SPDY.
+	{"", "pods/exec", []string{"create", "get"}},
+	{"", "pods/portforward", []string{"create", "get"}},
+	{"metrics.k8s.io", "pods", []string{"list"}},
 	{"discovery.k8s.io", "endpointslices", []string{"list"}},
 	{"gateway.networking.k8s.io", "gateways", []string{"get", "list"}},
 	{"gateway.networking.k8s.io", "gatewayclasses", []string{"get"}},

@@ -74,6 +74,11 @@ type settings struct {
 	// Link is what is known of links to other groups; NodeAddresses are the nodes' own.
 	Link          linkSettings
 	NodeAddresses []netip.Addr
+	// SuspendedAt is since when a suspended lease is, in nanoseconds of the Unix epoch; 0 if that is not known.
+	SuspendedAt int64
+	// Restarts are those that the lease remembers; Restart is one that is asked for now.
+	Restarts restarts
+	Restart  *restartOf
 	// Held is what the lease has already.
 	Held held
 }
@@ -221,6 +226,8 @@ const (
 	keyLease    = "key"
 	keyHosts    = "hosts"
 	keyAccepted = "accepted"
+	// keySuspended is since when the lease is suspended, in nanoseconds of the Unix epoch.
+	keySuspended = "suspended"
 )
 
 // leaseKey is the key of the hashes that stand where more can be read than the values of Secrets: in names and
@@ -252,6 +259,12 @@ func (r *rendering) memory() (*corev1.Secret, error) {
 	data := map[string][]byte{keyEnvelope: envelope, keyHash: r.workload.ManifestHash, keyLease: r.LeaseKey}
 	if hooks := r.Stage.Hooks.encode(); hooks != nil {
 		data[keyHooks] = hooks
+	}
+	if r.workload.Suspended && r.SuspendedAt != 0 {
+		data[keySuspended] = strconv.AppendInt(nil, r.SuspendedAt, 10)
+	}
+	if marks := r.Restarts.encode(r.workload.Group.Services); marks != nil {
+		data[keyRestarts] = marks
 	}
 	if r.Accepted != 0 {
 		data[keyAccepted] = strconv.AppendInt(nil, r.Accepted, 10)

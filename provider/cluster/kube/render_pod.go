@@ -40,6 +40,7 @@ func (r *rendering) deployment(sv manifesttypes.Service) *appsv1.Deployment {
 			Template:             r.podTemplate(sv),
 		},
 	}
+	r.markRestart(&d.Spec.Template, sv.Name)
 	r.rollout(d, sv)
 	return d
 }

@@ -81,7 +81,7 @@ func keepsInstances(kind string) bool { return kind == kindDeployment || kind ==
 // it anew, so that a volume never has two writers. Instances do not wait for each other: one that cannot become ready
 // must not keep a corrected manifest from it.
 func (r *rendering) statefulSet(sv manifesttypes.Service) *appsv1.StatefulSet {
-	return &appsv1.StatefulSet{
+	s := &appsv1.StatefulSet{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: kindStatefulSet},
 		ObjectMeta: r.meta(statefulName(sv.Name), labelService, sv.Name),
 		Spec: appsv1.StatefulSetSpec{
@@ -100,6 +100,8 @@ func (r *rendering) statefulSet(sv manifesttypes.Service) *appsv1.StatefulSet {
 			VolumeClaimTemplates: r.claimTemplates(sv),
 		},
 	}
+	r.markRestart(&s.Spec.Template, sv.Name)
+	return s
 }
 
 // claimTemplate is the name of a volume's template. Kubernetes names claims TEMPLATE-SERVICE-NUMBER: the part that a
