@@ -134,8 +134,10 @@ func (p *packer) tree(root string) error {
 		case d.IsDir():
 			p.dir(filepath.ToSlash(rel), info.Mode().Perm())
 			return p.err
+		case info.Mode()&fs.ModeSymlink != 0:
+			return p.link(file, filepath.ToSlash(rel))
 		case !info.Mode().IsRegular():
-			return fmt.Errorf("%s is neither a file nor a directory", file)
+			return fmt.Errorf("%s is neither a file, nor a directory, nor a link", file)
 		}
 		return p.file(file, filepath.ToSlash(rel), info.Mode().Perm())
 	})
@@ -145,6 +147,18 @@ func (p *packer) dir(name string, mode fs.FileMode) {
 	if p.err == nil {
 		p.err = p.tw.WriteHeader(&tar.Header{Name: name + "/", Typeflag: tar.TypeDir, Mode: int64(mode), ModTime: time.Unix(0, 0)})
 	}
+}
+
+// link packs a symbolic link as it is: it means what it means in the image.
+func (p *packer) link(from, name string) error {
+	to, err := os.Readlink(from)
+	if err != nil {
+		return err
+	}
+	if p.err == nil {
+		p.err = p.tw.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeSymlink, Linkname: to, Mode: 0o777, ModTime: time.Unix(0, 0)})
+	}
+	return p.err
 }
 
 func (p *packer) file(from, name string, mode fs.FileMode) error {

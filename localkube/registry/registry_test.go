@@ -136,6 +136,34 @@ func TestADirectoryNeedsOneProgram(t *testing.T) {
 	}
 }
 
+// TestLinksStayLinks: a link names what it names in the image, and nothing of the machine that the image is made on.
+func TestLinksStayLinks(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "busybox"), nil, 0o755), os.Symlink("busybox", filepath.Join(dir, "sh")), os.Symlink("/etc/shadow", filepath.Join(dir, "x"))); err != nil {
+		t.Fatal(err)
+	}
+	data, program, err := pack(dir)
+	if err != nil || program != "/busybox" {
+		t.Fatalf("program %q, %v", program, err)
+	}
+	links := map[string]string{}
+	for r := tar.NewReader(bytes.NewReader(data)); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag == tar.TypeSymlink {
+			links[h.Name] = h.Linkname
+		}
+	}
+	if len(links) != 2 || links["sh"] != "busybox" || links["x"] != "/etc/shadow" {
+		t.Errorf("links %v", links)
+	}
+}
+
 func TestOnlyWritersPush(t *testing.T) {
 	h, err := Handler(Config{Dir: t.TempDir(), Writers: []netip.Addr{netip.MustParseAddr("10.200.0.1")}})
 	if err != nil {

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Makes root file systems for local images out of Debian's packages, where no registry can be reached: a PostgreSQL, a
+# Redis, and an application with a shell and their clients. `scripts/local-images.sh DIR` leaves DIR/{postgres,redis,app},
+# to be pushed with `localkube push REF DIR/NAME`. Needs apt-get and Go, and installs nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=$(mkdir -p "$1" && cd "$1" && pwd)
+bin=$PWD/bin
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work" # apt-get downloads as a user of its own
+
+server=$(apt-cache depends postgresql | sed -n 's/^ *Depends: \(postgresql-[0-9]*\)$/\1/p' | head -1)
+[ -n "$server" ] || { apt-get update -qq; server=$(apt-cache depends postgresql | sed -n 's/^ *Depends: \(postgresql-[0-9]*\)$/\1/p' | head -1); }
+version=${server#postgresql-}
+
+# What a package needs at run time, without what only its installation or an administrator does.
+closure() {
+  apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$@" |
+    sed -n 's/^\([a-z0-9][a-z0-9.+-]*\)$/\1/p' | sort -u |
+    grep -vE '^(perl|libperl|debconf|cdebconf|adduser|passwd|systemd|libllvm|libz3|ucf|dpkg|tar|sed|coreutils|locales|postgresql-common|postgresql-client-common|ssl-cert|openssl|usrmerge|install-info|init-system|gcc-[0-9]+-base)'
+}
+(
+  cd "$work"
+  # shellcheck disable=SC2046 # names of packages have no spaces
+  apt-get download -qq $(closure "$server" "postgresql-client-$version" redis-server redis-tools; echo busybox-static) 2>/dev/null
+  for deb in ./*.deb; do dpkg-deb -x "$deb" root; done
+)
+root=$work/root
+libraries=$(find "$root" -type d -name '*-linux-gnu*' -path '*lib*' | paste -sd: -)
+
+# take NAME FILE...: copies programs of the packages, and all that they load, into the root file system NAME.
+take() {
+  local to=$out/$1 file lib
+  shift
+  for file in "$@"; do
+    mkdir -p "$to$(dirname "$file")"
+    cp -L "$root$file" "$to$file"
+    LD_LIBRARY_PATH=$libraries ldd "$root$file" 2>/dev/null | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*ld-linux[^ ]*\) .*/\1/p' | while read -r lib; do
+      local at=${lib#"$root"}
+      mkdir -p "$to$(dirname "$at")"
+      [ -e "$to$at" ] || cp -L "$lib" "$to$at"
+    done
+  done
+}
+# shell NAME: gives it busybox under the names that scripts use.
+shell() {
+  local to=$out/$1/bin applet
+  mkdir -p "$to"
+  cp "$root"/bin/busybox "$to/busybox"
+  for applet in sh cat cp date echo env false grep head ls mkdir mv printenv printf ps rm sed sleep tail tar test touch true wc wget; do
+    ln -sf busybox "$to/$applet"
+  done
+}
+
+rm -rf "${out:?}"/{postgres,redis,app}
+programs=/usr/lib/postgresql/$version
+shared=/usr/share/postgresql/$version
+take postgres "$programs"/bin/{postgres,initdb,psql,pg_dump,pg_isready} $(cd "$root" && find ".$programs/lib" -maxdepth 1 -name '*.so' ! -name 'llvmjit*' | sed 's/^\.//')
+mkdir -p "$out/postgres$shared" "$out/postgres/etc" "$out/postgres/var/lib/postgresql" "$out/postgres/run/postgresql"
+cp -rL "$root$shared/." "$out/postgres$shared/"
+rm -rf "$out/postgres$shared/man"
+ln -s ../run "$out/postgres/var/run"
+printf 'root:x:0:0::/:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\n' >"$out/postgres/etc/passwd"
+shell postgres
+mkdir -p "$out/postgres/usr/local/bin"
+CGO_ENABLED=0 go build -o "$out/postgres/usr/local/bin/docker-entrypoint" ./testutil/postgresentry
+ln -s "$programs/bin/pg_isready" "$out/postgres/usr/local/bin/pg_isready"
+ln -s "$programs/bin/psql" "$out/postgres/usr/local/bin/psql"
+ln -s "$programs/bin/pg_dump" "$out/postgres/usr/local/bin/pg_dump"
+
+take redis /usr/bin/redis-check-rdb /usr/bin/redis-cli
+mv "$out/redis/usr/bin/redis-check-rdb" "$out/redis/usr/bin/redis-server" # one program under two names
+mkdir -p "$out/redis/data"
+shell redis
+
+take app "$programs/bin/psql" /usr/bin/redis-cli
+mkdir -p "$out/app/usr/local/bin" "$out/app/app"
+ln -s "$programs/bin/psql" "$out/app/usr/local/bin/psql"
+cp "$bin/probe" "$out/app/usr/local/bin/probe"
+shell app
+du -sh "$out"/{postgres,redis,app}
