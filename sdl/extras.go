@@ -1,6 +1,10 @@
 package sdl
 
-import "cosmossdk.io/math"
+import (
+	"slices"
+
+	"cosmossdk.io/math"
+)
 
 // Extras are what a manifest of an application says of its deployment that is neither for the chain nor for a provider.
 type Extras struct {
@@ -14,6 +18,8 @@ type Extras struct {
 	Exclude []string
 	// Deposit is what to put into escrow, such as 5BRT, and Select the choice of a bid; empty for the defaults.
 	Deposit, Select string
+	// Unbuilt are the services whose images are not known yet; they have none in the manifest.
+	Unbuilt []string
 	// Success is the URL, or the path on the site, to show after a deployment.
 	Success string
 	// Notices are URLs to tell of a rollout that failed.
@@ -65,4 +71,9 @@ func (p *Plan) OpenPrices() bool {
 		}
 	}
 	return false
+}
+
+// Generated tells whether the value of a variable is made when it is first deployed.
+func (e *Extras) Generated(name string) bool {
+	return e != nil && slices.ContainsFunc(e.Inputs, func(i Input) bool { return i.Name == name && i.State == InputGenerated })
 }

@@ -12,19 +12,19 @@ import (
 )
 
 // MarshalJSON writes the plan as `berth plan -o json` prints it. Lists are never null, amounts are numbers in the
-// units that their names say, prices are decimal strings of micro tokens without trailing zeros. Environment variables
-// that are marked secret appear without their values, salts do not appear at all.
+// units that their names say, prices are decimal strings of micro tokens without trailing zeros, and null as long as they
+// are open. Environment variables that are marked secret appear without their values, salts do not appear at all.
 func (p *Plan) MarshalJSON() ([]byte, error) {
 	out := planJSON{
 		Groups:   make([]groupJSON, 0, len(p.Groups)),
 		Manifest: manifestJSON{Groups: make([]manifestGroupJSON, 0, len(p.Manifests))},
-		Warnings: newWarningsJSON(p.Warnings), Reclaim: p.Reclaim,
+		Warnings: newWarningsJSON(p.Warnings), Reclaim: p.Reclaim, App: newExtrasJSON(p),
 	}
 	for _, g := range p.Groups {
 		out.Groups = append(out.Groups, newGroupJSON(g))
 	}
 	for _, m := range p.Manifests {
-		out.Manifest.Groups = append(out.Manifest.Groups, newManifestGroupJSON(m))
+		out.Manifest.Groups = append(out.Manifest.Groups, newManifestGroupJSON(m, p.Extras))
 	}
 	return json.Marshal(out)
 }
@@ -33,6 +33,7 @@ type planJSON struct {
 	Groups   []groupJSON   `json:"groups"`
 	Reclaim  uint32        `json:"reclaim_window_seconds,omitempty"`
 	Manifest manifestJSON  `json:"manifest"`
+	App      *extrasJSON   `json:"app,omitempty"`
 	Warnings []warningJSON `json:"warnings"`
 }
 
@@ -77,7 +78,7 @@ type resourceJSON struct {
 	Storage       []volumeJSON `json:"storage"`
 	GPU           uint32       `json:"gpu"`
 	GPUAttributes []string     `json:"gpu_attributes"`
-	Price         string       `json:"price"`
+	Price         *string      `json:"price"`
 	Denom         string       `json:"denom"`
 }
 
@@ -97,7 +98,10 @@ func newGroupJSON(g Group) groupJSON {
 		rj := resourceJSON{
 			Service: r.Service, Count: r.Count, CPUMilli: r.CPUMilli, MemoryBytes: r.MemoryBytes,
 			Storage: make([]volumeJSON, 0, len(r.Storage)), GPU: r.GPU, GPUAttributes: attributeKeys(r.GPUAttributes),
-			Price: FormatPrice(r.Price), Denom: r.Denom,
+			Denom: r.Denom,
+		}
+		if price := FormatPrice(r.Price); !r.Open() {
+			rj.Price = &price
 		}
 		for _, v := range r.Storage {
 			rj.Storage = append(rj.Storage, volumeJSON{Name: v.Name, Bytes: v.Bytes, Attributes: attributeMap(v.Attributes)})
@@ -171,12 +175,15 @@ type serviceJSON struct {
 	Registry    string   `json:"registry,omitempty"`
 	Permissions []string `json:"permissions,omitempty"`
 	TEE         string   `json:"tee,omitempty"`
+	careJSON
 }
 
 type envJSON struct {
 	Name   string  `json:"name"`
 	Value  *string `json:"value,omitempty"`
 	Secret bool    `json:"secret,omitempty"`
+	// Generated says that the value is made when it is first deployed.
+	Generated bool `json:"generated,omitempty"`
 }
 
 type exposeJSON struct {
@@ -211,12 +218,12 @@ type edgeJSON struct {
 	Port        uint32 `json:"port"`
 }
 
-func newManifestGroupJSON(g manifesttypes.Group) manifestGroupJSON {
+func newManifestGroupJSON(g manifesttypes.Group, extras *Extras) manifestGroupJSON {
 	out := manifestGroupJSON{
 		Name: g.Name, Services: make([]serviceJSON, 0, len(g.Services)), Edges: make([]edgeJSON, 0, len(g.Edges)),
 	}
 	for _, s := range g.Services {
-		out.Services = append(out.Services, newServiceJSON(s))
+		out.Services = append(out.Services, newServiceJSON(s, extras))
 	}
 	for _, e := range g.Edges {
 		out.Edges = append(out.Edges, edgeJSON(e))
@@ -224,13 +231,13 @@ func newManifestGroupJSON(g manifesttypes.Group) manifestGroupJSON {
 	return out
 }
 
-func newServiceJSON(s manifesttypes.Service) serviceJSON {
+func newServiceJSON(s manifesttypes.Service, extras *Extras) serviceJSON {
 	out := serviceJSON{
 		Name: s.Name, Image: s.Image, Command: list(s.Command), Args: list(s.Args), DependsOn: list(s.DependsOn),
 		Env: make([]envJSON, 0, len(s.Env)), Expose: make([]exposeJSON, 0, len(s.Expose)),
 		Count: s.Count, UnitID: s.UnitId, CPUMilli: s.CpuMilli, MemoryBytes: s.MemoryBytes,
 		Volumes: make([]mountJSON, 0, len(s.Volumes)), GPU: s.Gpu, GPUAttributes: manifestAttributes(s.GpuAttributes),
-		Permissions: s.Permissions, TEE: s.Tee,
+		Permissions: s.Permissions, TEE: s.Tee, careJSON: newCareJSON(s),
 	}
 	if s.Credentials != nil {
 		out.Registry = s.Credentials.Host
@@ -240,7 +247,7 @@ func newServiceJSON(s manifesttypes.Service) serviceJSON {
 		if e.Secret {
 			value = nil
 		}
-		out.Env = append(out.Env, envJSON{Name: e.Name, Value: value, Secret: e.Secret})
+		out.Env = append(out.Env, envJSON{Name: e.Name, Value: value, Secret: e.Secret, Generated: extras.Generated(e.Name)})
 	}
 	for _, e := range s.Expose {
 		x := exposeJSON{Port: e.Port, As: e.As, Proto: ProtoName(e.Proto), Accept: list(e.Accept), To: make([]toJSON, 0, len(e.To)), HTTP: e.HttpOptions}

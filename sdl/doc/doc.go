@@ -55,6 +55,7 @@ type Node struct {
 	bool   bool // a scalar that is written as true or false, without quotes
 	hidden bool // messages do not show the text
 	flow   bool // a list in brackets or a mapping in braces
+	bare   bool // a scalar of JSON without quotes
 	line   int32
 	column int32
 	index  int32 // the place in a list
