@@ -18,6 +18,8 @@ type Overlay struct {
 	Images map[string]string
 	// Commands are what processes run that neither the manifest nor a Procfile has a command for.
 	Commands map[string]string
+	// Ports are where processes take connections.
+	Ports map[string]uint32
 	// Compute are sizes; of one, zero parts stay what they were. Data are the sizes of persistent volumes, in bytes.
 	Compute map[string]Size
 	Data    map[string]uint64
@@ -60,6 +62,9 @@ type Price struct {
 	Amount math.LegacyDec
 	Denom  string
 }
+
+// PredeployJob is the value of Overlay.Predeploy with which the command runs before the rollout.
+const PredeployJob = "job"
 
 // The values of Overlay.Reserve.
 const (
