@@ -62,6 +62,22 @@ type Resource struct {
 	Denom string
 }
 
+// Unit is the resource that a service of the group's manifest has, and false for one that has none: a task that is
+// suspended, of which the resource then only says what its runs would take.
+func (g Group) Unit(s manifesttypes.Service) (Resource, bool) {
+	if i := int(s.UnitId); i >= 1 && i <= len(g.Resources) {
+		return g.Resources[i-1], true
+	}
+	r := Resource{Service: s.Name, CPUMilli: s.CpuMilli, MemoryBytes: s.MemoryBytes, GPU: s.Gpu, Price: math.LegacyZeroDec(), Denom: Denom}
+	if len(g.Resources) > 0 {
+		r.Denom = g.Resources[0].Denom
+	}
+	for _, v := range s.Volumes {
+		r.Storage = append(r.Storage, Volume{Name: v.Name, Bytes: v.Bytes})
+	}
+	return r, false
+}
+
 // EndpointKind says what an exposed port needs of the provider.
 type EndpointKind int
 

@@ -18,6 +18,7 @@ func planText(p *sdl.Plan, e *explain.Explanation) string {
 	for i, g := range p.Groups {
 		writeGroup(&b, g, e.Placements[i])
 	}
+	writeInputs(&b, p.Extras)
 	writeDoors(&b, e.Doors, len(p.Groups) > 1)
 	writeTotals(&b, e)
 	return b.String()
@@ -27,7 +28,7 @@ func writeGroup(b *strings.Builder, g sdl.Group, p explain.Placement) {
 	fmt.Fprintf(b, "Group %s: one provider %s\n", g.Name, requirements(p))
 	t := newTable("SERVICE", "IMAGE", "COUNT", "CPU", "MEMORY", "STORAGE", "GPU", "MAX PRICE").alignRight(2, 3, 4, 5, 6, 7)
 	for _, s := range p.Services {
-		t.add(s.Name, s.Image, strconv.FormatUint(uint64(s.Instances), 10), quantity.FormatCPU(s.Each.CPUMilli),
+		t.add(s.Name, orDash(s.Image), strconv.FormatUint(uint64(s.Instances), 10), quantity.FormatCPU(s.Each.CPUMilli),
 			quantity.FormatBytes(s.Each.MemoryBytes), volumeSizes(s.Volumes), orDash(gpus(s)), money(s.EachAtMost))
 	}
 	if p.Totals.GPU == 0 {
@@ -45,9 +46,16 @@ func writeGroup(b *strings.Builder, g sdl.Group, p explain.Placement) {
 	fmt.Fprintf(b, "  at most %s\n\n", costs(p.AtMost))
 }
 
-func money(c explain.Cost) string { return explain.Money(c.PerBlock, c.Denom) }
+func money(c explain.Cost) string { return c.PriceText() }
 
 func costs(c explain.Cost) string {
+	if c.Open && c.PerBlock.IsZero() {
+		return "a price that is open"
+	}
+	if c.Open {
+		c.Open = false
+		return costs(c) + ", and what is open"
+	}
 	return money(c) + " per block, " + explain.MoneyUp(c.PerHour, c.Denom) + " per hour, " + explain.MoneyUp(c.PerMonth, c.Denom) + " per month"
 }
 
@@ -108,6 +116,7 @@ func writeDetails(b *strings.Builder, s explain.Service) {
 		}
 		say("has volume %s of %s at %s (%s)", v.Name, quantity.FormatBytes(v.Bytes), orDash(v.Mount), kind)
 	}
+	writeTimes(say, s)
 	if s.Command {
 		say("runs with a command of its own")
 	}
@@ -125,6 +134,51 @@ func writeDetails(b *strings.Builder, s explain.Service) {
 	}
 	if s.Registry != "" {
 		say("has its image opened by credentials for %s", s.Registry)
+	}
+}
+
+// writeTimes says when a task runs, and how the number of instances follows the load.
+func writeTimes(say func(format string, args ...any), s explain.Service) {
+	switch {
+	case s.Suspended:
+		say("is under maintenance: it does not run at %s, and costs nothing", s.Schedule)
+	case s.Schedule != "":
+		say("runs at %s (UTC)", s.Schedule)
+	}
+	if c := s.Scale; c != nil {
+		say("has %d running / %d reserved by the use of its %s: reserved at most %s per month; with reserve min at most %s, and no burst",
+			c.Least, c.Most, strings.Join(c.By, " and "), monthly(s.AtMost), monthly(c.AtLeast))
+	}
+}
+
+func monthly(c explain.Cost) string {
+	if c.Open || c.PerMonth.IsNil() {
+		return "a price that is open"
+	}
+	return explain.MoneyUp(c.PerMonth, c.Denom)
+}
+
+// writeInputs says what a deployment of an application still needs.
+func writeInputs(b *strings.Builder, x *sdl.Extras) {
+	if x == nil {
+		return
+	}
+	for _, i := range x.Inputs {
+		what := map[string]string{
+			sdl.InputGenerated: "‹generated›", sdl.InputMissing: "has no value yet: berth deploy asks for it", sdl.InputAbsent: "is left out: it has no value",
+			sdl.InputGiven: "‹given›",
+		}[i.State]
+		line := "  " + i.Name + " " + what
+		if i.Description != "" {
+			line += " (" + i.Description + ")"
+		}
+		b.WriteString(printable(line) + "\n")
+	}
+	if len(x.Unbuilt) > 0 {
+		fmt.Fprintf(b, "  no image yet for %s\n", strings.Join(x.Unbuilt, ", "))
+	}
+	if len(x.Inputs)+len(x.Unbuilt) > 0 {
+		b.WriteString("\n")
 	}
 }
 

@@ -122,7 +122,7 @@ func sameFile(a, b string) bool {
 func explainPlan(plan *sdl.Plan, blockTime time.Duration) *explain.Explanation {
 	o := explain.Options{BlockNanos: blockTime.Nanoseconds()}
 	e := explain.Explain(plan, o)
-	if e.AtMost == nil {
+	if e.AtMost == nil || e.AtMost.Open {
 		return e
 	}
 	minimums := escrowtypes.DefaultParams().MinDeposits

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"berth.dev/berth/sdl"
+	"berth.dev/berth/sdl/app"
 	"berth.dev/berth/sdl/doc"
 	"berth.dev/berth/sdl/fill"
 	"berth.dev/berth/sdl/include"
@@ -29,12 +30,30 @@ type Input struct {
 	Lookup func(name string) (value string, set bool)
 	// Names are variables that suggestions may name.
 	Names []string
+	// Format is the name of the document's format, one of Formats; empty to find out. What follows is for the formats of
+	// applications only.
+	Format string
+	// Overlay is what manifests of applications lack; the file app.OverlayFile beside the manifest stands below it.
+	Overlay app.Overlay
+	// Values are those of the application's variables, which win over all others; Complete refuses an application that
+	// lacks an image, or a value that it needs.
+	Values   map[string]string
+	Complete bool
+	// Environment names a part of the manifest that is put over it; SkipAddons are addons to leave out.
+	Environment string
+	SkipAddons  []string
 }
 
 // Result is a compiled document.
 type Result struct {
 	// Plan is nil if and only if a diagnostic is an error. It repeats the warnings.
 	Plan *sdl.Plan
+	// Format is the document's, one of Formats.
+	Format string
+	// App is what the manifest of an application says, and Overlay what was put beside it; App is nil for other documents,
+	// and if the manifest has an error.
+	App     *app.App
+	Overlay app.Overlay
 	// Found are all problems, sorted by place.
 	Found sdl.Diagnostics
 	// Sources are the texts of the files that were read, for Found.WriteText.
@@ -46,8 +65,14 @@ type Result struct {
 func Document(in Input) Result {
 	r := sdl.NewReporter(in.File)
 	sources := sdl.Sources{in.File: in.Data}
-	plan := compile(r, in, sources)
-	out := Result{Found: r.Diagnostics(), Sources: sources}
+	out := Result{Format: Detect(in), Sources: sources}
+	var plan *sdl.Plan
+	if read := frontEnds[out.Format]; read != nil {
+		plan = application(r, in, &out, read)
+	} else {
+		plan = compile(r, in, sources)
+	}
+	out.Found = r.Diagnostics()
 	if plan != nil && !r.Failed() {
 		plan.Warnings = out.Found
 		out.Plan = plan

@@ -24,6 +24,8 @@ const (
 type Cost struct {
 	Denom                       string
 	PerBlock, PerHour, PerMonth math.LegacyDec
+	// Open says that a price of it is still to be found, and is not counted.
+	Open bool
 }
 
 // MarshalJSON writes amounts as decimal strings in the denomination.
@@ -33,22 +35,50 @@ func (c Cost) MarshalJSON() ([]byte, error) {
 		PerBlock string `json:"per_block"`
 		PerHour  string `json:"per_hour,omitempty"`
 		PerMonth string `json:"per_month,omitempty"`
+		Open     bool   `json:"open,omitempty"`
 	}
-	out := costJSON{Denom: c.Denom, PerBlock: sdl.FormatPrice(c.PerBlock)}
+	out := costJSON{Denom: c.Denom, PerBlock: sdl.FormatPrice(c.PerBlock), Open: c.Open}
 	if !c.PerHour.IsNil() {
 		out.PerHour, out.PerMonth = sdl.FormatPrice(c.PerHour), sdl.FormatPrice(c.PerMonth)
 	}
 	return json.Marshal(out)
 }
 
-// MaxPrice is the most that a group may cost per block: the sum over its resources of price times count. The group
-// has at least one resource, and all have one denom.
+// MaxPrice is the most that a group may cost per block: the sum over its resources of price times count, but for prices
+// that are open. The group has at least one resource, and all have one denom.
 func MaxPrice(g sdl.Group) (amount math.LegacyDec, denom string) {
 	amount = math.LegacyZeroDec()
 	for _, r := range g.Resources {
-		amount, denom = amount.Add(r.Price.MulInt64(int64(r.Count))), r.Denom
+		denom = r.Denom
+		if !r.Open() {
+			amount = amount.Add(r.Price.MulInt64(int64(r.Count)))
+		}
 	}
 	return amount, denom
+}
+
+// costOf is what some instances cost.
+func (e *Explanation) costOf(r sdl.Resource, instances uint32) Cost {
+	if r.Open() {
+		c := e.cost(math.LegacyZeroDec(), r.Denom)
+		c.Open = true
+		return c
+	}
+	return e.cost(r.Price.MulInt64(int64(instances)), r.Denom)
+}
+
+// PriceText writes the price per block for people.
+func (c Cost) PriceText() string { return c.text(Money(c.PerBlock, c.Denom)) }
+
+// text says of an amount what is open of it.
+func (c Cost) text(amount string) string {
+	switch {
+	case !c.Open:
+		return amount
+	case c.PerBlock.IsZero():
+		return "open"
+	}
+	return amount + " and what is open"
 }
 
 func (e *Explanation) cost(perBlock math.LegacyDec, denom string) Cost {
@@ -72,8 +102,9 @@ func over(perBlock math.LegacyDec, nanos, blockNanos int64) math.LegacyDec {
 // total is what all placements may cost together; nil for none, or for prices in several denominations, which no plan
 // has.
 func (e *Explanation) total() *Cost {
-	sum := math.LegacyZeroDec()
+	sum, open := math.LegacyZeroDec(), false
 	for _, p := range e.Placements {
+		open = open || p.AtMost.Open
 		if p.AtMost.Denom != e.Placements[0].AtMost.Denom {
 			return nil
 		}
@@ -83,6 +114,7 @@ func (e *Explanation) total() *Cost {
 		return nil
 	}
 	c := e.cost(sum, e.Placements[0].AtMost.Denom)
+	c.Open = open
 	return &c
 }
 
@@ -99,7 +131,7 @@ type Deposit struct {
 
 // lasts works out what a deposit buys; nil if it is in another denomination than the prices.
 func (e *Explanation) lasts(c sdktypes.Coin) *Deposit {
-	if c.Denom != e.AtMost.Denom || !e.AtMost.PerBlock.IsPositive() {
+	if c.Denom != e.AtMost.Denom || e.AtMost.Open || !e.AtMost.PerBlock.IsPositive() {
 		return nil
 	}
 	// In whole smallest steps, so that the quotient is cut and never rounded.

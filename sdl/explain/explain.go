@@ -106,6 +106,21 @@ type Service struct {
 	TEE         string   `json:"tee,omitempty"`
 	EachAtMost  Cost     `json:"each_at_most"`
 	AtMost      Cost     `json:"at_most"`
+	// Schedule is when a task runs; empty for what runs always. Suspended tasks do not run, and cost nothing.
+	Schedule  string `json:"schedule,omitempty"`
+	Suspended bool   `json:"suspended,omitempty"`
+	// Scale says how the number of instances follows the load; nil if it does not.
+	Scale *Scale `json:"scale,omitempty"`
+}
+
+// Scale is a number of instances that follows the load. AtMost of the service is what is reserved.
+type Scale struct {
+	Least uint32 `json:"least"`
+	Most  uint32 `json:"most"`
+	// By are the resources whose use is measured.
+	By []string `json:"by"`
+	// AtLeast is what the least number of instances would cost at most, if no more were reserved.
+	AtLeast Cost `json:"at_least_instances"`
 }
 
 // The kinds of volumes.
@@ -173,7 +188,7 @@ func (e *Explanation) placement(i int, g sdl.Group, m manifesttypes.Group, steps
 	}
 	for _, s := range m.Services {
 		// A service's unit is the resource of its number, which several may share.
-		pl.Services = append(pl.Services, e.service(s, g.Resources[s.UnitId-1], steps[s.Name]))
+		pl.Services = append(pl.Services, e.service(s, g, steps[s.Name]))
 		for _, x := range s.Expose {
 			if ip := manifest.LeasedIP(x); ip != "" && !slices.Contains(pl.Addresses, ip) {
 				pl.Addresses = append(pl.Addresses, ip)
@@ -183,18 +198,32 @@ func (e *Explanation) placement(i int, g sdl.Group, m manifesttypes.Group, steps
 	slices.Sort(pl.Addresses)
 	amount, denom := MaxPrice(g)
 	pl.AtMost = e.cost(amount, denom)
+	pl.AtMost.Open = slices.ContainsFunc(g.Resources, sdl.Resource.Open)
 	return pl
 }
 
-func (e *Explanation) service(s manifesttypes.Service, r sdl.Resource, step int) Service {
+func (e *Explanation) service(s manifesttypes.Service, g sdl.Group, step int) Service {
+	r, paid := g.Unit(s)
 	var each, all sdl.Totals
 	each.Add(r, 1)
+	if !paid {
+		s.Count = 0
+	}
 	all.Add(r, uint64(s.Count))
 	out := Service{
 		Name: s.Name, Image: s.Image, Instances: s.Count, Each: amounts(each), All: amounts(all),
 		GPUs: []string{}, Volumes: []Volume{}, Command: len(s.Command) > 0, Arguments: len(s.Args), Variables: []string{}, Secrets: []string{},
 		After: list(s.DependsOn), Step: step, Permissions: list(s.Permissions), TEE: s.Tee,
-		EachAtMost: e.cost(r.Price, r.Denom), AtMost: e.cost(r.Price.MulInt64(int64(s.Count)), r.Denom),
+		EachAtMost: e.costOf(r, 1), AtMost: e.costOf(r, s.Count), Suspended: !paid,
+	}
+	if c := s.Cron; c != nil {
+		out.Schedule = c.Schedule
+	}
+	if c := s.Scale; c != nil {
+		out.Scale = &Scale{Least: c.Min, Most: s.Count, AtLeast: e.costOf(r, c.Min)}
+		for _, t := range c.Triggers {
+			out.Scale.By = append(out.Scale.By, t.Resource)
+		}
 	}
 	if s.Credentials != nil {
 		out.Registry = s.Credentials.Host

@@ -118,9 +118,9 @@ func bandName(p *Placement) string { return "placement " + p.Name }
 // bandPrice says what a placement may cost at most.
 func bandPrice(p *Placement) string {
 	if p.AtMost.PerMonth.IsNil() {
-		return "at most " + Money(p.AtMost.PerBlock, p.AtMost.Denom) + " per block"
+		return "at most " + p.AtMost.PriceText() + " per block"
 	}
-	return "at most " + Money(p.AtMost.PerMonth, p.AtMost.Denom) + " per month"
+	return "at most " + p.AtMost.text(Money(p.AtMost.PerMonth, p.AtMost.Denom)) + " per month"
 }
 
 // headWide is how much room name and price of a placement take beside each other.

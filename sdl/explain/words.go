@@ -409,15 +409,15 @@ func (e *Explanation) costs(s *section) {
 	}
 	t := newTable(head...).alignRight(2, 3, 4, 5, 6)
 	row := func(c Cost, cells ...string) {
-		cells = append(cells, Money(c.PerBlock, c.Denom))
+		cells = append(cells, c.PriceText())
 		if timed {
-			cells = append(cells, MoneyUp(c.PerHour, c.Denom), MoneyUp(c.PerMonth, c.Denom))
+			cells = append(cells, c.text(MoneyUp(c.PerHour, c.Denom)), c.text(MoneyUp(c.PerMonth, c.Denom)))
 		}
 		t.add(cells...)
 	}
 	for _, p := range e.Placements {
 		for _, sv := range p.Services {
-			row(sv.AtMost, name(p.Name), name(sv.Name), strconv.FormatUint(uint64(sv.Instances), 10), Money(sv.EachAtMost.PerBlock, sv.EachAtMost.Denom))
+			row(sv.AtMost, name(p.Name), name(sv.Name), strconv.FormatUint(uint64(sv.Instances), 10), sv.EachAtMost.PriceText())
 		}
 		if len(e.Placements) > 1 && len(p.Services) > 1 {
 			row(p.AtMost, name(p.Name), "all", "", "")
@@ -435,6 +435,9 @@ func (e *Explanation) costs(s *section) {
 
 // Basis says what the figures rest on.
 func (e *Explanation) Basis() string {
+	if e.AtMost != nil && e.AtMost.Open {
+		return "Prices that are open are found by berth deploy: one and a half times what such leases cost on the network."
+	}
 	if e.BlockNanos == 0 {
 		return "Bids are usually lower than these maxima."
 	}

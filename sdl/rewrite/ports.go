@@ -150,7 +150,8 @@ func (c *converter) compareGroup(a, b *sdl.Plan, i int) {
 	changed := false
 	for j := range ma.Services {
 		sa, sb := ma.Services[j], mb.Services[j]
-		ra, rb := ga.Resources[sa.UnitId-1], gb.Resources[sb.UnitId-1]
+		ra, paidA := ga.Unit(sa)
+		rb, paidB := gb.Unit(sb)
 		path := "services" + under(sa.Name)
 		for k := range sa.Expose {
 			if c.lost[c.node(path+".expose["+strconv.Itoa(k)+"]")] {
@@ -163,7 +164,7 @@ func (c *converter) compareGroup(a, b *sdl.Plan, i int) {
 		if sa.String() != sb.String() {
 			c.refuse(c.at(path, "the service would not be the same in version "+c.to))
 		}
-		if !sameResource(ra, rb) {
+		if paidA != paidB || !sameResource(ra, rb) {
 			c.refuse(c.at("deployment"+under(sa.Name)+under(ga.Name), "the service would get other resources, or at another price, in version "+c.to))
 		}
 	}
@@ -178,7 +179,12 @@ func sameResource(a, b sdl.Resource) bool {
 		return a.Name == b.Name && a.Bytes == b.Bytes && slices.Equal(a.Attributes, b.Attributes)
 	}
 	return a.CPUMilli == b.CPUMilli && a.MemoryBytes == b.MemoryBytes && slices.EqualFunc(a.Storage, b.Storage, sameVolume) &&
-		a.GPU == b.GPU && slices.Equal(a.GPUAttributes, b.GPUAttributes) && a.Price.Equal(b.Price) && a.Denom == b.Denom
+		a.GPU == b.GPU && slices.Equal(a.GPUAttributes, b.GPUAttributes) && samePrice(a, b) && a.Denom == b.Denom
+}
+
+// samePrice tells whether two prices are equal, or both open.
+func samePrice(a, b sdl.Resource) bool {
+	return a.Open() && b.Open() || !a.Open() && !b.Open() && a.Price.Equal(b.Price)
 }
 
 // sameEndpoints tells whether two groups need the same endpoints, in whichever units.
