@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,7 +107,7 @@ func (ds Diagnostics) WriteText(w io.Writer, sources Sources) error {
 	for _, d := range ds {
 		l, ok := lines[d.File]
 		if !ok {
-			l = newLines(sources[d.File], ds.lines(d.File))
+			l = newLines(d.File, sources[d.File], ds.lines(d.File))
 			lines[d.File] = l
 		}
 		d.writeText(&b, l)
@@ -148,8 +149,19 @@ func (d Diagnostic) writeText(b *strings.Builder, lines sourceLines) {
 type sourceLines map[int]string
 
 // newLines reads a document up to the last line that is wanted.
-func newLines(source []byte, wanted map[int]bool) sourceLines {
+func newLines(file string, source []byte, wanted map[int]bool) sourceLines {
 	out := make(sourceLines, len(wanted))
+	if strings.HasSuffix(file, ".json") {
+		for i, line := range redactJSON(string(source)) {
+			if wanted[i+1] {
+				out[i+1] = strings.TrimRight(line, "\r")
+			}
+		}
+		return out
+	}
+	if path.Base(file) == "Procfile" {
+		return out // commands may hold secrets
+	}
 	var r redactor
 	for number, text := 1, string(source); len(out) < len(wanted); number++ {
 		line, rest, more := strings.Cut(text, "\n")
