@@ -125,16 +125,19 @@ func (c Config) initProvider(ctx context.Context, i int, info ProviderInfo, k ku
 		// Nobody can make DNS records for a devnet, and nobody trusts its certificate for the domains yet.
 		"--require-host-proof=false", "--edge-tls", "off",
 		"--attribute", "region=" + info.Region, "--attribute", "ability/storage/ram=true", "--attribute", "ability/credentials=true",
+		"--attribute", "ability/cron=true",
 		"--capacity-factor", capacityFactor, "--block-time", blockTime.String(),
 	}
 	// Both providers take the connections of workloads at one address, and reach each other on this machine.
 	args = append(args, "--link-ports", linkPorts[i], "--allow-private-dial")
 	if c.Cluster == ClusterSimulated {
-		args = append(args, "--cluster", "simulated", "--storage-class", "default=simulated:100Gi")
+		args = append(args, "--attribute", "ability/autoscale/cpu=true", "--attribute", "ability/autoscale/memory=true",
+			"--cluster", "simulated", "--storage-class", "default=simulated:100Gi")
 	} else {
 		args = append(args, "--cluster", "kube", "--kubeconfig", k.Kubeconfig)
 		if c.Cluster == ClusterLocalkube {
-			args = append(args, "--storage-class", "default="+localkubeDisk, "--attribute", "ability/arch/"+runtime.GOARCH+"=true")
+			args = append(args, "--storage-class", "default="+localkubeDisk, "--attribute", "ability/arch/"+runtime.GOARCH+"=true",
+				"--attribute", "ability/autoscale/cpu=true", "--attribute", "ability/autoscale/memory=true")
 		}
 		if k.HTTPS != "" {
 			args = append(args, "--https-port", strconv.Itoa(p.tls))

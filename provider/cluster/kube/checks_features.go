@@ -64,6 +64,14 @@ func abilityTrial(name string) (change func(*manifesttypes.Service), known bool)
 		return func(s *manifesttypes.Service) {
 			s.Credentials = &manifesttypes.Credentials{Host: "registry.example", Username: "u", Password: "p"}
 		}, true
+	case "cron":
+		return func(s *manifesttypes.Service) {
+			s.Expose, s.Cron = nil, &manifesttypes.Cron{Schedule: "@daily", Concurrency: manifesttypes.CONCURRENCY_FORBID}
+		}, true
+	case "autoscale":
+		return func(s *manifesttypes.Service) {
+			s.Count, s.Scale = 2, &manifesttypes.Scale{Min: 1, Triggers: []manifesttypes.Trigger{{Resource: what, UtilizationPercent: 80}}}
+		}, true
 	case "permissions":
 		return func(s *manifesttypes.Service) { s.Permissions = []string{"logs"} }, true
 	case "tee":
