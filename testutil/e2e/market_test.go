@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -42,6 +43,42 @@ func TestHelloAnswersByItsHostName(t *testing.T) {
 	}
 	if code, _, err := get(t.Context(), strings.Replace(d.URLs[0], "hello-", "nobody-", 1)); err != nil || code != 404 {
 		t.Errorf("an unknown host answers %d, %v; want 404", code, err)
+	}
+}
+
+// TestOneTransactionIsEnough: where the chain picks the bid, a deployment is one transaction; all calls to the provider
+// share a token, which is the second signature (TestCallsWithOneSignature of the gateway's client).
+func TestOneTransactionIsEnough(t *testing.T) {
+	out, err := program(t.Context(), "berth", "deploy", "--yes", "--auction", "lowest", example("hello"), "--home", marketplace.TenantHome, "-o", "jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent []string
+	var d deployed
+	for line := range strings.Lines(string(out)) {
+		var e struct {
+			Event  string `json:"event"`
+			Action string `json:"action"`
+			deployed
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		switch e.Event {
+		case "transaction":
+			sent = append(sent, e.Action)
+		case "result":
+			d = e.deployed
+		}
+	}
+	if len(sent) != 1 || sent[0] != "create" {
+		t.Errorf("the transactions are %v, want one that creates", sent)
+	}
+	if len(d.URLs) != 1 {
+		t.Fatalf("the result has the URLs %v", d.URLs)
+	}
+	if err := want(t.Context(), d.URLs[0], "hello from hello-"); err != nil {
+		t.Error(err)
 	}
 }
 
