@@ -383,7 +383,7 @@ func (b *builder) clients() {
 			}
 			if x.Inside {
 				for _, q := range b.list {
-					if q != p {
+					if q != p && !q.companion {
 						e.To = append(e.To, manifesttypes.To{Service: q.service.Name})
 					}
 				}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"berth.dev/berth/sdl"
+	"berth.dev/berth/sdl/akinon"
 	"berth.dev/berth/sdl/app"
 	"berth.dev/berth/sdl/doc"
 	"berth.dev/berth/sdl/fill"
@@ -42,6 +43,12 @@ type Input struct {
 	// Environment names a part of the manifest that is put over it; SkipAddons are addons to leave out.
 	Environment string
 	SkipAddons  []string
+	// Given tells whether the tenant gives a variable's value, be it not known yet; nil for none.
+	Given func(name string) bool
+	// Tree tells of a file of the application's sources by its path; nil if there are none at hand.
+	Tree func(path string) akinon.FileInfo
+	// NoHealthcheck lets a process do without a healthcheck that its format demands.
+	NoHealthcheck bool
 }
 
 // Result is a compiled document.
