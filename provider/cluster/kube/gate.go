@@ -232,9 +232,7 @@ func (c *Cluster) unhealthy(ctx context.Context, ns string, services []manifestt
 		return current(pointers(list.Items), sv.Name, revisionOf(d))
 	})
 	for service, v := range verdicts {
-		if v.wrong != "" {
-			out[service] = v.wrong
-		}
+		out[service] = v.wrong
 	}
 	return out, nil
 }

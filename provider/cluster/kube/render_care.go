@@ -247,17 +247,11 @@ func room(sv manifesttypes.Service) int64 {
 }
 
 // jobs is how many jobs a lease may have at once: the runs of its tasks, and its hooks twice, as those of the former
-// manifest may still be ending. A service that is held back is rendered as it was, and its hooks run all the same.
+// manifest may still be ending.
 func (r *rendering) jobs() int64 {
 	n := int64(0)
 	for _, sv := range r.workload.Group.Services {
-		hooks := len(sv.Hooks)
-		for _, next := range r.Stage.Awaited {
-			if next.Name == sv.Name {
-				hooks = max(hooks, len(next.Hooks))
-			}
-		}
-		n += 2 * int64(hooks)
+		n += 2 * int64(len(sv.Hooks))
 		if sv.Cron != nil {
 			n += maxRuns
 		}
