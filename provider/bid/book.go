@@ -34,9 +34,11 @@ type ownBid struct {
 	stage      stage
 	order      *candidate
 	validUntil int64
-	since      int64 // the height at which the stage was learned to hold
-	closeAt    int64 // expired: the height from which the deposit is asked back (again)
-	gone       bool  // sending: the order left the market meanwhile
+	since      int64     // the height at which the stage was learned to hold
+	closeAt    int64     // expired: the height from which the deposit is asked back (again)
+	gone       bool      // sending: the order left the market meanwhile
+	taken      bool      // sending: Take has given it out
+	deposit    *sdk.Coin // sending: what goes with it; shared by all bids of a denom
 	holding    policy.Holding
 	tallied    bool // the tally has the holding
 }
@@ -111,17 +113,20 @@ func (b *Book) SetRecord(r Record) (changed bool) {
 	return true
 }
 
+// noDeposit is what a bid puts at risk where the chain takes none.
+var noDeposit sdk.Coin
+
 // depositFor is the deposit of a bid: in the order's denom if the chain takes that, else in the first that it takes.
-func (b *Book) depositFor(denom string) sdk.Coin {
-	for _, d := range b.deposits {
-		if d.Denom == denom {
-			return d
+func (b *Book) depositFor(denom string) *sdk.Coin {
+	for i := range b.deposits {
+		if b.deposits[i].Denom == denom {
+			return &b.deposits[i]
 		}
 	}
 	if len(b.deposits) > 0 {
-		return b.deposits[0]
+		return &b.deposits[0]
 	}
-	return sdk.Coin{}
+	return &noDeposit
 }
 
 // SetSupply replaces what the cluster can give.
@@ -409,13 +414,25 @@ func (b *Book) wakeChanged() {
 	}
 }
 
-// Decide looks once at every order that is new or worth another look, takes the capacity of those it bids on, and
-// returns the bids. observe, which may be nil, is told of every bid and of every refusal that has a new reason.
+// Decide is a Pass whose bids are all made into what the chain takes at once.
 func (b *Book) Decide(observe func(*Order, Decision)) []markettypes.BidItem {
+	var items []markettypes.BidItem
+	b.Pass(observe, func(id markettypes.OrderID) {
+		if item, ok := b.Take(id); ok {
+			items = append(items, item)
+		}
+	})
+	return items
+}
+
+// Pass looks once at every order that is new or worth another look, and takes the capacity of those it bids on. offered is
+// told of each bid as soon as it is decided, in the order of decisions: it is on its way from then on, and Take makes it
+// into what the chain takes. offered must change nothing in the book but by Take. observe, which may be nil, is told of
+// every bid and of every refusal that has a new reason.
+func (b *Book) Pass(observe func(*Order, Decision), offered func(markettypes.OrderID)) {
 	b.dueLater()
 	b.wakeChanged()
 	st := Standing{Tally: &b.tally, Cluster: b.cluster()}
-	var items []markettypes.BidItem
 	for _, id := range b.fresh {
 		w := b.waiting[id]
 		if w == nil || w.broken || w.notBefore > b.height {
@@ -432,10 +449,10 @@ func (b *Book) Decide(observe func(*Order, Decision)) []markettypes.BidItem {
 			b.refuse(id, w, d.Reason)
 			continue
 		}
-		items = append(items, b.offer(id, w, d.Price, deposit))
+		b.offer(id, w, d.Price, deposit)
+		offered(id)
 	}
 	b.fresh = b.fresh[:0]
-	return items
 }
 
 func (b *Book) refuse(id markettypes.OrderID, w *candidate, r Reason) {
@@ -555,13 +572,15 @@ func (b *Book) dueLater() {
 	})
 }
 
-func (b *Book) offer(id markettypes.OrderID, w *candidate, price pricing.Amount, deposit sdk.Coin) markettypes.BidItem {
+// offer makes a bid on an order one that is on its way. What the chain takes of it is made of this when it is sent: a
+// hundred thousand of those would be more memory than all that is known of the market.
+func (b *Book) offer(id markettypes.OrderID, w *candidate, price pricing.Amount, deposit *sdk.Coin) {
 	if _, ok, err := b.inv.Reserve(id, &w.order.Demand); err != nil || !ok {
 		panic("bid: Decide accepted an order that can't be reserved: " + id.String()) // Fits and Reserve are one code
 	}
 	delete(b.waiting, id)
 	w.reason = Accepted
-	bid := &ownBid{stage: sending, order: w, since: b.height}
+	bid := &ownBid{stage: sending, order: w, since: b.height, deposit: deposit}
 	if b.validFor > 0 {
 		bid.validUntil = max(b.height, w.order.WindowEnd) + b.validFor
 	}
@@ -570,10 +589,25 @@ func (b *Book) offer(id markettypes.OrderID, w *candidate, price pricing.Amount,
 		Owner: id.Owner, Denom: w.order.Denom, Price: price, DepositDenom: deposit.Denom, Deposit: pricing.OfInt(deposit.Amount),
 	}
 	b.account(bid)
-	return markettypes.BidItem{
-		OrderId: id, Price: sdk.DecCoin{Denom: w.order.Denom, Amount: price.Dec()},
-		Deposit: deposit, ValidUntil: bid.validUntil, ReclaimWindowSeconds: w.order.Notice,
+}
+
+// Take gives a bid that was offered as the chain takes it, when it is to be sent, and gives each but once (PINV-6). ok is
+// false when sending would be for nothing: the chain has our bid already, or the order has left the market meanwhile, and
+// then the bid's capacity comes back.
+func (b *Book) Take(id markettypes.OrderID) (item markettypes.BidItem, ok bool) {
+	bid := b.bids[id]
+	if bid == nil || bid.stage != sending || bid.taken {
+		return item, false
 	}
+	if bid.gone {
+		b.Fail(id, false)
+		return item, false
+	}
+	bid.taken = true
+	return markettypes.BidItem{
+		OrderId: id, Price: sdk.DecCoin{Denom: bid.holding.Denom, Amount: bid.holding.Price.Dec()},
+		Deposit: *bid.deposit, ValidUntil: bid.validUntil, ReclaimWindowSeconds: bid.order.order.Notice,
+	}, true
 }
 
 // Stands says whether the chain has an open bid of ours on an order, which can still become a lease.

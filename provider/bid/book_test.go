@@ -22,8 +22,9 @@ type model struct {
 	height int64 // the last committed block
 	orders map[uint64]*modelOrder
 	next   uint64
-	events []proto.Message   // of the block being made
-	blocks [][]proto.Message // committed, not yet followed
+	events []proto.Message       // of the block being made
+	blocks [][]proto.Message     // committed, not yet followed
+	queue  []markettypes.OrderID // offered, not sent yet
 	flying []flying
 
 	book    *Book
@@ -178,13 +179,27 @@ func (m *model) decide(t *rapid.T) {
 		return
 	}
 	before, room := m.promised().parts(), m.room().parts()
-	if items := m.book.Decide(nil); len(items) > 0 {
-		m.flying = append(m.flying, flying{items: items})
+	m.book.Pass(nil, func(id markettypes.OrderID) { m.queue = append(m.queue, id) })
+	if rapid.Bool().Draw(t, "sent at once") {
+		m.send(len(m.queue))
 	}
 	for name, p := range m.promised().parts() {
 		if p > before[name] && p-before[name] > room[name] {
 			t.Fatalf("PINV-1: %s: %d more promised, of %d", name, p-before[name], room[name])
 		}
+	}
+}
+
+// send makes one transaction of the first bids that were offered.
+func (m *model) send(n int) {
+	var items []markettypes.BidItem
+	for _, id := range m.queue[:n] {
+		if item, ok := m.book.Take(id); ok {
+			items = append(items, item)
+		}
+	}
+	if m.queue = m.queue[n:]; len(items) > 0 {
+		m.flying = append(m.flying, flying{items: items})
 	}
 }
 
@@ -235,6 +250,11 @@ func (m *model) promised() (s sums) {
 	for n, o := range m.orders {
 		if o.lease || o.bid != nil && o.open && o.bid.ValidUntil > m.height {
 			add(n)
+		}
+	}
+	for _, id := range m.queue {
+		if m.orders[id.Dseq].open {
+			add(id.Dseq)
 		}
 	}
 	for _, f := range m.flying {
@@ -343,6 +363,12 @@ func TestHistories(t *testing.T) {
 				m.blocks = m.blocks[1:]
 				m.decide(t)
 			},
+			"send": func(t *rapid.T) {
+				if len(m.queue) == 0 {
+					t.Skip()
+				}
+				m.send(rapid.IntRange(1, len(m.queue)).Draw(t, "bids"))
+			},
 			"land": func(t *rapid.T) {
 				if len(m.flying) == 0 {
 					t.Skip()
@@ -418,6 +444,7 @@ func TestHistories(t *testing.T) {
 				for i := range m.flying {
 					m.flying[i].orphan = true
 				}
+				m.queue = nil
 				m.newBook()
 				m.decides = false
 				m.book.Reset(m.snapshot())
@@ -462,6 +489,7 @@ func setFlag(t *testing.T, name, env, otherwise string) {
 // calm lets everything settle and compares the book with the chain.
 func (m *model) calm(t *rapid.T) {
 	for range 3 {
+		m.send(len(m.queue))
 		for _, f := range m.flying {
 			results := m.deliver(t, f.items)
 			m.commit()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -59,13 +60,22 @@ const (
 	Signed         = Step(chain.Signed)
 	Noted          = Step(chain.Noted)
 	Broadcast Step = "broadcast"
+	// Answered is once for a block, when the last of the bids on its orders has been broadcast.
+	Answered Step = "answered"
 )
 
-// batch is a transaction that waits to be sent.
+// batch is a transaction that waits to be sent. The message of bids is made as late as its turn comes.
 type batch struct {
+	bids []markettypes.OrderID
 	msg  sdk.Msg
-	load Load      // of bids
-	seen time.Time // when the block that led to it was seen
+	load Load // of bids
+	pass *pass
+}
+
+// pass is what is measured of the orders that were decided together.
+type pass struct {
+	seen time.Time    // when the block that led to it was seen; zero where that says nothing
+	left atomic.Int64 // what is not broadcast yet; the deciding itself counts for one
 }
 
 // Terms are prices and rules before the length of a block is known, which prices per month depend on.
@@ -95,22 +105,24 @@ type LoopConfig struct {
 }
 
 // Loop carries the book's bids to the chain: all new orders of a block in one pass, their bids in as few transactions
-// as there are hundreds of them. Handle and SetSupply may be called from any goroutine and never wait for the network.
+// as there are hundreds of them. A transaction is on its way as soon as its hundred is decided, while the pass goes on.
+// Handle and SetSupply may be called from any goroutine and never wait for the network.
 type Loop struct {
 	cfg    LoopConfig
 	sender Sender
-	wake   chan struct{}
+	out    chan batch    // made, to be sent by Run; it always has room
 	ask    chan struct{} // there are questions for a pricing program
 
 	mu      sync.Mutex
 	book    *Book
 	block   time.Duration
 	params  markettypes.Params
-	ready   bool  // nodes and the chain's state are known
-	nodes   bool  // the cluster's nodes are known now
-	told    bool  // what the chain says of us is known
-	enabled int64 // no bids below this height; 0: none at all yet
-	pending []batch
+	ready   bool    // nodes and the chain's state are known
+	nodes   bool    // the cluster's nodes are known now
+	told    bool    // what the chain says of us is known
+	enabled int64   // no bids below this height; 0: none at all yet
+	busy    int     // batches that are made and not settled, at most inFlight
+	queue   []batch // those for which there was no room
 	queries []Question
 	asked   time.Time // when the block of the newest question was seen
 	crowded bool      // orders were found to have all the bids they take
@@ -122,7 +134,7 @@ type Loop struct {
 // NewLoop makes a loop for a policy; the policy's prices and rules are replaced by the configuration's terms.
 func NewLoop(policy Policy, sender Sender, cfg LoopConfig) *Loop {
 	return &Loop{
-		cfg: cfg, sender: sender, wake: make(chan struct{}, 1), ask: make(chan struct{}, 1), book: NewBook(policy, nil, 0),
+		cfg: cfg, sender: sender, out: make(chan batch, inFlight), ask: make(chan struct{}, 1), book: NewBook(policy, nil, 0),
 	}
 }
 
@@ -208,7 +220,6 @@ func (l *Loop) Handle(u chain.Update) error {
 	}
 	if u.Head-u.Height <= maxLag && l.decide(u.Seen) > 0 && !u.Seen.IsZero() {
 		l.cfg.Observer.Reached(Read, u.Read.Sub(u.Seen))
-		l.cfg.Observer.Reached(Decided, time.Since(u.Seen))
 	}
 	return nil
 }
@@ -218,32 +229,86 @@ func (l *Loop) bidding() bool {
 	return l.enabled != 0 && l.book.height >= l.enabled && l.ready && l.nodes && l.told && l.block > 0 && len(l.params.BidMinDeposits) > 0
 }
 
-// decide puts the bids of one pass into messages for Run, and returns how many they are.
+// decide gives the bids of one pass to Run, and returns how many they are.
 func (l *Loop) decide(seen time.Time) (bids int) {
 	if !l.bidding() {
 		return 0
 	}
 	l.decided, l.bids = 0, 0
-	all := l.book.Decide(l.observe)
+	p := &pass{seen: seen}
+	p.left.Store(1)
+	var ids []markettypes.OrderID
+	l.book.Pass(l.observe, func(id markettypes.OrderID) {
+		if ids == nil {
+			ids = make([]markettypes.OrderID, 0, batchSize)
+		}
+		if ids = append(ids, id); len(ids) == batchSize {
+			l.enqueue(batch{bids: ids, pass: p})
+			ids = nil
+		}
+	})
+	if len(ids) > 0 {
+		l.enqueue(batch{bids: slices.Clip(ids), pass: p})
+	}
+	if l.bids > 0 {
+		l.reached(p, Decided)
+		l.broadcast(p)
+	}
 	if l.decided > toldEach {
 		l.cfg.Log.Info("decided many orders at once; the rest of them is told at level debug", "orders", l.decided, "bids", l.bids)
 	}
-	for items := range slices.Chunk(all, batchSize) {
-		l.pending = append(l.pending, batch{
-			msg: &markettypes.MsgCreateBids{Provider: l.cfg.Provider, Bids: slices.Clip(items)}, load: l.loadOf(items), seen: seen,
-		})
-	}
 	for ids := range slices.Chunk(l.book.TakeExpired(closeBatches*batchSize), batchSize) {
-		l.pending = append(l.pending, batch{msg: &markettypes.MsgCloseBids{Provider: l.cfg.Provider, OrderIds: ids}})
-	}
-	if len(l.pending) > 0 {
-		nudge(l.wake)
+		l.enqueue(batch{msg: &markettypes.MsgCloseBids{Provider: l.cfg.Provider, OrderIds: ids}})
 	}
 	if questions := l.book.Questions(); len(questions) > 0 {
 		l.queries, l.asked = append(l.queries, questions...), seen
 		nudge(l.ask)
 	}
-	return len(all)
+	return l.bids
+}
+
+// enqueue has a batch sent, at once if there is room.
+func (l *Loop) enqueue(b batch) {
+	if b.pass != nil {
+		b.pass.left.Add(1)
+	}
+	if len(l.queue) > 0 || !l.start(b) {
+		l.queue = append(l.queue, b)
+	}
+}
+
+// start makes a batch and gives it to Run, unless there are as many on their way as there may be.
+func (l *Loop) start(b batch) bool {
+	if l.busy == inFlight {
+		return false
+	}
+	if len(b.bids) > 0 {
+		msg := &markettypes.MsgCreateBids{Provider: l.cfg.Provider, Bids: make([]markettypes.BidItem, 0, len(b.bids))}
+		for _, id := range b.bids {
+			if item, ok := l.book.Take(id); ok {
+				msg.Bids = append(msg.Bids, item)
+			}
+		}
+		if b.bids = nil; len(msg.Bids) == 0 {
+			l.broadcast(b.pass) // nothing of it is worth sending any more
+			return true
+		}
+		b.msg, b.load = msg, l.loadOf(msg.Bids)
+	}
+	l.busy++
+	l.out <- b
+	return true
+}
+
+// finished makes room for the next batch, and starts it unless ctx has ended.
+func (l *Loop) finished(ctx context.Context) {
+	l.busy--
+	for ctx.Err() == nil && len(l.queue) > 0 && l.start(l.queue[0]) {
+		l.queue[0] = batch{}
+		if l.queue = l.queue[1:]; len(l.queue) == 0 {
+			l.queue = nil
+		}
+	}
 }
 
 // nudge wakes who waits on c, once.
@@ -338,9 +403,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-l.wake:
-		}
-		for _, b := range l.take() {
+		case b := <-l.out:
 			g.Go(func() error {
 				l.send(ctx, b)
 				return nil
@@ -349,33 +412,37 @@ func (l *Loop) Run(ctx context.Context) error {
 	}
 }
 
-func (l *Loop) take() []batch {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	out := l.pending
-	l.pending = nil
-	return out
-}
-
 func (l *Loop) send(ctx context.Context, b batch) {
+	var settle func()
 	switch m := b.msg.(type) {
 	case *markettypes.MsgCreateBids:
 		res, err := l.sendBids(ctx, b)
-		l.settle(m, res, err)
+		settle = func() { l.settle(m, res, err) }
 	case *markettypes.MsgCloseBids:
 		_, err := l.sender.SendWith(ctx, chain.Options{Gas: CloseGas(len(m.OrderIds))}, m)
-		if err != nil && ctx.Err() == nil {
-			l.cfg.Log.Warn("expired bids could not be closed; will try again", "bids", len(m.OrderIds), "err", err)
+		settle = func() {
+			if err != nil && ctx.Err() == nil {
+				l.cfg.Log.Warn("expired bids could not be closed; will try again", "bids", len(m.OrderIds), "err", err)
+			}
 		}
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	settle()
+	l.finished(ctx)
 }
 
 // sendBids sends bids with the gas of the model. Out of gas, nothing of them was done: the orders are crowded, or the
 // deposits were paid one by one, and the batch goes once more, with gas for a crowd or, after that, as a simulation finds.
 func (l *Loop) sendBids(ctx context.Context, b batch) (*client.Result, error) {
 	var once sync.Once
-	sent := func() { once.Do(func() { l.reached(b, Broadcast) }) }
-	o := chain.Options{Gas: Gas(b.load), Sent: sent, Passed: func(s chain.Step) { l.reached(b, Step(s)) }}
+	sent := func() {
+		once.Do(func() {
+			l.reached(b.pass, Broadcast)
+			l.broadcast(b.pass)
+		})
+	}
+	o := chain.Options{Gas: Gas(b.load), Sent: sent, Passed: func(s chain.Step) { l.reached(b.pass, Step(s)) }}
 	res, err := l.sender.SendWith(ctx, o, b.msg)
 	for errors.Is(err, sdkerrors.ErrOutOfGas) && o.Gas > 0 {
 		o.Gas = 0
@@ -390,9 +457,16 @@ func (l *Loop) sendBids(ctx context.Context, b batch) (*client.Result, error) {
 	return res, err
 }
 
-func (l *Loop) reached(b batch, s Step) {
-	if !b.seen.IsZero() {
-		l.cfg.Observer.Reached(s, time.Since(b.seen))
+func (l *Loop) reached(p *pass, s Step) {
+	if !p.seen.IsZero() {
+		l.cfg.Observer.Reached(s, time.Since(p.seen))
+	}
+}
+
+// broadcast notes that a part of a pass is done.
+func (l *Loop) broadcast(p *pass) {
+	if p.left.Add(-1) == 0 {
+		l.reached(p, Answered)
 	}
 }
 
@@ -407,8 +481,6 @@ func (l *Loop) setCrowded() {
 // settle tells the book what became of a batch of bids. One whose outcome is unknown stays on its way: the events of
 // its block will confirm it, or the next process reads its bids from the chain.
 func (l *Loop) settle(m *markettypes.MsgCreateBids, res *client.Result, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if errors.Is(err, client.ErrUnknownOutcome) {
 		l.cfg.Observer.BidsSent(0, 0, len(m.Bids))
 		return

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,19 +33,19 @@ type recorder struct {
 	results func(n int) []markettypes.ItemResult
 
 	outOfGas             int // how many of the first transactions run out of gas
-	broadcasts           int
+	broadcasts, answered int
 	codes                map[Code]int
 	taken, refused, lost int
 }
 
 func (r *recorder) SendWith(_ context.Context, o chain.Options, msgs ...sdk.Msg) (*client.Result, error) {
+	if o.Sent != nil {
+		o.Sent()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.msgs = append(r.msgs, msgs...)
 	r.gas = append(r.gas, o.Gas)
-	if o.Sent != nil {
-		o.Sent()
-	}
 	if len(r.gas) <= r.outOfGas {
 		return nil, &client.TxError{Codespace: sdkerrors.ErrOutOfGas.Codespace(), Code: sdkerrors.ErrOutOfGas.ABCICode()}
 	}
@@ -63,8 +64,13 @@ func (r *recorder) SendWith(_ context.Context, o chain.Options, msgs ...sdk.Msg)
 func (r *recorder) Decided(c Code) { r.codes[c]++ }
 
 func (r *recorder) Reached(s Step, _ time.Duration) {
-	if s == Broadcast {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch s {
+	case Broadcast:
 		r.broadcasts++
+	case Answered:
+		r.answered++
 	}
 }
 
@@ -255,4 +261,102 @@ func (l *Loop) lastLoad(full bool) Load {
 		return Load{Bids: 1, OrderBytes: bytes, Auditors: auditors, Full: full}
 	}
 	return Load{}
+}
+
+// gate answers transactions like a recorder, but only as it is told to.
+type gate struct {
+	*recorder
+	open chan struct{}
+	in   atomic.Int64
+}
+
+func (g *gate) SendWith(ctx context.Context, o chain.Options, msgs ...sdk.Msg) (*client.Result, error) {
+	g.in.Add(1)
+	<-g.open
+	return g.recorder.SendWith(ctx, o, msgs...)
+}
+
+// TestLoopMakesBidsInWaves: of a market full of orders only so many bids are made as are on their way, and in the end each
+// order has got one.
+func TestLoopMakesBidsInWaves(t *testing.T) {
+	const orders = (2*inFlight + 3) * batchSize
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{}
+		g := &gate{recorder: r, open: make(chan struct{})}
+		l := newLoop(t, r)
+		l.sender = g
+		l.Enable(0)
+		if err := l.Handle(snapshotOf(orders)); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- l.Run(ctx) }()
+		synctest.Wait()
+		made := 0
+		for _, b := range l.book.bids {
+			if b.taken {
+				made++
+			}
+		}
+		if n := g.in.Load(); n != inFlight || made != inFlight*batchSize {
+			t.Errorf("%d transactions on their way with %d bids, want %d", n, made, inFlight)
+		}
+		// An order that leaves the market before its turn comes gets no bid.
+		gone := l.queue[0].bids[0]
+		if err := l.Handle(chain.Update{Height: 3, Head: 3, Events: []proto.Message{&markettypes.EventOrderClosed{Order: markettypes.Order{Id: gone}}}}); err != nil {
+			t.Fatal(err)
+		}
+		close(g.open)
+		synctest.Wait()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+		seen := map[markettypes.OrderID]int{}
+		for _, m := range r.msgs {
+			for _, b := range m.(*markettypes.MsgCreateBids).Bids {
+				seen[b.OrderId]++
+			}
+		}
+		if c, _ := l.Counts(); len(seen) != orders-1 || seen[gone] != 0 || r.taken != orders-1 || c.Open != orders-1 || c.Sending != 0 {
+			t.Errorf("%d of %d orders bid on, %d taken, counts %+v", len(seen), orders, r.taken, c)
+		}
+		if len(r.msgs) != 2*inFlight+3 || l.busy != 0 || l.queue != nil {
+			t.Errorf("%d transactions, %d busy, %d queued", len(r.msgs), l.busy, len(l.queue))
+		}
+	})
+}
+
+// watcher hears of decisions.
+type watcher struct {
+	*recorder
+	decided func()
+}
+
+func (w watcher) Decided(c Code) {
+	w.decided()
+	w.recorder.Decided(c)
+}
+
+// TestLoopSendsWhileItDecides: the first transaction is ready when its bids are, not when the last order is decided; how
+// long all of them took is told once.
+func TestLoopSendsWhileItDecides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{}
+		l := newLoop(t, r)
+		var ready []int
+		l.cfg.Observer = watcher{r, func() { ready = append(ready, len(l.out)) }}
+		l.Enable(0)
+		if err := l.Handle(snapshotOf(250)); err != nil {
+			t.Fatal(err)
+		}
+		if ready[99] != 0 || ready[100] != 1 || ready[200] != 2 || len(l.out) != 3 {
+			t.Errorf("transactions ready after each decision: %v, in the end %d", ready, len(l.out))
+		}
+		run(t, l)
+		if r.broadcasts != 3 || r.answered != 1 {
+			t.Errorf("%d broadcasts, told %d times that all is answered", r.broadcasts, r.answered)
+		}
+	})
 }
