@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	rpchttp "github.com/cometbft/cometbft/rpc/client/http"
+	jsonrpcclient "github.com/cometbft/cometbft/rpc/jsonrpc/client"
 	"google.golang.org/grpc"
 
 	sdkclient "github.com/cosmos/cosmos-sdk/client"
@@ -76,7 +78,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read gas prices %q: %w", cfg.GasPrices, err)
 	}
-	rpc, err := rpchttp.New(cfg.Node, "/websocket")
+	rpc, err := newRPC(cfg.Node)
 	if err != nil {
 		return nil, fmt.Errorf("node address %q: %w", cfg.Node, err)
 	}
@@ -102,6 +104,24 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("address of key %q: %w", cfg.Key, err)
 	}
 	return c, nil
+}
+
+// The connections to the node that are kept while nothing is asked: transactions that are sent together would otherwise
+// each open one and close it again. A node closes those that nothing was asked on for ten seconds, so that we do before.
+const (
+	keptConns = 32
+	keptFor   = 5 * time.Second
+)
+
+func newRPC(node string) (*rpchttp.HTTP, error) {
+	hc, err := jsonrpcclient.DefaultHTTPClient(node)
+	if err != nil {
+		return nil, err
+	}
+	if tr, ok := hc.Transport.(*http.Transport); ok {
+		tr.MaxIdleConnsPerHost, tr.IdleConnTimeout = keptConns, keptFor
+	}
+	return rpchttp.NewWithClient(node, "/websocket", hc)
 }
 
 func newCodec() (codec.Codec, error) {

@@ -37,9 +37,8 @@ is logged, and the former prices stay in force.`,
 			if err != nil {
 				return err
 			}
-			// A provider waits most of the time: collecting twice as often costs it nothing, and half of the garbage.
 			if os.Getenv("GOGC") == "" {
-				debug.SetGCPercent(50)
+				steerGC()
 			}
 			debug.FreeOSMemory() // unlocking the key takes a hundred times the memory that running does
 			return d.Run(cmd.Context())

@@ -11,9 +11,8 @@ import (
 )
 
 // askOf is what the price of an order depends on. The units have passed checkUnit, so that no sum overflows.
-func askOf(owner, denom string, limit pricing.Amount, spec *deploymenttypes.GroupSpec) pricing.Ask {
-	a := pricing.Ask{Owner: owner, Denom: denom, Max: limit, Attributes: spec.Requirements.Attributes}
-	ips := make(map[uint32]struct{})
+func askOf(owner, denom string, limit pricing.Amount, spec *deploymenttypes.GroupSpec, ips uint64) pricing.Ask {
+	a := pricing.Ask{Owner: owner, Denom: denom, Max: limit, Attributes: spec.Requirements.Attributes, IPs: ips}
 	for i := range spec.Units {
 		u := &spec.Units[i]
 		n := uint64(u.Count)
@@ -30,14 +29,12 @@ func askOf(owner, denom string, limit pricing.Amount, spec *deploymenttypes.Grou
 			switch e.Kind {
 			case deploymenttypes.ENDPOINT_KIND_HTTP:
 				a.HTTP++
-			case deploymenttypes.ENDPOINT_KIND_IP:
-				ips[e.Sequence] = struct{}{}
+			case deploymenttypes.ENDPOINT_KIND_IP: // those of the same number share one
 			default:
 				a.Ports++
 			}
 		}
 	}
-	a.IPs = uint64(len(ips))
 	slices.SortFunc(a.Volumes, func(x, y pricing.ClassBytes) int { return strings.Compare(x.Class, y.Class) })
 	return a
 }

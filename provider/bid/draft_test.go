@@ -1,9 +1,14 @@
 package bid
 
 import (
+	"math/big"
 	"reflect"
 	"testing"
 	"unsafe"
+
+	"pgregory.net/rapid"
+
+	"cosmossdk.io/math"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
@@ -124,4 +129,24 @@ func TestOrdersShare(t *testing.T) {
 	if len(s.lists) > maxLists {
 		t.Errorf("%d lists are remembered", len(s.lists))
 	}
+}
+
+// TestSizeOf: the size that gas is asked for by is that of the encoded order, or a few bytes more.
+func TestSizeOf(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o := order(rapid.Uint64().Draw(t, "dseq"), rapid.Uint64().Draw(t, "cpu"), rapid.Uint32().Draw(t, "count"))
+		unit := o.Spec.Units[0]
+		o.Spec.Units = nil
+		for range rapid.IntRange(0, 20).Draw(t, "units") {
+			u := unit
+			u.Price.Amount = math.LegacyNewDecFromBigInt(new(big.Int).Lsh(big.NewInt(rapid.Int64Min(0).Draw(t, "price")), rapid.UintRange(0, 190).Draw(t, "shift")))
+			for range rapid.IntRange(0, 3).Draw(t, "volumes") {
+				u.Storage = append(u.Storage, deploymenttypes.Volume{Name: rapid.StringN(0, 99, 99).Draw(t, "name"), Bytes: 1})
+			}
+			o.Spec.Units = append(o.Spec.Units, u)
+		}
+		if got, want := sizeOf(&o), o.Size(); got < want || got > want+7*len(o.Spec.Units) {
+			t.Fatalf("sizeOf = %d, want %d or a few more", got, want)
+		}
+	})
 }

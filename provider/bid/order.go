@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 
@@ -20,7 +21,7 @@ import (
 // Order is an order made ready for Decide: integers in place of decimals, totals in place of lists.
 type Order struct {
 	ID         markettypes.OrderID
-	Bytes      int // the order's size on chain
+	Bytes      int // the order's size on chain, or a few bytes more
 	Denom      string
 	Max        pricing.Amount // the most that the whole group may cost per block
 	Demand     inventory.Demand
@@ -57,7 +58,7 @@ const (
 // gets no bid and harms no other.
 func Compile(o *markettypes.Order) (Order, error) {
 	out := Order{
-		ID: o.Id, Bytes: o.Size(),
+		ID: o.Id, Bytes: sizeOf(o),
 		Demand:     inventory.Demand{Units: make([]inventory.Unit, 0, len(o.Spec.Units))},
 		Attributes: o.Spec.Requirements.Attributes,
 		AllOf:      o.Spec.Requirements.SignedBy.AllOf, AnyOf: o.Spec.Requirements.SignedBy.AnyOf,
@@ -69,21 +70,43 @@ func Compile(o *markettypes.Order) (Order, error) {
 	if o.Auction.Mode == deploymenttypes.AUCTION_MODE_LOWEST {
 		out.WindowEnd = o.CreatedAt + int64(o.Auction.Window)
 	}
-	limit := math.LegacyZeroDec()
+	var limit, part big.Int
 	for i := range o.Spec.Units {
 		u := &o.Spec.Units[i]
 		if err := out.addUnit(u); err != nil {
 			return Order{}, fmt.Errorf("order %s, unit %d: %w", o.Id, u.Id, err)
 		}
-		limit = limit.Add(u.Price.Amount.MulInt64(int64(u.Count)))
+		limit.Add(&limit, part.Mul(u.Price.Amount.BigIntMut(), part.SetUint64(uint64(u.Count))))
 	}
-	out.Max = pricing.FloorDec(limit)
-	out.Ask = askOf(o.Id.Owner, out.Denom, out.Max, &o.Spec)
+	out.Max = pricing.FloorDec(math.LegacyNewDecFromBigIntWithPrec(&limit, math.LegacyPrecision))
 	out.Demand.Addresses = addresses(o.Spec.Units)
+	out.Ask = askOf(o.Id.Owner, out.Denom, out.Max, &o.Spec, uint64(out.Demand.Addresses))
 	out.readArch()
 	slices.SortStableFunc(out.Demand.Units, harder)
 	return out, nil
 }
+
+// sizeOf is the encoded size of an order, or a few bytes more: to write each price out as text, only to count its digits,
+// takes longer than all the rest.
+func sizeOf(o *markettypes.Order) int {
+	rest := *o
+	rest.Spec.Units = nil
+	size := rest.Size()
+	for i := range o.Spec.Units {
+		u := o.Spec.Units[i]
+		digits := 1
+		if !u.Price.Amount.IsNil() {
+			digits = digitsOf(u.Price.Amount.BigIntMut())
+		}
+		u.Price.Amount = math.LegacyDec{} // has one
+		size += u.Size() - 1 + digits
+		size += 4 // what tells the length of each part
+	}
+	return size
+}
+
+// digitsOf is how many digits a number has at most, its sign included.
+func digitsOf(n *big.Int) int { return n.BitLen()*1233>>12 + 2 }
 
 // harder orders units by how hard it is to find a place for them: those with devices first, then by size. Small ones
 // fit into what large ones leave, seldom the other way round.

@@ -210,7 +210,7 @@ func TestAskOf(t *testing.T) {
 		{Kind: deploymenttypes.ENDPOINT_KIND_HTTP}, {Kind: deploymenttypes.ENDPOINT_KIND_PORT},
 		{Kind: deploymenttypes.ENDPOINT_KIND_IP, Sequence: 1}, {Kind: deploymenttypes.ENDPOINT_KIND_IP, Sequence: 1}, {Kind: deploymenttypes.ENDPOINT_KIND_IP, Sequence: 2},
 	}
-	got := askOf("o", "ubrt", pricing.Whole(1), &o.Spec)
+	got := askOf("o", "ubrt", pricing.Whole(1), &o.Spec, uint64(addresses(o.Spec.Units)))
 	want := pricing.Ask{
 		Owner: "o", Denom: "ubrt", Max: pricing.Whole(1), Instances: 3, CPUMilli: 300, MemoryBytes: 3 << 20, EphemeralBytes: 9, RAMBytes: 30,
 		Volumes: []pricing.ClassBytes{{Class: "beta2", Bytes: 900}, {Class: "default", Bytes: 3000}},

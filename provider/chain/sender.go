@@ -285,6 +285,13 @@ func (s *Sender) await(ctx context.Context, f flight) (*client.Result, error) {
 func (s *Sender) outcome(ctx context.Context, f flight) (*client.Result, error) {
 	tick := time.NewTicker(s.cfg.Poll)
 	defer tick.Stop()
+	if f.tx != nil { // it was sent this moment, and others are being sent: nobody knows of it yet
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("transaction %X: %w: %w", f.hash, client.ErrUnknownOutcome, ctx.Err())
+		case <-tick.C:
+		}
+	}
 	resend := time.Now().Add(s.cfg.Resend)
 	expired := int64(0) // the first height seen whose time is past the timeout
 	for {

@@ -309,7 +309,7 @@ func (m *market) throw(t *testing.T, n int) {
 }
 
 // steps are what the provider tells of its way from a block to its bids, in their order.
-var steps = []string{"read", "decided", "signed", "noted", "broadcast"}
+var steps = []string{"read", "decided", "signed", "noted", "broadcast", "answered"}
 
 // step is how often a step was reached, and the sum of the seconds until then.
 func (m *market) step(name string) (sum, n float64) {
@@ -382,7 +382,7 @@ func (m *market) burst(t *testing.T, deployments int) {
 		sum, n = sum-before[s][0], n-before[s][1]
 		way += fmt.Sprintf(" %s %.0f ms (%.0f times)", s, 1000*sum/n, n)
 	}
-	t.Logf("figure: from seeing a block until, on average:%s; target 100 ms to the last; load %s before it", way, busy)
+	t.Logf("figure: from seeing a block until, on average:%s; target 100 ms until all of a block is answered; load %s before it", way, busy)
 	orders, bids := 0, 0
 	var lastOrder, lastBid, lastOrderHeight, lastBidHeight = time.Time{}, time.Time{}, int64(0), int64(0)
 	deadline := time.Now().Add(2 * time.Minute)
@@ -523,12 +523,13 @@ func (m *market) catchUp(t *testing.T, deployments int) {
 	// Then it bids on what it has read.
 	const settle = 20 * time.Second
 	least := memoryMB(t, pid, "VmRSS")
-	for until := time.Now().Add(settle); time.Now().Before(until); {
-		time.Sleep(250 * time.Millisecond) // what is measured is what is there after a while
+	sample := time.NewTicker(250 * time.Millisecond)
+	defer sample.Stop()
+	for until := time.Now().Add(settle); time.Now().Before(until); <-sample.C {
 		least = min(least, memoryMB(t, pid, "VmRSS"))
 	}
-	t.Logf("figure: within %s of it, which it spends on bids for them: at least %d MB resident, at most %d MB since its start, %d nodes; target 300 MB",
-		settle, least, memoryMB(t, pid, "VmHWM"), nodes)
+	t.Logf("figure: within %s of it, which it spends on bids for them (%.0f taken): at least %d MB resident, at most %d MB since its start, of which %d MB of the program's file; %d nodes; target 300 MB",
+		settle, m.metric("berth_provider_bids_total", `"taken"`), least, memoryMB(t, pid, "VmHWM"), memoryMB(t, pid, "RssFile"), nodes)
 }
 
 // memoryMB reads a line of what the system says of a process's memory.
