@@ -41,6 +41,9 @@ BERTH_BIN=$bin BERTH_E2E_KUBECONFIG=$(field kubeconfig) BERTH_E2E_INGRESS=$(fiel
   go test -tags e2e -count=1 -timeout 10m -v ./testutil/incluster
 "$bin/localkube" down --state "$state/kube"
 
+step "images of databases and applications"
+scripts/local-images.sh "$state/images"
+
 step "the marketplace"
-BERTH_BIN=$bin go test -tags e2e -count=1 -timeout "${E2E_TIMEOUT:-25m}" -v ./testutil/e2e/...
+BERTH_BIN=$bin BERTH_E2E_IMAGES=$state/images go test -tags e2e -count=1 -timeout "${E2E_TIMEOUT:-25m}" -v ./testutil/e2e/...
 step "end-to-end tests are done"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes root file systems for local images out of Debian's packages, where no registry can be reached: a PostgreSQL, a
-# Redis, and an application with a shell and their clients. `scripts/local-images.sh DIR` leaves DIR/{postgres,redis,app},
-# to be pushed with `localkube push REF DIR/NAME`. Needs apt-get and Go, and installs nothing.
+# Makes root file systems for local images, where no registry can be reached: of Debian's packages a PostgreSQL, a Redis, and
+# an application with a shell and their clients; the example of akinon.json; and something that takes connections where mail
+# would. `scripts/local-images.sh DIR` leaves DIR/{postgres,redis,app,shop,mail}, to be pushed with `localkube push REF
+# DIR/NAME`. Needs apt-get, Go and what `make build` makes, and installs nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -53,7 +54,7 @@ shell() {
   done
 }
 
-rm -rf "${out:?}"/{postgres,redis,app}
+rm -rf "${out:?}"/{postgres,redis,app,shop,mail}
 programs=/usr/lib/postgresql/$version
 shared=/usr/share/postgresql/$version
 take postgres "$programs"/bin/{postgres,initdb,psql,pg_dump,pg_isready} $(cd "$root" && find ".$programs/lib" -maxdepth 1 -name '*.so' ! -name 'llvmjit*' | sed 's/^\.//')
@@ -79,4 +80,13 @@ mkdir -p "$out/app/usr/local/bin" "$out/app/app"
 ln -s "$programs/bin/psql" "$out/app/usr/local/bin/psql"
 cp "$bin/probe" "$out/app/usr/local/bin/probe"
 shell app
-du -sh "$out"/{postgres,redis,app}
+mkdir -p "$out/shop"
+CGO_ENABLED=0 go build -o "$out/shop/shop" ./examples/akinon/shop
+cp "$out/shop/shop" "$out/shop/test"
+
+mkdir -p "$out/mail"
+cp "$bin/probe" "$out/mail/probe"
+printf '#!/bin/sh\nexec /probe link-db 1025\n' >"$out/mail/mailpit"
+chmod +x "$out/mail/mailpit"
+shell mail
+du -sh "$out"/{postgres,redis,app,shop,mail}
