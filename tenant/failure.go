@@ -45,6 +45,7 @@ const (
 	HintList      Hint = "list"      // list the deployments
 	HintProviders Hint = "providers" // list the providers
 	HintNode      Hint = "node"      // check the node's address
+	HintEvents    Hint = "events"    // read what happened
 )
 
 // Failure is an error with what a tenant needs to know about it.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"time"
 
 	manifesttypes "berth.dev/berth/manifest/types"
+	"berth.dev/berth/provider/cluster"
 	gatewaytypes "berth.dev/berth/provider/gateway/types"
 	markettypes "berth.dev/berth/x/market/types"
 	providertypes "berth.dev/berth/x/provider/types"
@@ -19,6 +21,9 @@ var ErrRefused = errors.New("the provider refused")
 // ErrNotHere means that a provider was reached and does not have what was asked for, perhaps not yet.
 var ErrNotHere = errors.New("the provider does not have it")
 
+// ErrExpired means that a stream has to be opened again, as a provider gives it for a time only.
+var ErrExpired = errors.New("the stream has ended with its token")
+
 // Gateway is one provider, as a tenant speaks to it.
 type Gateway interface {
 	// WouldBid asks whether the provider would bid on orders for groups; the answers are in the order of the groups.
@@ -28,6 +33,15 @@ type Gateway interface {
 	LeaseStatus(ctx context.Context, id markettypes.LeaseID) (gatewaytypes.LeaseStatusResponse, error)
 	// Logs opens a stream of log lines, which the caller closes.
 	Logs(ctx context.Context, id markettypes.LeaseID, o LogOptions) (LogStream, error)
+	// Exec runs a program in an instance and returns its exit code; see cluster.Sessions. It is asked once only.
+	Exec(ctx context.Context, id markettypes.LeaseID, o cluster.ExecOptions, s cluster.Streams) (int, error)
+	// Forward connects to a port of an instance. The connection ends with ctx; the caller closes it.
+	Forward(ctx context.Context, id markettypes.LeaseID, o cluster.ForwardOptions) (net.Conn, error)
+	// Restart replaces the instances of a service; it returns when the provider has taken it.
+	Restart(ctx context.Context, id markettypes.LeaseID, service string) error
+	// Events opens a stream of events, which the caller closes. It ends with an error that wraps ErrExpired when it has
+	// to be opened again.
+	Events(ctx context.Context, id markettypes.LeaseID, o cluster.EventOptions) (cluster.EventStream, error)
 	io.Closer
 }
 
@@ -40,6 +54,8 @@ type LogOptions struct {
 	Tail uint32
 	// Since leaves out older lines; the zero time means no limit.
 	Since time.Time
+	// Previous gives what the instances wrote before they were started last; Follow is then without effect.
+	Previous bool
 	// OnBreak, if set, is told why a stream broke before it is opened again.
 	OnBreak func(error)
 }

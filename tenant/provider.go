@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	manifesttypes "berth.dev/berth/manifest/types"
+	"berth.dev/berth/provider/cluster"
 	"berth.dev/berth/provider/gateway/gatewayclient"
 	gatewaytypes "berth.dev/berth/provider/gateway/types"
 	markettypes "berth.dev/berth/x/market/types"
@@ -72,11 +74,48 @@ func (g gateway) LeaseStatus(ctx context.Context, id markettypes.LeaseID) (gatew
 
 // Logs implements Gateway.
 func (g gateway) Logs(ctx context.Context, id markettypes.LeaseID, o LogOptions) (LogStream, error) {
-	s, err := g.c.Logs(ctx, id, gatewayclient.LogOptions{Service: o.Service, Follow: o.Follow, Tail: o.Tail, Since: o.Since, OnBreak: o.OnBreak})
+	s, err := g.c.Logs(ctx, id, gatewayclient.LogOptions{Service: o.Service, Follow: o.Follow, Tail: o.Tail, Since: o.Since, Previous: o.Previous, OnBreak: o.OnBreak})
 	if err != nil {
 		return nil, answered(err)
 	}
 	return logStream{s}, nil
+}
+
+// Exec implements Gateway.
+func (g gateway) Exec(ctx context.Context, id markettypes.LeaseID, o cluster.ExecOptions, s cluster.Streams) (int, error) {
+	code, err := g.c.Exec(ctx, id, o, s)
+	return code, answered(err)
+}
+
+// Forward implements Gateway.
+func (g gateway) Forward(ctx context.Context, id markettypes.LeaseID, o cluster.ForwardOptions) (net.Conn, error) {
+	conn, err := g.c.Forward(ctx, id, o)
+	return conn, answered(err)
+}
+
+// Restart implements Gateway.
+func (g gateway) Restart(ctx context.Context, id markettypes.LeaseID, service string) error {
+	return answered(g.c.Restart(ctx, id, service))
+}
+
+// Events implements Gateway.
+func (g gateway) Events(ctx context.Context, id markettypes.LeaseID, o cluster.EventOptions) (cluster.EventStream, error) {
+	s, err := g.c.Events(ctx, id, o)
+	if err != nil {
+		return nil, answered(err)
+	}
+	return eventStream{s}, nil
+}
+
+type eventStream struct{ *gatewayclient.EventStream }
+
+// Next implements cluster.EventStream.
+func (e eventStream) Next() (cluster.Event, error) {
+	out, err := e.EventStream.Next()
+	if errors.Is(err, gatewayclient.ErrUnauthorized) || errors.Is(err, gatewayclient.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", ErrExpired, err)
+	}
+	return out, err
 }
 
 // Close implements Gateway.

@@ -37,6 +37,12 @@ type ServiceStatus struct {
 	Failed bool `json:"failed,omitempty"`
 	// Log are the last lines that an instance wrote before it ended.
 	Log []string `json:"log,omitempty"`
+	// Hooks are the hooks of the present manifest, in its order.
+	Hooks []HookStatus `json:"hooks,omitempty"`
+	// Task is set for a service that is a task; it wants no instances.
+	Task *TaskStatus `json:"task,omitempty"`
+	// Usage is what instances were measured to use; those of which it is not known are missing.
+	Usage []InstanceUsage `json:"usage,omitempty"`
 }
 
 // Port is a port of the provider that leads to a service's.
@@ -56,6 +62,7 @@ func newServices(list []gatewaytypes.ServiceStatus) []ServiceStatus {
 		out[i] = ServiceStatus{
 			Name: s.Name, Desired: s.Desired, Ready: s.Ready, Updated: s.Updated, URLs: append([]string{}, s.Urls...),
 			Ports: []Port{}, Message: s.Message, Reason: s.Reason, Failed: s.Failed, Log: s.Log,
+			Hooks: newHooks(s.Hooks), Task: newTask(s.Task), Usage: newUsage(s.Usage),
 		}
 		for _, p := range s.Ports {
 			out[i].Ports = append(out[i].Ports, Port{Host: p.Host, Port: p.Port, External: p.ExternalPort, Proto: p.Proto})
@@ -146,6 +153,9 @@ func (m *Machine) viewLease(ctx context.Context, s *State, i int) (v leaseView) 
 	v.err = m.call(ctx, lease.Provider, callTimeout, func(ctx context.Context, g Gateway) error {
 		st, err := g.LeaseStatus(ctx, lease)
 		v.services, v.current = newServices(st.Services), bytes.Equal(st.ManifestHash, s.Hash())
+		for j := range v.services {
+			v.services[j].Usage = nil // it changes all the time, and is no progress
+		}
 		return err
 	})
 	return v

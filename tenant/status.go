@@ -87,6 +87,9 @@ type LeaseStatus struct {
 	// Current is true when the provider runs the manifest whose hash is on chain.
 	Current  bool            `json:"current"`
 	Services []ServiceStatus `json:"services"`
+	// Volumes are its persistent volumes; VolumesKnown says that these are all of them.
+	Volumes      []Volume `json:"volumes,omitempty"`
+	VolumesKnown bool     `json:"volumes_known,omitempty"`
 	// Refused says why the provider did not take the manifest that was sent last; empty if it did.
 	Refused string `json:"refused,omitempty"`
 	// Unknown says why the provider could not be asked; the services are unknown then, not absent.
@@ -277,6 +280,7 @@ func (m *Machine) askProviders(ctx context.Context, st *Status) {
 			err := m.call(ctx, l.Provider, statusTimeout, func(ctx context.Context, g Gateway) error {
 				res, err := g.LeaseStatus(ctx, l.id)
 				l.Services, l.Current = newServices(res.Services), hex.EncodeToString(res.ManifestHash) == st.ManifestHash
+				l.Volumes, l.VolumesKnown = newVolumes(res.Volumes), res.VolumesKnown
 				if res.Refused != nil {
 					l.Refused = res.Refused.Reason
 				}

@@ -32,6 +32,9 @@ func newLogsCommand(connect connector) *cobra.Command {
 			if since > 0 {
 				o.Since = s.Clock.Now().Add(-since)
 			}
+			if o.Previous && o.Follow {
+				return usageErrorf("--previous: what was written before does not go on; leave out --follow")
+			}
 			return s.logs(ctx, tenant.LogRequest{ID: s.id(dseq), LogOptions: o})
 		}),
 	}
@@ -39,6 +42,7 @@ func newLogsCommand(connect connector) *cobra.Command {
 	f.BoolVarP(&o.Follow, "follow", "f", false, "go on with new lines as they come")
 	f.StringVar(&o.Service, "service", "", "only of this service")
 	f.Uint32Var(&o.Tail, "tail", 0, "only so many last lines of each instance (default all)")
+	f.BoolVarP(&o.Previous, "previous", "p", false, "what instances wrote before they were started last, as after a crash")
 	f.DurationVar(&since, "since", 0, "only lines of this last time, such as 10m (default all)")
 	return cmd
 }

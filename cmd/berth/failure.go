@@ -51,6 +51,7 @@ func nextCommands(self string, f *tenant.Failure) []string {
 		tenant.HintDeploy:    {"deploy FILE", "deploy anew"},
 		tenant.HintList:      {"list --all", "see all deployments"},
 		tenant.HintProviders: {"providers", "see who is there, and where"},
+		tenant.HintEvents:    {"events " + dseq, "see what happened to its instances"},
 		tenant.HintNode:      {"config list", "check the node's address; for a devnet: berth devnet status"},
 	}
 	width := 0

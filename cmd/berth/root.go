@@ -88,7 +88,8 @@ func newRoot(connect connector) *cobra.Command {
 		Long: "berth turns a document into a running application: it asks the market for bids, takes a lease,\n" +
 			"sends the provider what to run, and tells you where it answers.\n\n" +
 			"Exit codes: 0 ok, 1 other errors, 2 bad document or usage, 3 missing input, 4 no acceptable bid,\n" +
-			"5 lease or manifest, 6 rollout, 7 hook, 8 funds, 130 interrupted (resumable).",
+			"5 lease or manifest, 6 rollout, 7 hook, 8 funds, 130 interrupted (resumable). exec and shell exit with\n" +
+			"the program's own code; 127 is a program that is not there, 126 one that cannot be run.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -108,6 +109,12 @@ func newRoot(connect connector) *cobra.Command {
 		newDeployCommand(connect),
 		newStatusCommand(connect),
 		newLogsCommand(connect),
+		newEventsCommand(connect),
+		newExecCommand(connect),
+		newShellCommand(connect),
+		newCopyCommand(connect),
+		newPortForwardCommand(connect),
+		newRestartCommand(connect),
 		newDiffCommand(connect),
 		newUpdateCommand(connect),
 		newRollbackCommand(connect),

@@ -126,7 +126,8 @@ func writeServices(b *strings.Builder, paint style, l *tenant.LeaseStatus) {
 	if l.Refused != "" {
 		fmt.Fprintf(b, "  %s %s\n", paint.red("the manifest sent last was refused:"), printable(l.Refused))
 	}
-	t := newTable("SERVICE", "READY", "ADDRESS", "")
+	t := newTable("SERVICE", "READY", "CPU", "MEMORY", "ADDRESS", "").alignRight(2, 3)
+	measured := false
 	for _, svc := range l.Services {
 		message := svc.Message
 		if svc.Complete() {
@@ -135,9 +136,21 @@ func writeServices(b *strings.Builder, paint style, l *tenant.LeaseStatus) {
 		if svc.Failed {
 			message = "failed: " + message
 		}
-		t.add(svc.Name, fmt.Sprintf("%d/%d", svc.Ready, svc.Desired), addresses(svc), message)
+		cpu, memory, known := usageText(svc)
+		measured = measured || known
+		ready := fmt.Sprintf("%d/%d", svc.Ready, svc.Desired)
+		if svc.Task != nil {
+			ready, message = "task", taskText(svc.Task)
+		}
+		t.add(svc.Name, ready, cpu, memory, addresses(svc), message)
+	}
+	if !measured { // the cluster does not tell
+		t.drop(3)
+		t.drop(2)
 	}
 	b.WriteString(t.render("  "))
+	writeHooks(b, paint, l)
+	writeVolumes(b, l)
 	for _, svc := range l.Services {
 		if len(svc.Log) > 0 && !svc.Complete() {
 			fmt.Fprintf(b, "  last lines of %s:\n", printable(svc.Name))

@@ -13,6 +13,7 @@ import (
 
 	"berth.dev/berth/manifest"
 	manifesttypes "berth.dev/berth/manifest/types"
+	"berth.dev/berth/provider/cluster/fake"
 	gatewaytypes "berth.dev/berth/provider/gateway/types"
 	"berth.dev/berth/tenant"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
@@ -34,7 +35,8 @@ type Gateway struct {
 	// Screen says what the provider thinks of a group; nil is that it would bid one micro token.
 	Screen func(deploymenttypes.GroupSpec) gatewaytypes.Screening
 
-	held map[string]*held
+	held      map[string]*held
+	instances *fake.Cluster
 }
 
 // held is the manifest of one lease.

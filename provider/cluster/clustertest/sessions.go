@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +20,7 @@ import (
 )
 
 // session runs one of the harness's programs in a service of Harness.Programs.
-func (s *suite) session(t *testing.T, ctx context.Context, id markettypes.LeaseID, terminal bool, st cluster.Streams, program ...string) (int, error) {
+func (s *suite) session(ctx context.Context, t *testing.T, id markettypes.LeaseID, terminal bool, st cluster.Streams, program ...string) (int, error) {
 	t.Helper()
 	return s.Cluster.Exec(ctx, id, cluster.ExecOptions{
 		Target: cluster.Target{Service: "app"}, Command: s.Program(program...), Terminal: terminal,
@@ -34,35 +35,40 @@ func testExec(t *testing.T, s *suite) {
 	ctx := t.Context()
 
 	var out, errs bytes.Buffer
-	code, err := s.session(t, ctx, id, false, cluster.Streams{Stdout: &out, Stderr: &errs}, "write", "one", "two")
+	code, err := s.session(ctx, t, id, false, cluster.Streams{Stdout: &out, Stderr: &errs}, "write", "one", "two")
 	if code != 0 || err != nil || out.String() != "one\n" || errs.String() != "two\n" {
 		t.Errorf("write: code %d, %v, output %q and %q", code, err, out.String(), errs.String())
 	}
 	for _, want := range []int{1, 3, 255} {
-		if code, err := s.session(t, ctx, id, false, cluster.Streams{}, "exit", fmt.Sprint(want)); code != want || err != nil {
+		if code, err := s.session(ctx, t, id, false, cluster.Streams{}, "exit", fmt.Sprint(want)); code != want || err != nil {
 			t.Errorf("exit %d: code %d, %v", want, code, err)
 		}
 	}
 	// What is read ends with the reader, and every byte comes back.
 	sent := bytes.Repeat([]byte("0123456789abcdef\x00\xff\r\n"), 50_000)
 	out.Reset()
-	code, err = s.session(t, ctx, id, false, cluster.Streams{Stdin: bytes.NewReader(sent), Stdout: &out}, "cat")
+	code, err = s.session(ctx, t, id, false, cluster.Streams{Stdin: bytes.NewReader(sent), Stdout: &out}, "cat")
 	if code != 0 || err != nil || !bytes.Equal(out.Bytes(), sent) {
 		t.Errorf("cat of %d bytes: code %d, %v, %d bytes, equal %v", len(sent), code, err, out.Len(), bytes.Equal(out.Bytes(), sent))
 	}
 	out.Reset()
-	code, err = s.session(t, ctx, id, false, cluster.Streams{Stdout: &out}, "cat")
+	code, err = s.session(ctx, t, id, false, cluster.Streams{Stdout: &out}, "cat")
 	if code != 0 || err != nil || out.Len() > 0 {
 		t.Errorf("cat of nothing: code %d, %v, %q", code, err, out.String())
 	}
+	s.checkNoProgram(t, id)
+}
 
-	errs.Reset()
+// checkNoProgram holds what is told of a program that is not there, and of none.
+func (s *suite) checkNoProgram(t *testing.T, id markettypes.LeaseID) {
+	t.Helper()
+	var errs bytes.Buffer
 	opts := cluster.ExecOptions{Target: cluster.Target{Service: "app"}, Command: []string{"no-such-program"}}
-	if code, err := s.Cluster.Exec(ctx, id, opts, cluster.Streams{Stderr: &errs}); code != 127 || err != nil || !strings.Contains(errs.String(), "no-such-program") {
+	if code, err := s.Cluster.Exec(t.Context(), id, opts, cluster.Streams{Stderr: &errs}); code != 127 || err != nil || !strings.Contains(errs.String(), "no-such-program") {
 		t.Errorf("a program that is not there: code %d, %v, %q", code, err, errs.String())
 	}
 	opts.Command = nil
-	if _, err := s.Cluster.Exec(ctx, id, opts, cluster.Streams{}); !errors.Is(err, cluster.ErrRefused) {
+	if _, err := s.Cluster.Exec(t.Context(), id, opts, cluster.Streams{}); !errors.Is(err, cluster.ErrRefused) {
 		t.Errorf("no program: got %v, want ErrRefused", err)
 	}
 }
@@ -81,7 +87,7 @@ func testExecTerminal(t *testing.T, s *suite) {
 	screen, stdout := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		_, err := s.session(t, ctx, id, true, cluster.Streams{Stdin: stdin, Stdout: stdout, Sizes: sizes}, "size")
+		_, err := s.session(ctx, t, id, true, cluster.Streams{Stdin: stdin, Stdout: stdout, Sizes: sizes}, "size")
 		_ = stdout.Close()
 		ended <- err
 	}()
@@ -311,14 +317,20 @@ func testEvents(t *testing.T, s *suite) {
 	s.apply(t, Workload(id, Service("bad", s.MissingImage), Service("web", s.Image)))
 	s.await(t, "events of both services", func() (bool, string) {
 		s.status(t, id)
-		started, failed := false, false
 		all := s.events(t, id, cluster.EventOptions{})
-		for _, e := range all {
-			started = started || e.Service == "web" && e.Instance != "" && e.Kind == "Started" && !e.Warning
-			failed = failed || e.Service == "bad" && e.Warning
-		}
+		started := slices.ContainsFunc(all, func(e cluster.Event) bool {
+			return e.Service == "web" && e.Instance != "" && e.Kind == "Started" && !e.Warning
+		})
+		failed := slices.ContainsFunc(all, func(e cluster.Event) bool { return e.Service == "bad" && e.Warning })
 		return started && failed && len(all) > 0 && all[0].Time.Before(time.Now().Add(time.Second)), fmt.Sprintf("%+v", all)
 	})
+	s.checkEvents(t, id)
+	s.checkEventsFollowed(t, id)
+}
+
+// checkEvents holds the form of events and what is selected of them.
+func (s *suite) checkEvents(t *testing.T, id markettypes.LeaseID) {
+	t.Helper()
 	all := s.events(t, id, cluster.EventOptions{})
 	for i, e := range all {
 		if e.Time.IsZero() || e.Kind == "" || e.Count == 0 || i > 0 && e.Time.Before(all[i-1].Time) {
@@ -342,7 +354,11 @@ func testEvents(t *testing.T, s *suite) {
 	if _, err := s.Cluster.Events(t.Context(), s.lease(t), cluster.EventOptions{}); !errors.Is(err, cluster.ErrNotFound) {
 		t.Errorf("events of an unknown lease: got %v", err)
 	}
+}
 
+// checkEventsFollowed holds that a stream tells what happens, and that closing it ends who waits.
+func (s *suite) checkEventsFollowed(t *testing.T, id markettypes.LeaseID) {
+	t.Helper()
 	st, err := s.Cluster.Events(t.Context(), id, cluster.EventOptions{Service: "web", Follow: true})
 	if err != nil {
 		t.Fatal(err)

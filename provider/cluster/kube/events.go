@@ -190,34 +190,49 @@ func (s *eventStream) watch(from string) error {
 		case <-s.ctx.Done():
 			return s.ctx.Err()
 		case <-look.C:
-			if _, _, err := s.cluster.held(s.ctx, s.lease); err != nil {
-				return err
-			}
-			secret, err := s.cluster.manifest(s.ctx, s.lease)
-			if err != nil {
+			if err := s.look(); err != nil {
 				return err
 			}
 			told = nil // instances come and go
-			for _, e := range s.ours(secret) {
-				if err := s.give(e); err != nil {
-					return err
-				}
-			}
 		case got, ok := <-w.ResultChan():
-			e, isEvent := got.Object.(*corev1.Event)
-			switch {
-			case !ok || got.Type == watch.Error:
+			if !ok || got.Type == watch.Error {
 				return nil
-			case !isEvent:
-				continue
-			case got.Type == watch.Deleted:
-				delete(s.told, e.UID)
-				continue
 			}
-			if told, err = s.tell(told, e); err != nil {
+			if told, err = s.changed(told, got); err != nil {
 				return err
 			}
 		}
+	}
+}
+
+// look gives what the lease itself tells of, and returns ErrNotFound once it has ended.
+func (s *eventStream) look() error {
+	if _, _, err := s.cluster.held(s.ctx, s.lease); err != nil {
+		return err
+	}
+	secret, err := s.cluster.manifest(s.ctx, s.lease)
+	if err != nil {
+		return err
+	}
+	for _, e := range s.ours(secret) {
+		if err := s.give(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changed takes what was watched; told is as for tell.
+func (s *eventStream) changed(told *teller, got watch.Event) (*teller, error) {
+	e, ok := got.Object.(*corev1.Event)
+	switch {
+	case !ok: // a bookmark
+		return told, nil
+	case got.Type == watch.Deleted:
+		delete(s.told, e.UID)
+		return told, nil
+	default:
+		return s.tell(told, e)
 	}
 }
 

@@ -1,0 +1,181 @@
+package tenant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"berth.dev/berth/provider/cluster"
+	deploymenttypes "berth.dev/berth/x/deployment/types"
+	markettypes "berth.dev/berth/x/market/types"
+)
+
+// EventRequest selects what happened to a deployment's instances.
+type EventRequest struct {
+	ID deploymenttypes.DeploymentID
+	cluster.EventOptions
+}
+
+// Happening is something that happened to what runs for a deployment. It comes from a stranger: whoever prints it to a
+// terminal takes control characters out.
+type Happening struct {
+	Time time.Time `json:"time"`
+	// Lease is where it happened; Service and Instance are empty for the lease as a whole.
+	Lease    string `json:"lease"`
+	Service  string `json:"service,omitempty"`
+	Instance string `json:"instance,omitempty"`
+	// Kind is what happened, for programs, in the words of the provider's cluster.
+	Kind    string `json:"kind"`
+	Warning bool   `json:"warning"`
+	Message string `json:"message"`
+	// Count is how often it happened until Time.
+	Count uint32 `json:"count"`
+}
+
+// eventRetry is how long to wait before a stream that broke is opened again.
+const eventRetry = time.Second
+
+// maxEventFailures is how often in a row a stream that broke is opened in vain.
+const maxEventFailures = 60
+
+// Happenings hands over what happened to a deployment's instances, in the order of time for what is known at the start.
+// With Follow it goes on until line fails or ctx ends. A lease whose provider cannot be asked is a warning while others
+// can.
+func (m *Machine) Happenings(ctx context.Context, r EventRequest, take func(Happening) error) error {
+	leases, err := m.logLeases(ctx, LogRequest{ID: r.ID, LogOptions: LogOptions{Service: r.Service}})
+	if err != nil {
+		return asFailure(err)
+	}
+	if r.Follow {
+		return m.followHappenings(ctx, r, leases, take)
+	}
+	var all []Happening
+	var lost []error
+	for _, lease := range leases {
+		err := m.readHappenings(ctx, lease, r.EventOptions, func(h Happening) error {
+			all = append(all, h)
+			return nil
+		})
+		if err != nil {
+			lost = append(lost, err)
+			m.tell(Warned{err.Error()})
+		}
+	}
+	if len(lost) == len(leases) {
+		return &Failure{Kind: KindLease, Dseq: r.ID.Dseq, Err: errors.Join(lost...), Hints: []Hint{HintStatus}}
+	}
+	slices.SortStableFunc(all, func(a, b Happening) int { return a.Time.Compare(b.Time) })
+	for _, h := range all {
+		if err := take(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// followHappenings reads all leases at once; take is called by one goroutine at a time.
+func (m *Machine) followHappenings(ctx context.Context, r EventRequest, leases []markettypes.LeaseID, take func(Happening) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	lost := make([]error, len(leases))
+	for i, lease := range leases {
+		group.Go(func() {
+			lost[i] = m.readHappenings(ctx, lease, r.EventOptions, func(h Happening) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				if err := take(h); err != nil {
+					cancel(err)
+					return err
+				}
+				return nil
+			})
+			if lost[i] != nil && ctx.Err() == nil {
+				m.tell(Warned{lost[i].Error()})
+			}
+		})
+	}
+	group.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case !slices.Contains(lost, nil):
+		return &Failure{Kind: KindLease, Dseq: r.ID.Dseq, Err: errors.Join(lost...), Hints: []Hint{HintStatus}}
+	}
+	return nil
+}
+
+// readHappenings reads those of one lease, and goes on after a stream that ended before its time.
+func (m *Machine) readHappenings(ctx context.Context, lease markettypes.LeaseID, o cluster.EventOptions, take func(Happening) error) error {
+	seen, again := map[cluster.Event]int{}, map[cluster.Event]int{} // of the time from which a stream is opened again
+	failures := maxEventFailures // until a first stream was opened, one is enough
+	for {
+		stream, err := m.openHappenings(ctx, lease, o)
+		if err != nil {
+			if failures++; failures > maxEventFailures || errors.Is(err, ErrRefused) || errors.Is(err, ErrNotHere) {
+				return fmt.Errorf("read the events of %s: %w", leaseText(lease), err)
+			}
+			if err := m.Clock.Sleep(ctx, eventRetry); err != nil {
+				return err
+			}
+			continue
+		}
+		failures = 0
+		seen, again = map[cluster.Event]int{}, seen
+		err = readEvents(stream, func(e cluster.Event) error {
+			if e.Time.After(o.Since) {
+				o.Since = e.Time
+				clear(seen)
+			}
+			seen[e]++
+			if again[e] > 0 {
+				again[e]--
+				return nil
+			}
+			return take(Happening{
+				Time: e.Time, Lease: leaseText(lease), Service: e.Service, Instance: e.Instance, Kind: e.Kind, Warning: e.Warning, Message: e.Message, Count: e.Count,
+			})
+		})
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !errors.Is(err, ErrExpired) || !o.Follow:
+			return fmt.Errorf("the events of %s: %w", leaseText(lease), err)
+		}
+		if err := m.Clock.Sleep(ctx, eventRetry); err != nil {
+			return err
+		}
+	}
+}
+
+func (m *Machine) openHappenings(ctx context.Context, lease markettypes.LeaseID, o cluster.EventOptions) (cluster.EventStream, error) {
+	g, err := m.gateway(ctx, lease.Provider)
+	if err != nil {
+		return nil, err
+	}
+	return g.Events(ctx, lease, o)
+}
+
+// readEvents reads a stream and closes it. It returns io.EOF at its end.
+func readEvents(s cluster.EventStream, take func(cluster.Event) error) error {
+	defer s.Close()
+	for {
+		e, err := s.Next()
+		if err != nil {
+			return err
+		}
+		if err := take(e); err != nil {
+			return err
+		}
+	}
+}
