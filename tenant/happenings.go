@@ -116,7 +116,7 @@ func (m *Machine) followHappenings(ctx context.Context, r EventRequest, leases [
 // readHappenings reads those of one lease, and goes on after a stream that ended before its time.
 func (m *Machine) readHappenings(ctx context.Context, lease markettypes.LeaseID, o cluster.EventOptions, take func(Happening) error) error {
 	seen, again := map[cluster.Event]int{}, map[cluster.Event]int{} // of the time from which a stream is opened again
-	failures := maxEventFailures // until a first stream was opened, one is enough
+	failures := maxEventFailures                                    // until a first stream was opened, one is enough
 	for {
 		stream, err := m.openHappenings(ctx, lease, o)
 		if err != nil {
