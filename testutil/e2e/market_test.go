@@ -71,6 +71,7 @@ func TestOneTransactionIsEnough(t *testing.T) {
 			d = e.deployed
 		}
 	}
+	closeAfter(t, d.Dseq)
 	if len(sent) != 1 || sent[0] != "create" {
 		t.Errorf("the transactions are %v, want one that creates", sent)
 	}

@@ -145,14 +145,20 @@ func deploy(t *testing.T, document string, flags ...string) deployed {
 	t.Helper()
 	var d deployed
 	berth(t, &d, append([]string{"deploy", "--yes", "--ready-wait", "90s", document}, flags...)...)
+	closeAfter(t, d.Dseq)
+	return d
+}
+
+// closeAfter closes a deployment when the test has ended.
+func closeAfter(t *testing.T, dseq uint64) {
+	t.Helper()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := tryBerth(ctx, nil, "close", "--yes", strconv.FormatUint(d.Dseq, 10)); err != nil {
-			t.Errorf("close deployment %d: %v", d.Dseq, err)
+		if err := tryBerth(ctx, nil, "close", "--yes", strconv.FormatUint(dseq, 10)); err != nil {
+			t.Errorf("close deployment %d: %v", dseq, err)
 		}
 	})
-	return d
 }
 
 func status(t *testing.T, dseq uint64) tenant.Status {

@@ -50,9 +50,17 @@ const quotaWait = 15 * time.Second
 
 // patchClaim changes a claim. A quota that was just raised holds its former limits for a moment.
 func (c *Cluster) patchClaim(ctx context.Context, ns, name string, patch []byte) error {
+	return withinQuota(ctx, func(ctx context.Context) error {
+		_, err := c.resource(kindClaim, ns).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: manager})
+		return err
+	})
+}
+
+// withinQuota writes, and tries again for some time what the quota refuses.
+func withinQuota(ctx context.Context, write func(context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, quotaWait, true, func(ctx context.Context) (bool, error) {
-		_, last = c.resource(kindClaim, ns).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: manager})
+		last = write(ctx)
 		return !exceedsQuota(last), nil
 	})
 	return cmp.Or(last, err)
@@ -60,7 +68,7 @@ func (c *Cluster) patchClaim(ctx context.Context, ns, name string, patch []byte)
 
 // exceedsQuota tells the quota's refusal, which passes, from those that stay. The API server gives it as text alone.
 func exceedsQuota(err error) bool {
-	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota")
+	return apierrors.IsForbidden(err) && (strings.Contains(err.Error(), "exceeded quota") || strings.Contains(err.Error(), "status unknown for quota"))
 }
 
 // releaseWait is how long a StatefulSet may take to let go of its instances; what is left of it is tried again.

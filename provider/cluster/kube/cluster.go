@@ -47,10 +47,11 @@ type Cluster struct {
 	env    discovered
 	gate   gate
 	inside inside
-	// waiting are the leases that have hooks which are not through.
-	waiting flags
-	links   linkMemory
-	cache   cache
+	// waiting are the leases that have hooks which are not through; asking are those of them whose hooks wait for the
+	// answers of instances.
+	waiting, asking flags
+	links           linkMemory
+	cache           cache
 }
 
 var _ cluster.Cluster = (*Cluster)(nil)
@@ -173,7 +174,7 @@ func (c *Cluster) apply(ctx context.Context, ns string, w cluster.Workload) (dis
 	if err != nil {
 		return nil, err
 	}
-	c.waiting.set(ns, ch.waits)
+	c.note(ns, ch)
 	wanted := wantedHosts(w)
 	if len(wanted) == 0 {
 		return nil, c.refused(ctx, w.Lease, s, have, c.converge(ctx, ns, ch))

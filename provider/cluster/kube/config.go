@@ -164,6 +164,10 @@ type Config struct {
 	// in time; 5 if 0.
 	DrainSeconds int64
 
+	// RoomAfter is how long a new instance has to be without room before others are ended for it; a minute if 0. LookEvery is
+	// how often all leases are compared with their manifests, whatever is told of them meanwhile; half a minute if 0.
+	RoomAfter, LookEvery time.Duration
+
 	// Link says how links to other groups reach pods and are reached by them.
 	Link LinkConfig
 
@@ -190,6 +194,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.NodePorts = or(c.NodePorts, 2768)
 	c.DrainSeconds = or(c.DrainSeconds, 5)
+	c.RoomAfter, c.LookEvery = or(c.RoomAfter, crampedAfter), or(c.LookEvery, resyncEvery)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -235,6 +240,9 @@ func (c Config) Validate() error {
 	}
 	if c.DrainSeconds < 0 || c.DrainSeconds > maxDrainSeconds {
 		errs = append(errs, fmt.Errorf("kube: drain seconds %d is not in 0..%d", c.DrainSeconds, maxDrainSeconds))
+	}
+	if c.RoomAfter < 0 || c.LookEvery < 0 {
+		errs = append(errs, fmt.Errorf("kube: waiting for room %s, or looking every %s, is below 0", c.RoomAfter, c.LookEvery))
 	}
 	for image, user := range c.ImageUsers {
 		if user <= 0 {

@@ -158,7 +158,7 @@ func (c *Cluster) applyAll(ctx context.Context, ns string, objects []*unstructur
 				return err
 			}
 		}
-		got, err := c.resource(u.GetKind(), ns).Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: manager, Force: true})
+		got, err := c.applyOne(ctx, ns, u)
 		if err == nil && strays(got) {
 			err = c.takeBack(ctx, ns, u, got)
 		}
@@ -170,6 +170,21 @@ func (c *Cluster) applyAll(ctx context.Context, ns string, objects []*unstructur
 		}
 	}
 	return nil
+}
+
+// applyOne applies an object. The first hook of a lease comes with the quota that allows jobs, and may come before that is
+// in force.
+func (c *Cluster) applyOne(ctx context.Context, ns string, u *unstructured.Unstructured) (got *unstructured.Unstructured, err error) {
+	apply := func(ctx context.Context) error {
+		got, err = c.resource(u.GetKind(), ns).Apply(ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: manager, Force: true})
+		return err
+	}
+	if u.GetKind() == kindJob {
+		err = withinQuota(ctx, apply)
+	} else {
+		err = apply(ctx)
+	}
+	return got, err
 }
 
 // removeAll deletes objects. Those of switched stay visible until all that belongs to them is gone.

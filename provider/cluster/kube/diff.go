@@ -22,8 +22,9 @@ type changes struct {
 	// all of their instances are.
 	replace, switched map[key]bool
 	claims            []claimPatch
-	// waits says that the lease has hooks that are not through: what happens in it is looked at as it happens.
-	waits bool
+	// waits says that the lease has hooks that are not through: what happens in it is looked at as it happens. asks says
+	// that they wait for the answers of instances.
+	waits, asks bool
 }
 
 // none tells whether there is nothing to write.

@@ -232,7 +232,9 @@ func (c *Cluster) unhealthy(ctx context.Context, ns string, services []manifestt
 		return current(pointers(list.Items), sv.Name, revisionOf(d))
 	})
 	for service, v := range verdicts {
-		out[service] = v.wrong
+		if v.wrong != "" {
+			out[service] = v.wrong
+		}
 	}
 	return out, nil
 }

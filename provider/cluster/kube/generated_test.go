@@ -3,14 +3,18 @@ package kube
 import (
 	"errors"
 	"flag"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/pod-security-admission/api"
@@ -20,6 +24,7 @@ import (
 	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/provider/cluster"
 	"berth.dev/berth/provider/cluster/clustertest"
+	markettypes "berth.dev/berth/x/market/types"
 )
 
 // howMany reads a number of cases from the environment, for campaigns that take longer than a test should.
@@ -35,9 +40,36 @@ func howMany(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
+// bountiful draws settings of a cluster that has all that a manifest may ask for, one way or another.
+func bountiful(t *rapid.T) settings {
+	s := testSettings()
+	s.Metrics, s.Archs = true, []string{"amd64", "arm64"}
+	s.StorageClasses = map[string]storageClass{"default": {Name: "disk"}, "beta1": {Name: "hdd"}, "beta2": {Name: "ssd"}, "beta3": {Name: "nvme"}}
+	s.GPUs = []gpuKind{{Vendor: "amd", Resource: "amd.com/gpu"}, {Vendor: "nvidia", Resource: "nvidia.com/gpu", RuntimeClass: rapid.SampledFrom([]string{"", "nvidia"}).Draw(t, "class of devices")}}
+	s.Devices = []device{
+		nvidiaDevice("NVIDIA-A100-SXM4-80GB", "81920"), nvidiaDevice("Tesla-T4", "15360"), {Resource: "amd.com/gpu", Class: cluster.GPU{Vendor: "amd"}},
+	}
+	s.RuntimeClass = rapid.SampledFrom([]string{"", "gvisor"}).Draw(t, "runtime class")
+	s.Overheads = map[string]usage{"gvisor": {cpu: 10, memory: 16 << 20}, "nvidia": {memory: 1 << 20}}
+	s.LeasedIPs = LeasedIPs{Count: 1000, SharingKey: "pool.example/share"}
+	s.Overcommit = rapid.SampledFrom([]Overcommit{{}, {CPU: 2000, Memory: 1500, Storage: 1100}}).Draw(t, "overcommit")
+	s.IPv6 = rapid.Bool().Draw(t, "ipv6")
+	s.Link.Peers = []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "198.51.100.7/32"}}}
+	able := routeAbilities{
+		Carrier: carrierTraefik, Extensions: true, BackendTimeout: true, TLSRoute: "v1alpha3", Passthrough: []string{"*"}, EdgeTLS: true,
+		EdgeListener: "https", HTTPListener: "http",
+	}
+	s.Able = rapid.SampledFrom([]routeAbilities{able, s.Able}).Draw(t, "able")
+	if rapid.Bool().Draw(t, "ingress") {
+		s.Routes, s.IngressClass, s.Able = RouteIngress, "traefik", able
+	}
+	return s
+}
+
 // TestManifestsPassPodSecurity holds that every pod of BERTH_MANIFESTS random valid manifests passes the level that its
-// namespace enforces: `restricted`, or `baseline` with a user namespace and exactly the six capabilities. What the
-// driver refuses of a manifest's further wishes is refused by name, and the manifest without them is rendered.
+// namespace enforces: `restricted`, or `baseline` with a user namespace and exactly the six capabilities. Manifests have all
+// that they may have, and clusters all that they may be asked for; hooks run, first on an empty cluster and then as an
+// update of the manifest without them. What the driver refuses all the same is refused by name.
 func TestManifestsPassPodSecurity(t *testing.T) {
 	checks := flag.Lookup("rapid.checks")
 	before := checks.Value.String()
@@ -46,45 +78,71 @@ func TestManifestsPassPodSecurity(t *testing.T) {
 	}
 	defer func() { _ = flag.Set("rapid.checks", before) }()
 	eval := evaluator(t)
-	pods, adorned, refused := 0, 0, 0
+	pods, drawn, refusals := map[string]int{}, 0, map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		id, plain := clustertest.Leases().Draw(t, "lease"), clustertest.Groups().Draw(t, "group")
-		s := testSettings()
+		s := bountiful(t)
 		s.ImageUsers = map[string]int64{}
 		for _, sv := range plain.Services {
 			if rapid.Bool().Draw(t, "user known") {
 				s.ImageUsers[sv.Image] = 1000
 			}
 		}
-		if rapid.Bool().Draw(t, "ingress") {
-			s.Routes = RouteIngress
+		adorned := clustertest.Workload(id, clustertest.Adorned(t, plain).Services...)
+		drawn++
+		look := func(objects []*unstructured.Unstructured) {
+			level, err := api.ParseLevel(objects[0].GetLabels()["pod-security.kubernetes.io/enforce"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, u := range objects {
+				if p := templateOf(t, u); p != nil {
+					pods[u.GetKind()]++
+					checkConfined(t, eval, level, p, s)
+				}
+			}
 		}
-		objects, err := render(clustertest.Workload(id, clustertest.Adorned(t, plain).Services...), s, allStart)
-		if adorned++; err != nil {
-			refused++
+		objects, err := render(adorned, s, allStart)
+		if err != nil {
+			refusals[brand(err)]++
 			if !errors.Is(err, cluster.ErrRefused) || !namesField(err) {
 				t.Fatalf("a refusal names no field: %v", err)
 			}
-			if objects, err = render(clustertest.Workload(id, plain.Services...), s, allStart); errors.Is(err, cluster.ErrRefused) && strings.Contains(err.Error(), "rename a service") {
-				return
-			}
-		}
-		if err != nil {
-			t.Fatal(err)
+			return
 		}
 		checkObjects(t, id, objects)
-		level, err := api.ParseLevel(objects[0].GetLabels()["pod-security.kubernetes.io/enforce"])
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, u := range objects {
-			if p := templateOf(t, u); p != nil {
-				pods++
-				checkConfined(t, eval, level, p, s)
+		look(objects)
+		for _, have := range []live{{}, aliveAs(t, plain, id, s)} {
+			ch, err := changesFor(adorned, s, have, sight{now: time.Unix(1, 0)}, nil)
+			if err != nil {
+				t.Fatal(err)
 			}
+			look(append([]*unstructured.Unstructured{objects[0]}, ch.apply...))
 		}
 	})
-	t.Logf("%d pods of %d manifests, of which %d were refused with further wishes and rendered without", pods, adorned, refused)
+	t.Logf("pods of %d manifests: %v; refused: %v", drawn, pods, refusals)
+	if n := drawn; len(refusals) > 0 && slices.Max(slices.Collect(maps.Values(refusals)))*20 > n {
+		t.Errorf("more than one of twenty of %d manifests are refused for one reason: %v", n, refusals)
+	}
+}
+
+// aliveAs is what a cluster holds of a lease that runs a group; nothing if the group cannot be rendered.
+func aliveAs(t rapid.TB, g manifesttypes.Group, id markettypes.LeaseID, s settings) live {
+	objects, err := render(clustertest.Workload(id, slices.Clone(g.Services)...), s, allStart)
+	if err != nil && !errors.Is(err, cluster.ErrRefused) {
+		t.Fatal(err)
+	}
+	l := live{}
+	for _, u := range objects {
+		l[keyOf(u)] = u
+	}
+	return l
+}
+
+// brand is what a refusal says first, without what differs from manifest to manifest.
+func brand(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return regexp.MustCompile(`services\.[^ :.]*|"[^"]*"|[0-9]+`).ReplaceAllString(line, "*")
 }
 
 // templateOf is the pod template of a workload of any kind; nil for what has none.

@@ -247,11 +247,17 @@ func room(sv manifesttypes.Service) int64 {
 }
 
 // jobs is how many jobs a lease may have at once: the runs of its tasks, and its hooks twice, as those of the former
-// manifest may still be ending.
+// manifest may still be ending. A service that is held back is rendered as it was, and its hooks run all the same.
 func (r *rendering) jobs() int64 {
 	n := int64(0)
 	for _, sv := range r.workload.Group.Services {
-		n += 2 * int64(len(sv.Hooks))
+		hooks := len(sv.Hooks)
+		for _, next := range r.Stage.Awaited {
+			if next.Name == sv.Name {
+				hooks = max(hooks, len(next.Hooks))
+			}
+		}
+		n += 2 * int64(hooks)
 		if sv.Cron != nil {
 			n += maxRuns
 		}

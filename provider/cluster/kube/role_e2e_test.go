@@ -3,8 +3,10 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -35,11 +37,17 @@ func underRole(t *testing.T, admin string) (kubeconfig string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	old := rest.AnonymousClientConfig(rc)
+	old.NextProtos = []string{"http/1.1"}
+	upgrading, err := rest.TransportFor(old)
+	if err != nil {
+		t.Fatal(err)
+	}
 	server, err := url.Parse(rc.Host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &refusals{next: transport, token: token, seen: map[string]bool{}}
+	w := &refusals{next: transport, upgrading: upgrading, token: token, seen: map[string]bool{}}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(server) }, Transport: w, FlushInterval: -1,
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
@@ -119,7 +127,9 @@ func roleToken(t *testing.T, rc *rest.Config) string {
 
 // refusals sends requests on with a token, and notes them and those that are refused.
 type refusals struct {
-	next    http.RoundTripper
+	// upgrading is for requests that want another protocol, which HTTP/2 has no way to.
+	next, upgrading http.RoundTripper
+
 	token   string
 	mu      sync.Mutex
 	seen    map[string]bool
@@ -128,14 +138,26 @@ type refusals struct {
 
 func (w *refusals) RoundTrip(r *http.Request) (*http.Response, error) {
 	r.Header.Set("Authorization", "Bearer "+w.token)
-	res, err := w.next.RoundTrip(r)
+	next := w.next
+	if r.Header.Get("Upgrade") != "" {
+		next = w.upgrading
+	}
+	res, err := next.RoundTrip(r)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if p, ok := permissionOf(r); ok {
 		w.seen[p] = true
 	}
-	if err == nil && (res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized) {
+	if err == nil && (res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized) && !byQuota(res) {
 		w.refused = append(w.refused, fmt.Sprintf("%s %s: %s", r.Method, r.URL.Path, res.Status))
 	}
 	return res, err
+}
+
+// byQuota tells whether a quota refused a request, and no missing right.
+func byQuota(res *http.Response) bool {
+	body, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	return err == nil && bytes.Contains(body, []byte("quota"))
 }

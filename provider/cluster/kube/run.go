@@ -44,7 +44,7 @@ const everything = ""
 // and brings back whatever differs from the manifests. It returns nil when ctx has ended and everything has stopped.
 // What cannot be read or written is logged and tried again.
 func (c *Cluster) Run(ctx context.Context) error {
-	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Second, resyncEvery))
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](time.Second, c.cfg.LookEvery))
 	capacity := informers.NewSharedInformerFactoryWithOptions(c.typed, 0, informers.WithTransform(trim))
 	ours := informers.NewSharedInformerFactoryWithOptions(c.typed, 0, informers.WithTransform(trim),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = c.ourLabels() }))
@@ -98,7 +98,13 @@ func (c *Cluster) work(ctx context.Context, queue workqueue.TypedRateLimitingInt
 		queue.AddRateLimited(item)
 		return
 	case item == everything:
-		queue.AddAfter(everything, resyncEvery)
+		queue.AddAfter(everything, c.cfg.LookEvery)
+	}
+	// Nothing tells when an instance begins to answer as it should.
+	for _, ns := range c.asking.all() {
+		if item == ns || item == everything {
+			queue.AddAfter(ns, askAgain)
+		}
 	}
 	queue.Forget(item)
 }
@@ -271,10 +277,12 @@ func (c *Cluster) reconcile(ctx context.Context, ns string) error {
 	namespace, err := c.namespace(ctx, ns)
 	switch {
 	case errors.Is(err, cluster.ErrNotFound):
+		c.note(ns, changes{})
 		return nil
 	case err != nil:
 		return err
 	case namespace.DeletionTimestamp != nil:
+		c.note(ns, changes{})
 		return nil
 	}
 	s, err := c.settings(ctx)
@@ -293,9 +301,15 @@ func (c *Cluster) reconcile(ctx context.Context, ns string) error {
 	if err != nil {
 		return err
 	}
-	c.waiting.set(ns, ch.waits)
+	c.note(ns, ch)
 	c.logChanges(ns, ch, have)
 	return c.converge(ctx, ns, ch)
+}
+
+// note remembers of a lease what it waits for.
+func (c *Cluster) note(ns string, ch changes) {
+	c.waiting.set(ns, ch.waits)
+	c.asking.set(ns, ch.asks)
 }
 
 func (c *Cluster) logChanges(ns string, ch changes, have live) {

@@ -3,6 +3,8 @@ package kube
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -33,6 +35,13 @@ func (f *flags) set(ns string, on bool) {
 	} else {
 		delete(f.namespaces, ns)
 	}
+}
+
+// all are the namespaces of the set.
+func (f *flags) all() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Collect(maps.Keys(f.namespaces))
 }
 
 func (f *flags) has(ns string) bool {
@@ -67,7 +76,7 @@ func watchJobs(ours informers.SharedInformerFactory, queue workqueue.TypedDelayi
 
 // glance looks at the instances of a lease where one of its rollouts stands still, and at nothing else.
 func (c *Cluster) glance(ctx context.Context, ns string, have live) (sight, error) {
-	seen := sight{now: c.now()}
+	seen := sight{now: c.now(), roomAfter: c.cfg.RoomAfter}
 	for k, u := range have {
 		if k.kind != kindDeployment || rolledOut(u) || number(u, "status", "replicas") <= number(u, "status", "updatedReplicas") {
 			continue

@@ -18,7 +18,8 @@ const (
 	// annotationCramped stands on a Deployment whose rollout found no room for instances beyond the wanted ones. It
 	// holds the revision that it is for: the next rollout tries again.
 	annotationCramped = "berth.dev/cramped"
-	// crampedAfter is how long an instance has to be without room before others are ended for it.
+	// crampedAfter is how long an instance has to be without room, unless the configuration says otherwise, before others
+	// are ended for it.
 	crampedAfter = 60 * time.Second
 )
 
@@ -26,8 +27,8 @@ const (
 type stage struct {
 	// Cramped are the services whose rollout has no room for more instances, with the revision that it leads to.
 	Cramped map[string]string
-	// Counts are the numbers of instances of services that scale which are ours to keep: as long as nobody else has set
-	// the number, leaving it out would set it to 1.
+	// Counts are the numbers of instances of services that scale which are ours to set: as long as nobody else has set the
+	// number, leaving it out would set it to 1.
 	Counts map[string]*int32
 	// Held are the services of a new manifest that have to wait for hooks; see hooks.go.
 	Held map[string]bool
@@ -42,8 +43,10 @@ type stage struct {
 
 // sight is what is seen of a lease beside the objects that the driver makes.
 type sight struct {
-	now  time.Time
-	pods []*corev1.Pod
+	now time.Time
+	// roomAfter is how long an instance has to be without room before others are ended for it.
+	roomAfter time.Duration
+	pods      []*corev1.Pod
 	// endings are how jobs have ended, by name.
 	endings map[string]ended
 	// unhealthy are the services whose instances do not answer as their manifest asks, with what they answer.
@@ -55,30 +58,42 @@ func (st *stage) read(services []manifesttypes.Service, l live, seen sight) {
 	st.Cramped, st.Counts = map[string]string{}, map[string]*int32{}
 	for _, sv := range services {
 		d, ok := l[key{kindDeployment, sv.Name}]
+		if sv.Scale != nil {
+			st.Counts[sv.Name] = countOf(d, ok, sv)
+		}
 		if !ok {
 			continue
 		}
 		if revision := crampedAt(d, seen); revision != "" {
 			st.Cramped[sv.Name] = revision
 		}
-		if n := number(d, "spec", "replicas"); sv.Scale != nil && n > 0 && ownsReplicas(d) {
-			st.Counts[sv.Name] = new(int32(min(max(n, int64(sv.Scale.Min)), int64(sv.Count))))
-		}
 	}
+}
+
+// countOf is the number of instances to set of a service that scales; nil if it is somebody else's to set. Kubernetes does
+// not scale what has none: whoever set that, the least is set for it.
+func countOf(d *unstructured.Unstructured, there bool, sv manifesttypes.Service) *int32 {
+	if !there {
+		return new(int32(sv.Scale.Min))
+	}
+	if n := number(d, "spec", "replicas"); n == 0 || ownsReplicas(d) {
+		return new(int32(min(max(n, int64(sv.Scale.Min)), int64(sv.Count))))
+	}
+	return nil
 }
 
 // crampedAt is the revision that a Deployment is being rolled out to without room for it; empty if there is room, or
 // nothing to replace.
 func crampedAt(d *unstructured.Unstructured, seen sight) string {
 	revision := revisionOf(d)
-	if rolledOut(d) || number(d, "status", "replicas") <= number(d, "status", "updatedReplicas") && !refusedFor(d, seen.now) {
+	if rolledOut(d) || number(d, "status", "replicas") <= number(d, "status", "updatedReplicas") && !refusedFor(d, seen) {
 		return ""
 	}
-	if d.GetAnnotations()[annotationCramped] == revision || refusedFor(d, seen.now) {
+	if d.GetAnnotations()[annotationCramped] == revision || refusedFor(d, seen) {
 		return revision
 	}
 	for _, p := range seen.pods {
-		if p.Labels[labelService] == d.GetName() && p.Labels[labelRevision] == revision && roomless(p, seen.now) {
+		if p.Labels[labelService] == d.GetName() && p.Labels[labelRevision] == revision && roomless(p, seen) {
 			return revision
 		}
 	}
@@ -92,20 +107,20 @@ func revisionOf(d *unstructured.Unstructured) string {
 }
 
 // roomless tells whether no node has had room for a pod for long enough.
-func roomless(p *corev1.Pod, now time.Time) bool {
+func roomless(p *corev1.Pod, seen sight) bool {
 	if p.DeletionTimestamp != nil {
 		return false
 	}
 	for _, c := range p.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
-			return now.Sub(c.LastTransitionTime.Time) >= crampedAfter
+			return seen.now.Sub(c.LastTransitionTime.Time) >= seen.roomAfter
 		}
 	}
 	return false
 }
 
 // refusedFor tells whether Kubernetes has made no pods of a Deployment that has some for long enough, as a quota does.
-func refusedFor(d *unstructured.Unstructured, now time.Time) bool {
+func refusedFor(d *unstructured.Unstructured, seen sight) bool {
 	conditions, _, _ := unstructured.NestedSlice(d.Object, "status", "conditions")
 	return number(d, "status", "replicas") > 0 && slices.ContainsFunc(conditions, func(c any) bool {
 		m, ok := c.(map[string]any)
@@ -114,7 +129,7 @@ func refusedFor(d *unstructured.Unstructured, now time.Time) bool {
 		}
 		text, _ := m["lastTransitionTime"].(string)
 		since, err := time.Parse(time.RFC3339, text)
-		return err == nil && now.Sub(since) >= crampedAfter
+		return err == nil && seen.now.Sub(since) >= seen.roomAfter
 	})
 }
 
@@ -177,7 +192,7 @@ func changesFor(w cluster.Workload, s settings, have live, seen sight, links []c
 		return changes{}, err
 	}
 	ch := diff(rendered, others)
-	ch.waits = st.waits(w)
+	ch.waits, ch.asks = st.waits(w), len(seen.unhealthy) > 0
 	if runs := st.startable(w, have, through(w, have, ch, seen)); len(runs) > 0 && !w.Suspended {
 		st.start(runs, manifestHash(w), seen.now)
 		s.Stage = st
@@ -185,7 +200,7 @@ func changesFor(w cluster.Workload, s settings, have live, seen sight, links []c
 			return changes{}, err
 		}
 		ch = diff(rendered, others)
-		ch.waits = true
+		ch.waits, ch.asks = true, len(seen.unhealthy) > 0
 	}
 	ch.claims = patchesOf(run.Group.Services, s.Held.claims)
 	return ch, nil

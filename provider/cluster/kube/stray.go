@@ -54,7 +54,7 @@ func (c *Cluster) takeBack(ctx context.Context, ns string, want, have *unstructu
 			continue
 		}
 		if v, ok := want.Object[k]; ok {
-			ops = append(ops, op{"replace", "/" + k, v})
+			ops = append(ops, op{"replace", "/" + k, withCount(want.GetKind(), v, have.Object[k])})
 		} else {
 			ops = append(ops, op{Op: "remove", Path: "/" + k})
 		}
@@ -65,4 +65,21 @@ func (c *Cluster) takeBack(ctx context.Context, ns string, want, have *unstructu
 	}
 	_, err = c.resource(want.GetKind(), ns).Patch(ctx, want.GetName(), types.JSONPatchType, data, metav1.PatchOptions{FieldManager: manager})
 	return err
+}
+
+// withCount is a spec with the number of instances that is there, where the rendering leaves it to who scales: to take it
+// away would set it to 1.
+func withCount(kind string, want, have any) any {
+	w, ok1 := want.(map[string]any)
+	h, ok2 := have.(map[string]any)
+	if !ok1 || !ok2 || kind != kindDeployment {
+		return want
+	}
+	n, there := h["replicas"]
+	if _, ours := w["replicas"]; ours || !there {
+		return want
+	}
+	w = maps.Clone(w)
+	w["replicas"] = n
+	return w
 }
