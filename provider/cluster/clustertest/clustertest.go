@@ -40,6 +40,9 @@ type Harness struct {
 	Measures bool
 	// Forgets says that the logs of instances do not outlive the driver.
 	Forgets bool
+	// HookArgs are the arguments with which the image of Programs succeeds at once as a hook or, if ok is false, does as
+	// Crashing does. A simulated cluster goes by the name of the hook, which is FailingHook then.
+	HookArgs func(ok bool) []string
 	// StorageClass is a class of persistent volumes that the cluster gives, as documents name it; "default" if empty.
 	StorageClass string
 	// Poll is the pause between two looks at the cluster; 0 for a simulated one.
@@ -77,6 +80,9 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"CancelledContext", testCancelledContext},
 		{"LinkDependency", testLinkDependency},
 		{"LinkTarget", testLinkTarget},
+		{"Hooks", testHooks},
+		{"Tasks", testTasks},
+		{"Scale", testScale},
 		{"Exec", testExec},
 		{"ExecTerminal", testExecTerminal},
 		{"SessionTargets", testSessionTargets},

@@ -44,6 +44,8 @@ type Config struct {
 	MissingImages []string
 	// CrashingImages write 60 lines and end with code 3, again and again.
 	CrashingImages []string
+	// FailingHooks are the names of hooks that do the same, once; all others succeed.
+	FailingHooks []string
 	// Domain is the domain of generated host names; "sim.localhost" if empty.
 	Domain string
 	// IngressPort stands in URLs when it is neither 0 nor 80, HTTPSPort in those of https when it is neither 0 nor 443.

@@ -3,6 +3,7 @@ package fake
 import (
 	"errors"
 	"testing"
+	"time"
 
 	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/provider/cluster"
@@ -21,13 +22,14 @@ func TestConformance(t *testing.T) {
 			clustertest.Run(t, func(t *testing.T) clustertest.Harness {
 				cfg := Config{
 					Nodes: []cluster.Node{node}, ReadyAfter: readyAfter, RemoveAfter: readyAfter, Dir: t.TempDir(),
-					MissingImages: []string{"missing:1"}, CrashingImages: []string{"crash:1"},
+					MissingImages: []string{"missing:1"}, CrashingImages: []string{"crash:1"}, FailingHooks: []string{clustertest.FailingHook},
 				}
 				return clustertest.Harness{
 					Cluster: New(cfg), Provider: "berth1provider", Image: "hello:1", NextImage: "hello:2", MissingImage: "missing:1",
 					Crashing: func(name string) manifesttypes.Service { return clustertest.Service(name, "crash:1") },
 					Restart:  func(*testing.T) cluster.Cluster { return New(cfg) },
 					Programs: func(name string) manifesttypes.Service { return clustertest.Service(name, "hello:1") },
+					HookArgs: func(bool) []string { return nil },
 					Program:  func(program ...string) []string { return program }, Measures: true, Forgets: true,
 				}
 			})
@@ -148,5 +150,58 @@ func TestReopenKeepsPorts(t *testing.T) {
 	after, err := New(cfg).Status(t.Context(), id)
 	if err != nil || after[0].Ports[0] != before[0].Ports[0] {
 		t.Errorf("ports %+v became %+v, %v", before, after, err)
+	}
+}
+
+// TestTasksAndLoad: runs of tasks end as their image does, and the number of instances follows its load between its bounds.
+func TestTasksAndLoad(t *testing.T) {
+	now := time.Unix(1000, 0)
+	c := New(Config{Nodes: []cluster.Node{node}, CrashingImages: []string{"crash:1"}, Now: func() time.Time { return now }})
+	good, bad, web := clustertest.Service("good", "hello:1"), clustertest.Service("bad", "crash:1"), clustertest.Service("web", "hello:1")
+	good.Cron, bad.Cron = &manifesttypes.Cron{Schedule: "@daily"}, &manifesttypes.Cron{Schedule: "@daily"}
+	web.Count, web.Scale = 3, &manifesttypes.Scale{Min: 1}
+	if err := c.Apply(t.Context(), workload(bad, good, web)); err != nil {
+		t.Fatal(err)
+	}
+	look := func() []cluster.ServiceStatus {
+		all, err := c.Status(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	for _, err := range []error{c.RunTask(id, "good"), c.RunTask(id, "bad"), c.SetLoad(id, "web", 7)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := look()
+	if got := *all[1].Task; got.Last != cluster.HookSucceeded || got.Message != "" || !got.Started.Equal(now) || !got.Succeeded.Equal(now) {
+		t.Errorf("a run: %+v", got)
+	}
+	if got := *all[0].Task; got.Last != cluster.HookFailed || got.Message != "it ended with exit code 3" || !got.Ended.Equal(now) || !got.Succeeded.IsZero() {
+		t.Errorf("a run that failed: %+v", got)
+	}
+	if all[2].Desired != 3 || all[2].Ready != 3 {
+		t.Errorf("under load: %+v", all[2])
+	}
+	if err := c.SetLoad(id, "web", 0); err != nil {
+		t.Fatal(err)
+	}
+	if web := look()[2]; web.Desired != 1 || web.Ready != 1 {
+		t.Errorf("without load: %+v", web)
+	}
+	for what, err := range map[string]error{"no task": c.RunTask(id, "web"), "no service": c.RunTask(id, "none"), "no scale": c.SetLoad(id, "good", 1)} {
+		if !errors.Is(err, cluster.ErrNotFound) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	off := workload(bad, good, web)
+	off.Suspended = true
+	if err := c.Apply(t.Context(), off); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.RunTask(id, "good"); err == nil {
+		t.Error("a task of a suspended lease runs")
 	}
 }

@@ -24,6 +24,7 @@ type lease struct {
 	// lost are the hosts that lead to another lease now.
 	lost   map[string]markettypes.LeaseID
 	events eventLog
+	hooks  map[string]*hook // by SERVICE/HOOK
 }
 
 // door is a port of a service as clients see it: the same number in tcp and in udp are two.
@@ -49,6 +50,9 @@ type service struct {
 	previous []cluster.LogLine
 	// run counts how often the instances were started, and begun is how much had been written before the last time.
 	run, begun int
+	// task is what is known of the runs of a task; load is how many instances the load asks for.
+	task cluster.TaskStatus
+	load uint32
 }
 
 func (s *service) runs() int {
@@ -61,14 +65,16 @@ func (s *service) runs() int {
 // newLease starts w. Services that stay as they were keep their state, and those that changed keep their old
 // instances until the new ones are ready.
 func newLease(w cluster.Workload, old *lease, takePort func(key string) uint32) *lease {
-	l := &lease{workload: w}
+	l := &lease{workload: w, hooks: map[string]*hook{}}
 	if old != nil && !old.terminating {
 		l.events = old.events
+		l.hooks = nextHooks(old.hooks, l.manifest())
 	}
 	for _, spec := range w.Group.Services {
 		s := &service{spec: spec, ports: map[door]uint32{}}
 		if prev := old.find(spec.Name); prev != nil {
-			s.ready, s.ports, s.log, s.previous = min(prev.ready, spec.Count), prev.ports, prev.log, prev.previous
+			s.task, s.load = prev.task, prev.load
+			s.ready, s.ports, s.log, s.previous = min(prev.ready, s.wanted()), prev.ports, prev.log, prev.previous
 			s.run, s.begun = prev.run, prev.begun
 			if same(prev.spec, spec) {
 				s.age, s.updated, s.failure, s.reason = prev.age, prev.updated, prev.failure, prev.reason
@@ -100,12 +106,15 @@ func (l *lease) adopt() {
 	}
 	for _, s := range l.services {
 		s.start()
+		for _, h := range s.spec.Hooks {
+			l.hooks[hookKey(s.spec.Name, h.Name)] = &hook{manifest: l.manifest(), once: h.Once, state: cluster.HookSucceeded}
+		}
 	}
 }
 
 // started notes that the instances of a service have started.
 func (l *lease) started(now time.Time, s *service) {
-	for i := range s.spec.Count {
+	for i := range s.wanted() {
 		l.note(now, cluster.Event{Service: s.spec.Name, Instance: instance(s.spec.Name, i), Kind: "Started", Message: "started image " + s.spec.Image})
 	}
 }
@@ -147,8 +156,9 @@ func (l *lease) step(cfg Config, held bool) bool {
 	any := false
 	for {
 		var due []*service
+		back := l.held()
 		for _, s := range l.services {
-			if s.failure != "" || s.updated == s.spec.Count || !l.dependenciesReady(s) {
+			if s.failure != "" || s.updated >= s.wanted() || !l.dependenciesReady(s) || back[s.spec.Name] {
 				continue
 			}
 			if slices.Contains(cfg.MissingImages, s.spec.Image) {
@@ -172,6 +182,9 @@ func (l *lease) step(cfg Config, held bool) bool {
 				moved, any = true, true
 			}
 		}
+		if l.stepHooks(cfg) {
+			moved = true
+		}
 		if cfg.ReadyAfter > 0 || !moved {
 			return any
 		}
@@ -179,9 +192,9 @@ func (l *lease) step(cfg Config, held bool) bool {
 }
 
 func (s *service) start() {
-	s.ready, s.updated = s.spec.Count, s.spec.Count
+	s.ready, s.updated = s.wanted(), s.wanted()
 	s.run, s.begun = s.run+1, len(s.log)
-	for i := range s.spec.Count {
+	for i := range s.wanted() {
 		s.log = append(s.log, cluster.LogLine{
 			Service: s.spec.Name, Instance: instance(s.spec.Name, i), Line: "started " + s.spec.Image,
 		})
@@ -203,7 +216,7 @@ const crashLines = 60
 
 func (l *lease) dependenciesReady(s *service) bool {
 	for _, name := range s.spec.DependsOn {
-		if d := l.find(name); d != nil && d.ready < d.spec.Count {
+		if d := l.find(name); d != nil && d.ready < d.wanted() {
 			return false
 		}
 	}
@@ -215,12 +228,14 @@ func instance(service string, i uint32) string { return fmt.Sprintf("%s-%d", ser
 
 func (l *lease) status(cfg Config) []cluster.ServiceStatus {
 	var out []cluster.ServiceStatus
+	back := l.held()
 	for _, s := range l.services {
 		st := cluster.ServiceStatus{
-			Name: s.spec.Name, Desired: s.spec.Count, Ready: s.ready, Updated: s.updated,
-			Failed: s.failure != "",
+			Name: s.spec.Name, Desired: s.wanted(), Ready: s.ready, Updated: s.updated,
+			Failed: s.failure != "", Task: s.taskStatus(l.workload.Suspended),
 		}
 		st.Message, st.Reason = l.message(s)
+		l.lookAtHooks(s.spec, back, &st)
 		if s.reason == cluster.ReasonCrash {
 			st.Log = s.lastLines()
 		}
@@ -256,7 +271,7 @@ func (l *lease) message(s *service) (string, cluster.Reason) {
 		return cluster.SuspendedMessage, cluster.ReasonSuspended
 	case s.failure != "":
 		return s.failure, s.reason
-	case s.updated >= s.spec.Count:
+	case s.updated >= s.wanted():
 		return "", ""
 	case !l.dependenciesReady(s):
 		if missing := cluster.MissingLinks(l.workload.Group, s.spec, l.links); s.ready == 0 && len(missing) > 0 {

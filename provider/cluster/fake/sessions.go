@@ -119,7 +119,7 @@ func (c *Cluster) instanceOf(id markettypes.LeaseID, t cluster.Target) (*service
 		}
 		return s, instance(t.Service, 0), nil
 	}
-	for i := range s.spec.Count {
+	for i := range s.wanted() {
 		if instance(t.Service, i) != t.Instance {
 			continue
 		}

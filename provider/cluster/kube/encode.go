@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -24,13 +26,42 @@ import (
 
 // converter gives a value as JSON would hold it (maps, lists, strings, int64, float64, booleans), and appends its JSON
 // to b. For nothing it gives nil and appends nothing.
-type converter func(v reflect.Value, b []byte) (any, []byte, error)
+type converter func(e *encoder, v reflect.Value, b []byte) (any, []byte, error)
 
 var converters sync.Map // of reflect.Type to converter
 
 // unstructuredOf converts an object but for its status, and appends its JSON to b: byte for byte what json.Marshal gives
 // for the map, as hashes of it stand in clusters.
 func unstructuredOf(o runtime.Object, b []byte) (map[string]any, []byte, error) {
+	return (&encoder{}).unstructured(o, b)
+}
+
+// encoder converts the objects of one rendering.
+type encoder struct {
+	// shared are the maps of texts that stand in many of them, by their addresses: they are converted once, and what comes
+	// out stands in all of them. Nobody changes it there.
+	shared map[uintptr]converted
+	// values are others that are equal in many places.
+	values map[any]converted
+}
+
+// converted is a map of texts as JSON holds it.
+type converted struct {
+	value map[string]any
+	text  []byte
+}
+
+// share converts a map that is to stand in many objects.
+func (e *encoder) share(m map[string]string) {
+	if e.shared == nil {
+		e.shared = map[uintptr]converted{}
+	}
+	value, text := convertStrings(m, nil)
+	e.shared[reflect.ValueOf(m).Pointer()] = converted{value, text}
+}
+
+// unstructured is unstructuredOf.
+func (e *encoder) unstructured(o runtime.Object, b []byte) (map[string]any, []byte, error) {
 	v := reflect.ValueOf(o)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
 		return nil, nil, errors.New("not a pointer to a struct")
@@ -41,7 +72,7 @@ func unstructuredOf(o runtime.Object, b []byte) (map[string]any, []byte, error) 
 		plan = slices.DeleteFunc(fieldsOf(t), func(f field) bool { return f.name == "status" })
 		wholes.Store(t, plan)
 	}
-	return convertFields(v.Elem(), plan.([]field), b)
+	return convertFields(e, v.Elem(), plan.([]field), b)
 }
 
 // wholes are the fields of types of objects, without the status; of reflect.Type to []field.
@@ -64,12 +95,16 @@ func newConverter(t reflect.Type) converter {
 		return convertQuantity
 	case reflect.TypeFor[intstr.IntOrString]():
 		return convertIntOrString
+	case reflect.TypeFor[metav1.LabelSelector]():
+		return selectorConverter(kindConverter(t))
+	case reflect.TypeFor[networkingv1.NetworkPolicyPort]():
+		return portConverter(kindConverter(t))
 	case reflect.TypeFor[metav1.Time]():
-		return func(v reflect.Value, b []byte) (any, []byte, error) {
+		return func(e *encoder, v reflect.Value, b []byte) (any, []byte, error) {
 			if v.IsZero() {
 				return nil, b, nil
 			}
-			return viaJSON(v, b)
+			return viaJSON(e, v, b)
 		}
 	}
 	if t.Kind() != reflect.Pointer && (t.Implements(marshaler) || reflect.PointerTo(t).Implements(marshaler)) {
@@ -78,22 +113,75 @@ func newConverter(t reflect.Type) converter {
 	return kindConverter(t)
 }
 
-func convertQuantity(v reflect.Value, b []byte) (any, []byte, error) {
+func convertQuantity(_ *encoder, v reflect.Value, b []byte) (any, []byte, error) {
 	q := v.Interface().(resource.Quantity)
 	s := q.String()
 	return s, appendText(b, s), nil
 }
 
-func convertIntOrString(v reflect.Value, b []byte) (any, []byte, error) {
-	p := v.Interface().(intstr.IntOrString)
+func convertIntOrString(_ *encoder, v reflect.Value, b []byte) (any, []byte, error) {
+	var p intstr.IntOrString
+	if v.CanAddr() {
+		p = *v.Addr().Interface().(*intstr.IntOrString)
+	} else {
+		p = v.Interface().(intstr.IntOrString)
+	}
 	if p.Type == intstr.String {
 		return p.StrVal, appendText(b, p.StrVal), nil
 	}
 	return int64(p.IntVal), strconv.AppendInt(b, int64(p.IntVal), 10), nil
 }
 
+// selectorConverter gives the selectors of a shared map of labels one value.
+func selectorConverter(plain converter) converter {
+	return func(e *encoder, v reflect.Value, b []byte) (any, []byte, error) {
+		labels := v.FieldByName("MatchLabels")
+		if _, ok := e.shared[labels.Pointer()]; !ok || v.FieldByName("MatchExpressions").Len() > 0 {
+			return plain(e, v, b)
+		}
+		return e.once(labels.Pointer(), plain, v, b)
+	}
+}
+
+// portConverter gives equal ports of policies one value.
+func portConverter(plain converter) converter {
+	return func(e *encoder, v reflect.Value, b []byte) (any, []byte, error) {
+		if !v.CanAddr() {
+			return plain(e, v, b)
+		}
+		p := v.Addr().Interface().(*networkingv1.NetworkPolicyPort)
+		if p.Port == nil || p.Protocol == nil || p.EndPort != nil {
+			return plain(e, v, b)
+		}
+		return e.once(policyPortKey{*p.Port, *p.Protocol}, plain, v, b)
+	}
+}
+
+type policyPortKey struct {
+	port  intstr.IntOrString
+	proto corev1.Protocol
+}
+
+// once converts the first of equal values, by a key, and gives what came of it for all of them. Nobody changes it.
+func (e *encoder) once(key any, plain converter, v reflect.Value, b []byte) (any, []byte, error) {
+	if s, ok := e.values[key]; ok {
+		return s.value, append(b, s.text...), nil
+	}
+	before := len(b)
+	out, b, err := plain(e, v, b)
+	m, ok := out.(map[string]any)
+	if err != nil || !ok {
+		return out, b, err
+	}
+	if e.values == nil {
+		e.values = map[any]converted{}
+	}
+	e.values[key] = converted{m, slices.Clone(b[before:])}
+	return out, b, nil
+}
+
 // viaJSON converts a value of a type that has a form of its own.
-func viaJSON(v reflect.Value, b []byte) (any, []byte, error) {
+func viaJSON(e *encoder, v reflect.Value, b []byte) (any, []byte, error) {
 	p := reflect.New(v.Type())
 	p.Elem().Set(v)
 	data, err := json.Marshal(p.Interface())
@@ -116,15 +204,15 @@ func viaJSON(v reflect.Value, b []byte) (any, []byte, error) {
 func kindConverter(t reflect.Type) converter {
 	switch t.Kind() {
 	case reflect.Bool:
-		return func(v reflect.Value, b []byte) (any, []byte, error) {
+		return func(e *encoder, v reflect.Value, b []byte) (any, []byte, error) {
 			return v.Bool(), strconv.AppendBool(b, v.Bool()), nil
 		}
 	case reflect.String:
-		return func(v reflect.Value, b []byte) (any, []byte, error) {
+		return func(e *encoder, v reflect.Value, b []byte) (any, []byte, error) {
 			return v.String(), appendText(b, v.String()), nil
 		}
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return func(v reflect.Value, b []byte) (any, []byte, error) {
+		return func(e *encoder, v reflect.Value, b []byte) (any, []byte, error) {
 			return v.Int(), strconv.AppendInt(b, v.Int(), 10), nil
 		}
 	case reflect.Pointer:
@@ -136,11 +224,13 @@ func kindConverter(t reflect.Type) converter {
 	case reflect.Struct:
 		// The fields are looked at when the first value comes: a type may hold itself.
 		fields := sync.OnceValue(func() []field { return fieldsOf(t) })
-		return func(v reflect.Value, b []byte) (any, []byte, error) { return convertFields(v, fields(), b) }
+		return func(e *encoder, v reflect.Value, b []byte) (any, []byte, error) {
+			return convertFields(e, v, fields(), b)
+		}
 	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64:
 		return viaJSON
 	}
-	return func(reflect.Value, []byte) (any, []byte, error) {
+	return func(*encoder, reflect.Value, []byte) (any, []byte, error) {
 		return nil, nil, fmt.Errorf("values of type %s cannot be converted", t)
 	}
 }
@@ -152,17 +242,17 @@ func elem(t reflect.Type) func() converter {
 
 func pointerConverter(t reflect.Type) converter {
 	of := elem(t)
-	return func(v reflect.Value, b []byte) (any, []byte, error) {
+	return func(e *encoder, v reflect.Value, b []byte) (any, []byte, error) {
 		if v.IsNil() {
 			return nil, b, nil
 		}
-		return of()(v.Elem(), b)
+		return of()(e, v.Elem(), b)
 	}
 }
 
 func sliceConverter(t reflect.Type) converter {
 	if t.Elem().Kind() == reflect.Uint8 {
-		return func(v reflect.Value, b []byte) (any, []byte, error) {
+		return func(e *encoder, v reflect.Value, b []byte) (any, []byte, error) {
 			if v.IsNil() {
 				return nil, b, nil
 			}
@@ -171,7 +261,7 @@ func sliceConverter(t reflect.Type) converter {
 		}
 	}
 	of := elem(t)
-	return func(v reflect.Value, b []byte) (_ any, _ []byte, err error) {
+	return func(e *encoder, v reflect.Value, b []byte) (_ any, _ []byte, err error) {
 		if v.IsNil() {
 			return nil, b, nil
 		}
@@ -181,7 +271,7 @@ func sliceConverter(t reflect.Type) converter {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			if out[i], b, err = each(v.Index(i), b); err != nil {
+			if out[i], b, err = each(e, v.Index(i), b); err != nil {
 				return nil, nil, fmt.Errorf("[%d]: %w", i, err)
 			}
 			if out[i] == nil {
@@ -194,11 +284,14 @@ func sliceConverter(t reflect.Type) converter {
 
 func mapConverter(t reflect.Type) converter {
 	of := elem(t)
-	return func(v reflect.Value, b []byte) (_ any, _ []byte, err error) {
+	return func(e *encoder, v reflect.Value, b []byte) (_ any, _ []byte, err error) {
 		if v.IsNil() {
 			return nil, b, nil
 		}
 		if m, ok := v.Interface().(map[string]string); ok {
+			if s, ok := e.shared[v.Pointer()]; ok {
+				return s.value, append(b, s.text...), nil
+			}
 			out, b := convertStrings(m, b)
 			return out, b, nil
 		}
@@ -207,7 +300,7 @@ func mapConverter(t reflect.Type) converter {
 		each, out := of(), make(map[string]any, len(keys))
 		b = append(b, '{')
 		for _, k := range keys {
-			if b, err = member(out, b, k.String(), appendText(nil, k.String()), each, v.MapIndex(k)); err != nil {
+			if b, err = e.member(out, b, k.String(), appendText(nil, k.String()), each, v.MapIndex(k)); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -236,20 +329,20 @@ func convertStrings(m map[string]string, b []byte) (map[string]any, []byte) {
 
 // member adds a member to an object and to its JSON, which ends with an opening brace or another member; nothing is left
 // out. key is the JSON of its name.
-func member(out map[string]any, b []byte, name string, key []byte, convert converter, v reflect.Value) ([]byte, error) {
+func (e *encoder) member(out map[string]any, b []byte, name string, key []byte, convert converter, v reflect.Value) ([]byte, error) {
 	before := len(b)
 	if b[before-1] != '{' {
 		b = append(b, ',')
 	}
 	b = append(append(b, key...), ':')
-	e, b, err := convert(v, b)
+	got, b, err := convert(e, v, b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	if e == nil {
+	if got == nil {
 		return b[:before], nil
 	}
-	out[name] = e
+	out[name] = got
 	return b, nil
 }
 
@@ -303,7 +396,7 @@ func (f *field) omitted(v reflect.Value) bool {
 	return f.omitEmpty && empty(v) || f.omitZero && v.IsZero()
 }
 
-func convertFields(v reflect.Value, fields []field, b []byte) (_ map[string]any, _ []byte, err error) {
+func convertFields(e *encoder, v reflect.Value, fields []field, b []byte) (_ map[string]any, _ []byte, err error) {
 	var room [24]int
 	given := room[:0]
 	for i := range fields {
@@ -315,7 +408,7 @@ func convertFields(v reflect.Value, fields []field, b []byte) (_ map[string]any,
 	b = append(b, '{')
 	for _, i := range given {
 		f := &fields[i]
-		if b, err = member(out, b, f.name, f.key, f.convert, f.of(v)); err != nil {
+		if b, err = e.member(out, b, f.name, f.key, f.convert, f.of(v)); err != nil {
 			return nil, nil, err
 		}
 	}

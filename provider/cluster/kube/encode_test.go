@@ -79,3 +79,17 @@ func TestConversionIsTheGeneralOne(t *testing.T) {
 	role.CreationTimestamp = metav1.Unix(1, 0)
 	same(t, role)
 }
+
+// TestRenderingSharesWhatIsEqual bounds what rendering ten services takes of memory: labels, selectors and ports that stand in
+// many objects are converted once.
+func TestRenderingSharesWhatIsEqual(t *testing.T) {
+	w, s := tenServices(), testSettings()
+	const most = 7500
+	if n := testing.AllocsPerRun(3, func() {
+		if _, err := render(w, s, allStart); err != nil {
+			t.Fatal(err)
+		}
+	}); n > most {
+		t.Errorf("%.0f allocations, at most %d are allowed", n, most)
+	}
+}

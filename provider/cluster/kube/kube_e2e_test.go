@@ -92,6 +92,12 @@ func TestConformance(t *testing.T) {
 				sv.Args = []string{"web"}
 				return sv
 			},
+			HookArgs: func(ok bool) []string {
+				if ok {
+					return []string{"crash", "1", "0"}
+				}
+				return []string{"crash", "60", "3"}
+			},
 			Program:  func(program ...string) []string { return append([]string{"/probe", "session"}, program...) },
 			Measures: measures(t, c),
 			Restart: func(t *testing.T) cluster.Cluster {

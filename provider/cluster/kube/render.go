@@ -91,6 +91,41 @@ type rendering struct {
 	labels    map[string]string
 	// starts tells which services may have instances.
 	starts func(service string) bool
+	// shared are what many objects have in common.
+	shared shared
+}
+
+// shared are maps that stand in many objects, each made once: nobody changes them there. Names of Secrets are hashes, and
+// kept for the same reason.
+type shared struct {
+	labels, selectors map[string]map[string]string // by service
+	envs              map[*manifesttypes.EnvVar]string
+}
+
+// labelsOf are the labels of most objects of a service.
+func (r *rendering) labelsOf(service string) map[string]string {
+	l, ok := r.shared.labels[service]
+	if !ok {
+		if r.shared.labels == nil {
+			r.shared.labels = map[string]map[string]string{}
+		}
+		l = with(r.labels, labelService, service)
+		r.shared.labels[service] = l
+	}
+	return l
+}
+
+// selector selects the pods of a service within the namespace.
+func (r *rendering) selector(service string) map[string]string {
+	l, ok := r.shared.selectors[service]
+	if !ok {
+		if r.shared.selectors == nil {
+			r.shared.selectors = map[string]map[string]string{}
+		}
+		l = map[string]string{labelService: service}
+		r.shared.selectors[service] = l
+	}
+	return l
 }
 
 // render returns the objects of a workload in the order in which they must be applied: the namespace and what limits
@@ -145,11 +180,20 @@ func renderTyped(w cluster.Workload, s settings, starts func(service string) boo
 func (r *rendering) finish(typed []runtime.Object) ([]*unstructured.Unstructured, error) {
 	out := make([]*unstructured.Unstructured, 0, len(typed))
 	seen := make(map[key]bool, len(typed))
+	e := &encoder{}
+	if len(r.labels) > 0 {
+		e.share(r.labels)
+	}
+	for _, all := range []map[string]map[string]string{r.shared.labels, r.shared.selectors} {
+		for _, m := range all {
+			e.share(m)
+		}
+	}
 	var room []byte
 	for _, o := range typed {
 		var u *unstructured.Unstructured
 		var err error
-		if u, room, err = toUnstructured(o, r.LeaseKey, room); err != nil {
+		if u, room, err = e.toUnstructured(o, r.LeaseKey, room); err != nil {
 			return nil, fmt.Errorf("render %s: %w", r.workload.Lease, err)
 		}
 		k := keyOf(u)
@@ -189,7 +233,16 @@ func (r *rendering) service(sv manifesttypes.Service) []runtime.Object {
 
 // meta is the metadata of an object in the lease's namespace.
 func (r *rendering) meta(name string, labels ...string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Name: name, Namespace: r.namespace, Labels: with(r.labels, labels...)}
+	m := metav1.ObjectMeta{Name: name, Namespace: r.namespace}
+	switch {
+	case len(labels) == 0:
+		m.Labels = r.labels
+	case len(labels) == 2 && labels[0] == labelService:
+		m.Labels = r.labelsOf(labels[1])
+	default:
+		m.Labels = with(r.labels, labels...)
+	}
+	return m
 }
 
 // podSecurityLevel is `restricted` when every service can run so.
@@ -297,8 +350,8 @@ func (r *rendering) serviceAccount() *corev1.ServiceAccount {
 // an annotation, by which a later rendering that lacks a field is told from a cluster that added one. The hash of a
 // Secret is a keyed one: it must not confirm a guess of what the Secret holds. room is what a former call returned as its
 // second value, so that the text that is hashed is not given new memory for each object.
-func toUnstructured(o runtime.Object, key, room []byte) (u *unstructured.Unstructured, _ []byte, err error) {
-	m, data, err := unstructuredOf(o, room[:0])
+func (e *encoder) toUnstructured(o runtime.Object, key, room []byte) (u *unstructured.Unstructured, _ []byte, err error) {
+	m, data, err := e.unstructured(o, room[:0])
 	if err != nil {
 		return nil, nil, fmt.Errorf("convert %T: %w", o, err)
 	}

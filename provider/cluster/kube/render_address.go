@@ -43,7 +43,7 @@ func (r *rendering) addresses(sv manifesttypes.Service) []runtime.Object {
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: kindService},
 			ObjectMeta: meta,
 			Spec: corev1.ServiceSpec{
-				Type: corev1.ServiceTypeLoadBalancer, Selector: selector(sv.Name), AllocateLoadBalancerNodePorts: new(false),
+				Type: corev1.ServiceTypeLoadBalancer, Selector: r.selector(sv.Name), AllocateLoadBalancerNodePorts: new(false),
 				Ports: servicePorts(sv, func(e manifesttypes.Expose) bool { return manifest.LeasedIP(e) == ip }),
 			},
 		}

@@ -89,7 +89,7 @@ func (r *rendering) linkPolicies() []runtime.Object {
 	}
 	for _, sv := range r.workload.Group.Services {
 		if ports := linkedPorts(sv, r.workload.Group); len(ports) > 0 {
-			p := r.policy(policyName("in", sv.Name, roleLink), selector(sv.Name), networkingv1.PolicyTypeIngress)
+			p := r.policy(policyName("in", sv.Name, roleLink), r.selector(sv.Name), networkingv1.PolicyTypeIngress)
 			p.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{From: r.Link.Peers, Ports: ports}}
 			out = append(out, p)
 		}

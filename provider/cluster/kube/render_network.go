@@ -166,16 +166,16 @@ func (r *rendering) edge(c client, sv manifesttypes.Service) []runtime.Object {
 	var from map[string]string
 	parts := []string{sv.Name, "any"}
 	if c.service != "" {
-		from, parts = selector(c.service), []string{sv.Name, "from", c.service}
+		from, parts = r.selector(c.service), []string{sv.Name, "from", c.service}
 	}
-	in := r.policy(policyName("in", parts...), selector(sv.Name), networkingv1.PolicyTypeIngress)
+	in := r.policy(policyName("in", parts...), r.selector(sv.Name), networkingv1.PolicyTypeIngress)
 	in.Spec.Ingress = []networkingv1.NetworkPolicyIngressRule{{
 		From:  []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: from}}},
 		Ports: c.ports,
 	}}
 	out := r.policy(policyName("out", parts...), from, networkingv1.PolicyTypeEgress)
 	out.Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{
-		To:    []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: selector(sv.Name)}}},
+		To:    []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: r.selector(sv.Name)}}},
 		Ports: c.ports,
 	}}
 	return []runtime.Object{in, out}
@@ -201,7 +201,7 @@ func (r *rendering) fromOutside(sv manifesttypes.Service) runtime.Object {
 			routed = append(routed, port)
 		}
 	}
-	p := r.policy(policyName("in", sv.Name, "outside"), selector(sv.Name), networkingv1.PolicyTypeIngress)
+	p := r.policy(policyName("in", sv.Name, "outside"), r.selector(sv.Name), networkingv1.PolicyTypeIngress)
 	if peers := r.ingressPeers(); len(routed) > 0 && len(peers) > 0 {
 		p.Spec.Ingress = append(p.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{From: peers, Ports: routed})
 	}

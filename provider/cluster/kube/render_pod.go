@@ -23,9 +23,6 @@ const (
 	maxDrainSeconds = 20
 )
 
-// selector selects the pods of a service within the namespace.
-func selector(service string) map[string]string { return map[string]string{labelService: service} }
-
 // deployment renders a service's instances. A rollout starts an instance before it ends one, so that no request is
 // lost and the number of ready instances never drops.
 func (r *rendering) deployment(sv manifesttypes.Service) *appsv1.Deployment {
@@ -35,7 +32,7 @@ func (r *rendering) deployment(sv manifesttypes.Service) *appsv1.Deployment {
 		Spec: appsv1.DeploymentSpec{
 			Replicas:             r.replicas(sv),
 			RevisionHistoryLimit: new(int32(1)),
-			Selector:             &metav1.LabelSelector{MatchLabels: selector(sv.Name)},
+			Selector:             &metav1.LabelSelector{MatchLabels: r.selector(sv.Name)},
 			Strategy:             appsv1.DeploymentStrategy{Type: appsv1.RollingUpdateDeploymentStrategyType},
 			Template:             r.podTemplate(sv),
 		},
@@ -183,7 +180,18 @@ func containerPorts(sv manifesttypes.Service) []corev1.ContainerPort {
 // instances, and an instance of the former manifest that restarts meanwhile still finds its own. It is a keyed hash:
 // who may read pods but not Secrets learns nothing of the values, however weak they are.
 func (r *rendering) envSecretName(sv manifesttypes.Service) string {
-	return objectName("env", sv.Name, keyedDigest(r.LeaseKey, mustJSON(sv.Env), 8))
+	if len(sv.Env) == 0 {
+		return objectName("env", sv.Name, keyedDigest(r.LeaseKey, mustJSON(sv.Env), 8))
+	}
+	name, ok := r.shared.envs[&sv.Env[0]] // all of it belongs to one service
+	if !ok {
+		if r.shared.envs == nil {
+			r.shared.envs = map[*manifesttypes.EnvVar]string{}
+		}
+		name = objectName("env", sv.Name, keyedDigest(r.LeaseKey, mustJSON(sv.Env), 8))
+		r.shared.envs[&sv.Env[0]] = name
+	}
+	return name
 }
 
 func envKey(i int) string { return fmt.Sprintf("v%d", i) }

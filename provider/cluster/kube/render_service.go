@@ -54,7 +54,7 @@ func (r *rendering) services(sv manifesttypes.Service) []runtime.Object {
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
 			ObjectMeta: r.meta(sv.Name, labelService, sv.Name),
 			Spec: corev1.ServiceSpec{
-				Type: corev1.ServiceTypeClusterIP, Selector: selector(sv.Name), Ports: ports,
+				Type: corev1.ServiceTypeClusterIP, Selector: r.selector(sv.Name), Ports: ports,
 			},
 		})
 	}
@@ -63,7 +63,7 @@ func (r *rendering) services(sv manifesttypes.Service) []runtime.Object {
 			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
 			ObjectMeta: r.meta(portsName(sv.Name), labelService, sv.Name, labelRole, rolePorts),
 			Spec: corev1.ServiceSpec{
-				Type: corev1.ServiceTypeNodePort, Selector: selector(sv.Name), Ports: ports,
+				Type: corev1.ServiceTypeNodePort, Selector: r.selector(sv.Name), Ports: ports,
 			},
 		})
 	}

@@ -564,7 +564,8 @@ func checkOutside(t *testing.T, p networkingv1.NetworkPolicy, http bool) {
 	}
 }
 
-func BenchmarkRender(b *testing.B) {
+// tenServices are a workload of usual size.
+func tenServices() cluster.Workload {
 	var services []manifesttypes.Service
 	for i := range 10 {
 		sv := clustertest.Service(fmt.Sprintf("s%d", i), "hello:1")
@@ -572,8 +573,11 @@ func BenchmarkRender(b *testing.B) {
 		sv.Expose = append(sv.Expose, manifesttypes.Expose{Port: 1, As: 1, Proto: manifesttypes.PROTO_TCP, To: []manifesttypes.To{{Service: "s0"}}})
 		services = append(services, sv)
 	}
-	w := clustertest.Workload(testLease, services...)
-	s := testSettings()
+	return clustertest.Workload(testLease, services...)
+}
+
+func BenchmarkRender(b *testing.B) {
+	w, s := tenServices(), testSettings()
 	for b.Loop() {
 		if _, err := render(w, s, allStart); err != nil {
 			b.Fatal(err)

@@ -90,7 +90,7 @@ func (r *rendering) statefulSet(sv manifesttypes.Service) *appsv1.StatefulSet {
 			PodManagementPolicy:  appsv1.ParallelPodManagement,
 			RevisionHistoryLimit: new(int32(1)),
 			MinReadySeconds:      int32(sv.MinReadySeconds),
-			Selector:             &metav1.LabelSelector{MatchLabels: selector(sv.Name)},
+			Selector:             &metav1.LabelSelector{MatchLabels: r.selector(sv.Name)},
 			UpdateStrategy:       appsv1.StatefulSetUpdateStrategy{Type: appsv1.RollingUpdateStatefulSetStrategyType},
 			PersistentVolumeClaimRetentionPolicy: &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
 				WhenDeleted: appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
