@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	manifesttypes "berth.dev/berth/manifest/types"
+	"berth.dev/berth/provider/cluster"
 	"berth.dev/berth/provider/cluster/clustertest"
 )
 
@@ -144,5 +145,30 @@ func TestHooksAskAgain(t *testing.T) {
 	look()
 	if c.asking.has(ns) {
 		t.Error("a lease that is gone is asked for again")
+	}
+}
+
+// TestHookThatCannotStart: what keeps a hook from running shows while its rollout waits for it.
+func TestHookThatCannotStart(t *testing.T) {
+	s, c := serve(t, Config{})
+	ns := namespaceOf(testLease)
+	web := clustertest.Service("web", "absent:1")
+	web.Hooks = []manifesttypes.Hook{before("migrate")}
+	apply(t, c, clustertest.Workload(testLease, web))
+	job := s.jobs(ns)[0]
+	pod := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": job + "-x", "namespace": ns},
+		"spec": map[string]any{"containers": []any{map[string]any{"name": "web", "image": "absent:1"}}},
+		"status": map[string]any{"phase": "Pending", "containerStatuses": []any{map[string]any{
+			"name": "web", "state": map[string]any{"waiting": map[string]any{"reason": "ImagePullBackOff", "message": "absent:1: not found"}},
+		}}},
+	}}
+	labels := leaseLabels(testLease)
+	labels[labelService], labels[labelJob] = "web", job
+	pod.SetLabels(labels)
+	s.put("pods", pod.Object)
+	const want = "waiting for hook migrate of service web: image absent:1 cannot be pulled: absent:1: not found"
+	if st := serviceStatus(t, c, "web"); st.Message != want || st.Hooks[0].State != cluster.HookRunning {
+		t.Errorf("status %+v, want %q", st, want)
 	}
 }

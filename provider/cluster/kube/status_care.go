@@ -140,6 +140,12 @@ func (o observation) heldBack(sv manifesttypes.Service) (held bool, message stri
 		}
 		if message == "" {
 			message = fmt.Sprintf("waiting for hook %s of service %s", h.Name, other.Name)
+			// A job waits for its image, or for room, until its time is over.
+			if p := o.runs[hookJobName(other.Name, h.Name, hash)]; p != nil && !terminal(p) {
+				if f := o.trouble(p); f.message != "" {
+					message = cut(message+": "+f.message, maxMessage)
+				}
+			}
 		}
 	}
 	return true, message, false
