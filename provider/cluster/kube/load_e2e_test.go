@@ -5,6 +5,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -57,30 +58,43 @@ func (td *tending) becomes(t *testing.T, kind, name, what string, done func(*uns
 	})
 }
 
-// fewest watches the number of instances that a Deployment is told to have, until the returned function is called, which
-// tells the smallest.
-func (td *tending) fewest(t *testing.T, name string) func() int64 {
+// resets watches a Deployment until the returned function is called, which tells of every write that changed both the
+// number of instances and something else of the specification: who scales changes the number alone, and whoever changes
+// something else has to leave it.
+func (td *tending) resets(t *testing.T, name string) func() []string {
 	t.Helper()
-	d, err := td.hands(t)(kindDeployment).Get(t.Context(), name, metav1.GetOptions{})
+	last, err := td.hands(t)(kindDeployment).Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	least := number(d, "spec", "replicas")
 	ctx, cancel := context.WithCancel(t.Context())
-	w, err := td.hands(t)(kindDeployment).Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name, ResourceVersion: d.GetResourceVersion()})
+	w, err := td.hands(t)(kindDeployment).Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name, ResourceVersion: last.GetResourceVersion()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan int64, 1)
+	parts := func(u *unstructured.Unstructured) (int64, map[string]any) {
+		spec, _, _ := unstructured.NestedMap(u.Object, "spec")
+		delete(spec, "replicas")
+		return number(u, "spec", "replicas"), spec
+	}
+	done := make(chan []string, 1)
 	go func() {
+		var found []string
 		for e := range w.ResultChan() {
-			if u, ok := e.Object.(*unstructured.Unstructured); ok && u.GetKind() == kindDeployment {
-				least = min(least, number(u, "spec", "replicas"))
+			u, ok := e.Object.(*unstructured.Unstructured)
+			if !ok || u.GetKind() != kindDeployment {
+				continue
 			}
+			before, was := parts(last)
+			after, is := parts(u)
+			if before != after && !reflect.DeepEqual(was, is) {
+				found = append(found, fmt.Sprintf("generation %d: from %d instances to %d", u.GetGeneration(), before, after))
+			}
+			last = u
 		}
-		done <- least
+		done <- found
 	}()
-	return func() int64 {
+	return func() []string {
 		cancel()
 		return <-done
 	}
@@ -106,7 +120,7 @@ func instancesFollowTheirLoad(t *testing.T, td *tending) {
 	}
 
 	// Other people's changes while there is load.
-	least := td.fewest(t, "web")
+	resets := td.resets(t, "web")
 	td.patch(t, kindDeployment, "web", `{"spec":{"revisionHistoryLimit":5,"template":{"spec":{"nodeName":"localkube"}}}}`)
 	td.becomes(t, kindDeployment, "web", "what was changed and added", func(u *unstructured.Unstructured) bool {
 		_, added, _ := unstructured.NestedString(u.Object, "spec", "template", "spec", "nodeName")
@@ -122,8 +136,8 @@ func instancesFollowTheirLoad(t *testing.T, td *tending) {
 	web.Args = append(web.Args, "load") // goes on in the new instances
 	td.apply(t, web)
 	td.until(t, "web", "the update", func(st cluster.ServiceStatus) bool { return st.Desired == 3 && ready(st) })
-	if n := least(); n != 3 {
-		t.Errorf("meanwhile there were to be %d instances, want 3 all the time", n)
+	if all := resets(); len(all) > 0 {
+		t.Errorf("the number of instances was changed together with something else: %v", all)
 	}
 
 	for _, p := range td.pods(t, "web") {
