@@ -2,6 +2,7 @@ package bid
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -49,9 +50,11 @@ type candidate struct {
 	broken    bool // malformed: never looked at again
 	seq       uint64
 	reason    Code
-	notBefore int64 // no decision below this height; 0 when it waits for a change of capacity or policy
-	tries     int   // bids on it that came to nothing, and failures of a pricing program
-	asked     bool  // it waits for the answer of a pricing program
+	notBefore int64    // no decision below this height; 0 when it waits for a change of capacity or policy
+	tries     int      // bids on it that came to nothing, and failures of a pricing program
+	asked     bool     // it waits for the answer of a pricing program
+	turn      uint32   // counts how often it was made to wait for room
+	limit     *limited // what it waits for room under, if anything
 }
 
 // Book is everything the provider knows about the market: which orders are open, which bids are its own, and what
@@ -76,11 +79,13 @@ type Book struct {
 	questions []markettypes.OrderID
 	seq       uint64
 	height    int64
+	most      int // the most orders that waited at once since the map of them was made
 
-	nextExpiry int64 // no open bid expires below this height; 0: none does
-	toClose    int   // expired bids
-	grew       bool  // capacity came back since the last pass
-	eased      bool  // a bid or lease of ours ended since the last pass
+	nextExpiry int64               // no open bid expires below this height; 0: none does
+	toClose    int                 // expired bids
+	grew       bool                // capacity came back since the last pass
+	eased      map[string]struct{} // the owners of whom a bid or lease of ours ended since the last pass
+	limits     map[limit]*limited
 	stirred    bool  // either of them, since expressions were last asked again
 	nextLook   int64 // they are not asked again below this height
 	tally      policy.Tally
@@ -150,7 +155,7 @@ func (b *Book) Reset(c Chain) {
 	b.bids = make(map[markettypes.OrderID]*ownBid, len(c.Bids)+len(c.Leases))
 	b.waiting = make(map[markettypes.OrderID]*candidate, len(c.Orders))
 	b.fresh, b.later, b.nextExpiry, b.toClose = nil, nil, 0, 0
-	b.tally, b.eased = policy.Tally{}, true
+	b.tally, b.limits, b.eased = policy.Tally{}, nil, nil
 	b.height = max(b.height, c.Height)
 	if c.Draft != nil {
 		b.take(c.Draft)
@@ -198,7 +203,7 @@ func (b *Book) carryOver(old map[markettypes.OrderID]*ownBid, height int64) {
 		}
 		if bid.stage == sending || bid.since > height {
 			bid.gone = b.waiting[id] == nil
-			delete(b.waiting, id)
+			b.unwait(id)
 			b.bids[id] = bid
 			bid.tallied = false
 			b.account(bid)
@@ -223,7 +228,7 @@ func (b *Book) own(id markettypes.OrderID, o *candidate, s stage, validUntil, si
 	bid := &ownBid{stage: s, order: o, validUntil: validUntil, since: since, holding: h}
 	b.bids[id] = bid
 	b.account(bid)
-	delete(b.waiting, id)
+	b.unwait(id)
 	if o != nil {
 		b.inv.Adopt(id, &o.order.Demand)
 	}
@@ -293,7 +298,7 @@ func (b *Book) apply(ev proto.Message) {
 
 // leftMarket forgets an order that takes no more bids.
 func (b *Book) leftMarket(id markettypes.OrderID) {
-	delete(b.waiting, id)
+	b.unwait(id)
 	if bid := b.bids[id]; bid != nil && bid.stage == sending {
 		bid.gone = true
 	}
@@ -345,7 +350,7 @@ func (b *Book) drop(id markettypes.OrderID) {
 		b.unaccount(bid)
 	}
 	delete(b.bids, id)
-	delete(b.waiting, id) // the chain takes no second bid on this order
+	b.unwait(id) // the chain takes no second bid on this order
 	b.release(id)
 }
 
@@ -393,16 +398,15 @@ const lookAgain = 10
 
 // wakeChanged wakes the orders whose reasons may have gone since the last pass. What expressions make of a change is not
 // known before they are asked, and asking takes time, so that happens now and then only.
-func (b *Book) wakeChanged() {
-	b.stirred = b.stirred || b.grew || b.eased
+//
+// Those that a limit refused are not among them: their turn comes where the returned number of fresh ones have been decided.
+func (b *Book) wakeChanged() (limitedAt int) {
+	b.stirred = b.stirred || b.grew || len(b.eased) > 0
 	if b.grew {
 		b.grew = false
 		b.wake(func(c Code) bool { return c == Capacity })
 	}
-	if b.eased {
-		b.eased = false
-		b.wake(func(c Code) bool { return policy.Code(c).Passing() })
-	}
+	limitedAt = len(b.fresh)
 	if b.stirred && b.height >= b.nextLook {
 		b.stirred, b.nextLook = false, b.height+lookAgain
 		rule, price := b.policy.Rules.NeedsStanding(), b.policy.Prices.NeedsStanding() && !b.policy.Prices.Quoted()
@@ -412,6 +416,7 @@ func (b *Book) wakeChanged() {
 			})
 		}
 	}
+	return limitedAt
 }
 
 // Decide is a Pass whose bids are all made into what the chain takes at once.
@@ -430,33 +435,69 @@ func (b *Book) Decide(observe func(*Order, Decision)) []markettypes.BidItem {
 // into what the chain takes. offered must change nothing in the book but by Take. observe, which may be nil, is told of
 // every bid and of every refusal that has a new reason.
 func (b *Book) Pass(observe func(*Order, Decision), offered func(markettypes.OrderID)) {
+	b.most = max(b.most, len(b.waiting))
 	b.dueLater()
-	b.wakeChanged()
+	limitedAt := b.wakeChanged()
+	eased := b.easedLimits()
+	b.eased = nil
 	st := Standing{Tally: &b.tally, Cluster: b.cluster()}
-	for _, id := range b.fresh {
-		w := b.waiting[id]
-		if w == nil || w.broken || w.notBefore > b.height {
-			continue
+	decide := func(id markettypes.OrderID) { b.decide(id, &st, observe, offered) }
+	for i := 0; i <= len(b.fresh); i++ {
+		if i == limitedAt && len(eased) > 0 {
+			b.lookAtLimited(eased, decide)
 		}
-		deposit := b.depositFor(w.order.Denom)
-		st.Deposit = policy.Limit{Denom: deposit.Denom, Amount: pricing.OfInt(deposit.Amount)}
-		d := Decide(&w.order, &b.inv, &b.policy, &st, b.height)
-		w.order.Ask.Quote = nil // it was for this decision
-		if observe != nil && d.Reason.Code != Code(pricing.Unquoted) && (d.Bid || d.Reason.Code != w.reason) {
-			observe(&w.order, d)
+		if i < len(b.fresh) {
+			decide(b.fresh[i])
 		}
-		if !d.Bid {
-			b.refuse(id, w, d.Reason)
-			continue
-		}
-		b.offer(id, w, d.Price, deposit)
-		offered(id)
 	}
 	b.fresh = b.fresh[:0]
+	b.shrink()
+}
+
+// decide looks at one order.
+func (b *Book) decide(id markettypes.OrderID, st *Standing, observe func(*Order, Decision), offered func(markettypes.OrderID)) {
+	w := b.waiting[id]
+	if w == nil || w.broken || w.notBefore > b.height {
+		return
+	}
+	deposit := b.depositFor(w.order.Denom)
+	st.Deposit = policy.Limit{Denom: deposit.Denom, Amount: pricing.OfInt(deposit.Amount)}
+	d := Decide(&w.order, &b.inv, &b.policy, st, b.height)
+	w.order.Ask.Quote = nil // it was for this decision
+	if observe != nil && d.Reason.Code != Code(pricing.Unquoted) && (d.Bid || d.Reason.Code != w.reason) {
+		observe(&w.order, d)
+	}
+	if !d.Bid {
+		b.refuse(id, w, d.Reason)
+		return
+	}
+	b.offer(id, w, d.Price, deposit)
+	offered(id)
+}
+
+// roomy is how many orders may wait without their lists being given back when they are gone.
+const roomy = 1 << 14
+
+// shrink gives back what a long list and a large map keep after most of what they held has left.
+func (b *Book) shrink() {
+	if cap(b.fresh) > roomy {
+		b.fresh = nil
+	}
+	if b.most > roomy && len(b.waiting) < b.most/8 {
+		b.most = len(b.waiting)
+		kept := make(map[markettypes.OrderID]*candidate, len(b.waiting))
+		maps.Copy(kept, b.waiting)
+		b.waiting = kept
+	}
 }
 
 func (b *Book) refuse(id markettypes.OrderID, w *candidate, r Reason) {
 	w.reason = r.Code
+	if policy.Code(r.Code).Passing() {
+		b.park(w, r)
+		return
+	}
+	b.unpark(w)
 	switch {
 	case r.Code == Excluded:
 		b.postpone(id, w, r.Until)
@@ -531,7 +572,11 @@ func (b *Book) account(bid *ownBid) {
 func (b *Book) unaccount(bid *ownBid) {
 	if bid.tallied {
 		b.tally.Remove(&bid.holding)
-		bid.tallied, b.eased = false, true
+		bid.tallied = false
+		if b.eased == nil {
+			b.eased = make(map[string]struct{})
+		}
+		b.eased[bid.holding.Owner] = struct{}{}
 	}
 }
 
@@ -578,7 +623,7 @@ func (b *Book) offer(id markettypes.OrderID, w *candidate, price pricing.Amount,
 	if _, ok, err := b.inv.Reserve(id, &w.order.Demand); err != nil || !ok {
 		panic("bid: Decide accepted an order that can't be reserved: " + id.String()) // Fits and Reserve are one code
 	}
-	delete(b.waiting, id)
+	b.unwait(id)
 	w.reason = Accepted
 	bid := &ownBid{stage: sending, order: w, since: b.height, deposit: deposit}
 	if b.validFor > 0 {

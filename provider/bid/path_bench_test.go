@@ -44,7 +44,6 @@ type burstNode struct {
 
 	mu     sync.Mutex
 	height int64
-	bids   int
 	all    chan struct{}
 	want   int
 }
