@@ -56,7 +56,8 @@ type SenderConfig struct {
 	Journal string
 	// Lifetime is how long the chain may take a transaction; default 20 s, at most 10 minutes.
 	Lifetime time.Duration
-	// Poll is how often the outcome is asked for; default 200 ms.
+	// Poll is when the outcome is first asked for, and how much longer each further pause is, up to five times that;
+	// default 200 ms.
 	Poll time.Duration
 	// Resend is how often an unanswered transaction is handed to the node again; default 2 s.
 	Resend time.Duration
@@ -283,17 +284,12 @@ func (s *Sender) await(ctx context.Context, f flight) (*client.Result, error) {
 }
 
 func (s *Sender) outcome(ctx context.Context, f flight) (*client.Result, error) {
-	tick := time.NewTicker(s.cfg.Poll)
-	defer tick.Stop()
-	if f.tx != nil { // it was sent this moment, and others are being sent: nobody knows of it yet
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("transaction %X: %w: %w", f.hash, client.ErrUnknownOutcome, ctx.Err())
-		case <-tick.C:
-		}
-	}
 	resend := time.Now().Add(s.cfg.Resend)
-	expired := int64(0) // the first height seen whose time is past the timeout
+	pause, expired := s.cfg.Poll, int64(0) // the first height seen whose time is past the timeout
+	// What was sent this moment nobody can know of yet, and others are still being sent.
+	if f.tx != nil && !sleep(ctx, pause) {
+		return nil, fmt.Errorf("transaction %X: %w: %w", f.hash, client.ErrUnknownOutcome, ctx.Err())
+	}
 	for {
 		res, err := s.c.FindTx(ctx, f.hash)
 		var failed *client.TxError
@@ -312,14 +308,26 @@ func (s *Sender) outcome(ctx context.Context, f flight) (*client.Result, error) 
 			// A refusal says nothing now: the node may hold the transaction already, or have included it a moment ago.
 			_, _ = s.c.Broadcast(ctx, f.tx)
 		}
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
-		}
-		if ctx.Err() != nil {
+		pause = min(pause+s.cfg.Poll, slowest*s.cfg.Poll)
+		if !sleep(ctx, pause) {
 			return nil, fmt.Errorf("transaction %X: %w: %w", f.hash, client.ErrUnknownOutcome, ctx.Err())
 		}
 	}
+}
+
+// slowest is how many times Poll the pauses grow to: with many transactions on their way a node is kept from taking them by
+// being asked for them.
+const slowest = 5
+
+// sleep waits; it returns false when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+	return ctx.Err() == nil
 }
 
 // isOver reports whether the chain's clock has passed the timeout long enough ago.
