@@ -23,15 +23,22 @@ func (s *Server) authenticate(rt *route, r *http.Request) (token.Claims, error) 
 	if rt.public {
 		return token.Claims{}, nil
 	}
-	raw, err := bearer(r.Header)
+	raw, err := bearer(r)
 	if err != nil {
 		return token.Claims{}, err
 	}
 	now := s.cfg.Now()
 	claims, err := token.Verify(raw, token.Expect{
 		Provider: s.cfg.Provider, ChainID: s.cfg.ChainID, Now: now, ClientCert: clientCert(r.TLS),
+		GatewayKey: func(owner string) ([]byte, error) { return s.keys.get(r.Context(), addrKey(r.RemoteAddr), owner) },
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, errLookups):
+		return token.Claims{}, errLookups
+	case errors.Is(err, token.ErrUnknown):
+		s.cfg.Log.Warn("gateway: the gateway key of an owner cannot be read", "err", err)
+		return token.Claims{}, wire.Errorf(wire.Unavailable, "the provider cannot read the owner's gateway key from the chain now").Then("try again")
+	case err != nil:
 		return token.Claims{}, wire.Errorf(wire.Unauthenticated, "%v", err).Then(adviceFor(err, now))
 	}
 	if err := claims.AllowScope(rt.scope); err != nil {
@@ -40,10 +47,16 @@ func (s *Server) authenticate(rt *route, r *http.Request) (token.Claims, error) 
 	return claims, nil
 }
 
-// bearer takes the token out of the one Authorization header.
-func bearer(h http.Header) (string, error) {
-	values := h.Values("Authorization")
-	if len(values) == 0 {
+// bearer takes the token out of the one Authorization header, or out of a WebSocket's subprotocols, as browsers let
+// pages set no other header.
+func bearer(r *http.Request) (string, error) {
+	values, listed := r.Header.Values("Authorization"), socketTokens(r)
+	switch {
+	case len(values)+len(listed) > 1 && len(listed) > 0:
+		return "", wire.Errorf(wire.Unauthenticated, "the request has more than one token")
+	case len(listed) == 1:
+		return listed[0], nil
+	case len(values) == 0:
 		return "", wire.Errorf(wire.Unauthenticated, "the request has no token").
 			Then("send the header Authorization: Bearer TOKEN over a connection with the client certificate that the token names")
 	}

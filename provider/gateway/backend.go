@@ -54,4 +54,7 @@ type Backend interface {
 	Forward(ctx context.Context, id markettypes.LeaseID, o cluster.ForwardOptions) (net.Conn, error)
 	// Restart replaces the instances of a service of the lease. It returns when the cluster has taken it.
 	Restart(ctx context.Context, id markettypes.LeaseID, service string) error
+	// GatewayKey returns the key that signs an account's tokens beside its own, as the chain has it; ErrNotFound means
+	// that it has none.
+	GatewayKey(ctx context.Context, owner string) ([]byte, error)
 }

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"sync"
@@ -51,6 +53,37 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 type boundedConn struct {
 	net.Conn
 	release func()
+	narrow  sync.Once
+}
+
+// streamBuffer is the kernel's buffer for a connection that streams, in bytes; it keeps about twice that. Left alone,
+// it grows to several megabytes for a client that takes nothing.
+const streamBuffer = 256 << 10
+
+// bound keeps what a slow client of a stream costs small.
+func (c *boundedConn) bound() {
+	c.narrow.Do(func() {
+		if t, ok := c.Conn.(*net.TCPConn); ok {
+			_ = t.SetWriteBuffer(streamBuffer) // a connection that is lost is bounded enough
+		}
+	})
+}
+
+type connKey struct{}
+
+// withConn keeps a request's connection in its context.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// boundConn narrows the connection that a context came by.
+func boundConn(ctx context.Context) {
+	if c, ok := ctx.Value(connKey{}).(*boundedConn); ok {
+		c.bound()
+	}
 }
 
 // Close implements net.Conn and gives the slot back.

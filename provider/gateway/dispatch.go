@@ -55,6 +55,7 @@ func (s *Server) dispatch(ctx context.Context, rt *route, req proto.Message, out
 			return wire.Errorf(wire.TooMany, "too many streams are open").Then("close some, or wait until others have ended")
 		}
 		defer s.streams.give(c.claims.Owner)
+		boundConn(ctx)
 	}
 	ctx, cancel := s.bound(ctx, rt, c.claims)
 	defer cancel()

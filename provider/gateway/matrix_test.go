@@ -31,6 +31,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	manifesttypes "berth.dev/berth/manifest/types"
+	"berth.dev/berth/provider/gateway"
 	"berth.dev/berth/provider/gateway/internal/gatewaytest"
 	"berth.dev/berth/provider/gateway/internal/wire"
 	"berth.dev/berth/provider/gateway/token"
@@ -181,6 +182,26 @@ func signHS256(f *forge) func(string) []byte {
 	}
 }
 
+// gatewayKey is what the owner of the lease has registered on chain, oldKey what it had before.
+var gatewayKey, oldKey = gatewaytest.NewAccount("gateway key"), gatewaytest.NewAccount("old gateway key")
+
+// withGatewayKey is a backend whose chain has the owner's gateway key.
+func withGatewayKey() *gatewaytest.Backend {
+	b := gatewaytest.Obliging()
+	b.GatewayKeyFunc = func(_ context.Context, owner string) ([]byte, error) {
+		if owner != gatewaytest.NewAccount("owner").Address {
+			return nil, gateway.ErrNotFound
+		}
+		return gatewayKey.Key.PubKey().Bytes(), nil
+	}
+	return b
+}
+
+// signDoc signs as the wallet of a does that is asked by the account signer.
+func signDoc(a gatewaytest.Account, signer string) func(string) []byte {
+	return func(text string) []byte { return signWith(a)(string(token.SignDoc(signer, text))) }
+}
+
 func highS(sign func(string) []byte) func(string) []byte {
 	order, _ := new(big.Int).SetString("FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141", 16)
 	return func(text string) []byte {
@@ -242,6 +263,44 @@ func states(t *testing.T) []state {
 			f.header["pub"], f.sign = b64(stranger.Key.PubKey().Bytes()), signWith(stranger)
 			f.payload["iss"] = stranger.Address
 		}),
+		// Wallets sign a document around the text, and name themselves in it.
+		with("ADR-036", func(f *forge) { f.header["alg"], f.sign = "ADR036", signDoc(f.owner, f.owner.Address) }),
+		with("ADR-036: another signer in the document", func(f *forge) {
+			f.header["alg"], f.sign = "ADR036", signDoc(f.owner, stranger.Address)
+		}),
+		with("ADR-036: signed by another", func(f *forge) { f.header["alg"], f.sign = "ADR036", signDoc(stranger, f.owner.Address) }),
+		with("ADR-036: another, with its key", func(f *forge) {
+			f.header["alg"], f.header["pub"] = "ADR036", b64(stranger.Key.PubKey().Bytes())
+			f.sign = signDoc(stranger, stranger.Address)
+		}),
+		with("ADR-036: the text alone signed", set(header, "alg", "ADR036")),
+		with("ADR-036: the document under ES256K", func(f *forge) { f.sign = signDoc(f.owner, f.owner.Address) }),
+		with("ADR-036: upper S", func(f *forge) { f.header["alg"], f.sign = "ADR036", highS(signDoc(f.owner, f.owner.Address)) }),
+
+		// Owners that cannot sign have a gateway key on chain. The owner of the lease has one as well in these states.
+		with("gateway key: registered", func(f *forge) {
+			f.header["pub"], f.sign = b64(gatewayKey.Key.PubKey().Bytes()), signWith(gatewayKey)
+		}),
+		with("gateway key: registered, ADR-036", func(f *forge) {
+			f.header["alg"], f.header["pub"] = "ADR036", b64(gatewayKey.Key.PubKey().Bytes())
+			f.sign = signDoc(gatewayKey, gatewayKey.Address)
+		}),
+		with("gateway key: rotated", func(f *forge) {
+			f.header["pub"], f.sign = b64(oldKey.Key.PubKey().Bytes()), signWith(oldKey)
+		}),
+		with("gateway key: in its own name", func(f *forge) {
+			f.header["pub"], f.sign = b64(gatewayKey.Key.PubKey().Bytes()), signWith(gatewayKey)
+			f.payload["iss"] = gatewayKey.Address
+		}),
+		with("gateway key: of an owner without one", func(f *forge) {
+			f.header["pub"], f.sign = b64(gatewayKey.Key.PubKey().Bytes()), signWith(gatewayKey)
+			f.payload["iss"] = stranger.Address
+		}),
+		with("gateway key: of no address", func(f *forge) {
+			f.header["pub"], f.sign = b64(gatewayKey.Key.PubKey().Bytes()), signWith(gatewayKey)
+			f.payload["iss"] = strings.ToUpper(f.owner.Address)
+		}),
+
 		with("signer: key absent", set(header, "pub", nil)),
 		with("signer: key of no point", set(header, "pub", b64(make([]byte, 33)))),
 		with("signature: upper S", func(f *forge) { f.sign = highS(f.sign) }),
@@ -304,7 +363,7 @@ func states(t *testing.T) []state {
 // TestAuthMatrix comes to every endpoint in every state, by JSON and by gRPC, and compares with the allow-list in
 // testdata. What is not allowed must be 401 or 403 there, and the two languages must agree.
 func TestAuthMatrix(t *testing.T) {
-	g := gatewaytest.Start(t, gatewaytest.Obliging())
+	g := gatewaytest.Start(t, withGatewayKey())
 	methods := []string{"Status", "WouldBid", "LeaseStatus", "Logs", "GetManifest", "PutManifest", "Events", "Exec", "PortForward", "Restart"}
 	var out strings.Builder
 	fmt.Fprintf(&out, "%-42s %s\n", "state", strings.Join(methods, " "))
@@ -319,6 +378,14 @@ func TestAuthMatrix(t *testing.T) {
 			byGRPC := conn.grpc(m, g.Lease(f.owner), values)
 			if byJSON != byGRPC {
 				t.Errorf("state %q, method %s: JSON answers %d, gRPC %d", st.name, m, byJSON, byGRPC)
+			}
+			if jsonCalls[m].stream {
+				if got := conn.socket(m, g.Lease(f.owner), values, false); got != byJSON {
+					t.Errorf("state %q, method %s: a WebSocket is answered %d, JSON %d", st.name, m, got, byJSON)
+				}
+				if got := conn.socket(m, g.Lease(f.owner), values, true); len(values) == 1 && strings.HasPrefix(values[0], "Bearer ") && got != byJSON {
+					t.Errorf("state %q, method %s: a WebSocket with the token as a subprotocol is answered %d, JSON %d", st.name, m, got, byJSON)
+				}
 			}
 			if byJSON != 200 && byJSON != 401 && byJSON != 403 {
 				t.Errorf("state %q, method %s: %d, want 200, 401 or 403", st.name, m, byJSON)
@@ -364,6 +431,7 @@ type rawConn struct {
 	g    *gatewaytest.Gateway
 	http *http.Client
 	rpc  *grpc.ClientConn
+	tls  *tls.Config
 }
 
 // dialRaw connects with the given client key. If resume is set, it first makes a session with another key and offers
@@ -391,7 +459,7 @@ func dialRaw(t *testing.T, g *gatewaytest.Gateway, cert tls.Certificate, resume 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &rawConn{t: t, g: g, http: &http.Client{Transport: tr}, rpc: rpc}
+	c := &rawConn{t: t, g: g, http: &http.Client{Transport: tr}, rpc: rpc, tls: cfg}
 	t.Cleanup(func() {
 		tr.CloseIdleConnections()
 		rpc.Close()
@@ -412,17 +480,20 @@ func visit(t *testing.T, g *gatewaytest.Gateway, cfg *tls.Config) tls.Connection
 	return *resp.TLS
 }
 
-var jsonCalls = map[string]struct{ verb, path, body string }{
-	"Status":      {"GET", "", ""},
-	"WouldBid":    {"POST", "", wouldBidBody},
-	"LeaseStatus": {"GET", "status", ""},
-	"Logs":        {"GET", "logs", ""},
-	"GetManifest": {"GET", "manifest", ""},
-	"Events":      {"GET", "events", ""},
-	"Exec":        {"GET", "exec", ""},
-	"PortForward": {"GET", "portforward", ""},
-	"Restart":     {"POST", "restart", `{"service":"web"}`},
-	"PutManifest": {"PUT", "manifest", `{"group":"Z3JvdXA=","gseq":1,"leaves":["` + strings.Repeat("A", 43) + `="]}`},
+var jsonCalls = map[string]struct {
+	verb, path, body string
+	stream           bool
+}{
+	"Status":      {"GET", "", "", false},
+	"WouldBid":    {"POST", "", wouldBidBody, false},
+	"LeaseStatus": {"GET", "status", "", false},
+	"Logs":        {"GET", "logs", "", true},
+	"GetManifest": {"GET", "manifest", "", false},
+	"Events":      {"GET", "events", "", true},
+	"Exec":        {"GET", "exec", "", true},
+	"PortForward": {"GET", "portforward", "", true},
+	"Restart":     {"POST", "restart", `{"service":"web"}`, false},
+	"PutManifest": {"PUT", "manifest", `{"group":"Z3JvdXA=","gseq":1,"leaves":["` + strings.Repeat("A", 43) + `="]}`, false},
 }
 
 func (c *rawConn) json(method string, id markettypes.LeaseID, auth []string) int {

@@ -34,6 +34,8 @@ type route struct {
 	stream bool
 	// talk is true if the request is any number of messages too; the first of them says what is asked.
 	talk bool
+	// keys are the names of all fields of a message of a client that talks by JSON; the lease stands in the path.
+	keys []string
 
 	// request makes an empty request for a lease; gRPC decodes over it.
 	request func(id markettypes.LeaseID) proto.Message
@@ -106,12 +108,14 @@ func (s *Server) routes() []*route {
 			method: "Exec", scope: token.Exec, http: "GET " + leasePath + "exec", stream: true, talk: true,
 			request: func(id markettypes.LeaseID) proto.Message { return &gatewaytypes.ExecRequest{Id: id} },
 			fill:    fillExec,
+			keys:    []string{"start", "service", "instance", "command", "terminal", "stdin", "terminal_size", "width", "height", "stdin_end"},
 			run:     s.runExec,
 		},
 		{
 			method: "PortForward", scope: token.Forward, http: "GET " + leasePath + "portforward", stream: true, talk: true,
 			request: func(id markettypes.LeaseID) proto.Message { return &gatewaytypes.PortForwardRequest{Id: id} },
 			fill:    fillForward,
+			keys:    []string{"start", "service", "instance", "port", "data", "end"},
 			run:     s.runForward,
 		},
 		{
@@ -173,7 +177,7 @@ func (rt *route) validate() error {
 		return fmt.Errorf("route %s says neither that it is public, nor which scope and lease it needs", rt.method)
 	case rt.body && rt.fill == nil:
 		return fmt.Errorf("route %s has a body that nothing reads", rt.method)
-	case rt.talk && (!rt.stream || rt.body || rt.fill == nil):
+	case rt.talk && (!rt.stream || rt.body || rt.fill == nil || len(rt.keys) == 0):
 		return fmt.Errorf("route %s talks, which only streams without a body can, and nothing reads what it is told", rt.method)
 	}
 	return nil

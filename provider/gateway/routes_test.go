@@ -87,7 +87,7 @@ func TestRouterRefusesHoles(t *testing.T) {
 	}
 	a := route{method: "A", scope: token.Status, request: lease}
 	b := route{method: "B", public: true, stream: true, request: none}
-	talk := route{method: "T", scope: token.Exec, stream: true, talk: true, request: lease, fill: fillExec}
+	talk := route{method: "T", scope: token.Exec, stream: true, talk: true, request: lease, fill: fillExec, keys: []string{"start"}}
 	with := func(rt route, change func(*route)) *route {
 		change(&rt)
 		return &rt

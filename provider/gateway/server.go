@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -85,10 +86,15 @@ type Server struct {
 	grpc     *grpc.Server
 
 	byAddr, byOwner, byScreen *limiter
+	keys                      *keyCache
 	streams                   *slots
 	// draining ends when the server stops, and streams with it.
 	draining context.Context
 	drain    context.CancelFunc
+	// dead ends when WebSockets had their time to end, which net/http does not wait for; sockets counts them.
+	dead    context.Context
+	kill    context.CancelFunc
+	sockets sync.WaitGroup
 }
 
 // New checks the configuration, opens the listening socket and returns a server that answers once Run is called. The
@@ -103,6 +109,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 		byAddr: newLimiter(cfg.Limits.AddrRate), byOwner: newLimiter(cfg.Limits.OwnerRate), byScreen: newLimiter(cfg.Limits.ScreenRate),
 		streams: newSlots(cfg.Limits.Streams, cfg.Limits.StreamsPerOwner),
 	}
+	s.keys = newKeyCache(backend.GatewayKey, newLimiter(cfg.Limits.ScreenRate))
 	var err error
 	if s.router, err = newRouter(s.routes(), service); err != nil {
 		return nil, fmt.Errorf("gateway: table of routes: %w", err)
@@ -112,6 +119,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 		return nil, fmt.Errorf("gateway: register metrics: %w", err)
 	}
 	s.draining, s.drain = context.WithCancel(context.Background())
+	s.dead, s.kill = context.WithCancel(context.Background())
 	s.grpc = s.newGRPC()
 	s.http = s.newHTTP()
 	inner, err := listen(cfg.Listen)
@@ -142,6 +150,7 @@ func (s *Server) newHTTP() *http.Server {
 		Protocols:         bothHTTP(),
 		ReadHeaderTimeout: l.HeaderTimeout,
 		IdleTimeout:       l.IdleTimeout,
+		ConnContext:       withConn,
 		MaxHeaderBytes:    l.MaxHeader - headerSlop,
 		ErrorLog:          log.New(errorLog{s.cfg.Log}, "", 0),
 		HTTP2: &http.HTTP2Config{
@@ -170,6 +179,7 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // Close releases the socket of a server that will not run.
 func (s *Server) Close() error {
 	s.drain()
+	s.kill()
 	return s.listener.Close()
 }
 
@@ -199,6 +209,9 @@ func (s *Server) stop(ctx context.Context) {
 		s.cfg.Log.Warn("gateway: requests were cut off", "err", err)
 		_ = s.http.Close() // the connections are lost either way
 	}
+	defer context.AfterFunc(ctx, s.kill)()
+	s.sockets.Wait()
+	s.kill()
 	s.grpc.Stop()
 }
 
@@ -230,6 +243,8 @@ func (s *Server) ServeHTTP(hw http.ResponseWriter, r *http.Request) {
 		fail(w, r, p)
 	case isGRPC(r):
 		s.grpc.ServeHTTP(w, r)
+	case isWebSocket(r) && !rt.public:
+		s.serveWebSocket(w, r, rt, id)
 	default:
 		s.serveJSON(w, r, rt, id)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -61,6 +62,13 @@ type Options struct {
 	Scopes []token.Scope
 	// Leases restrict tokens; none means all leases of the signer with the provider.
 	Leases []token.Lease
+	// Owner is whose leases they are, if the signer holds not the owner's own key but its gateway key on chain.
+	Owner string
+	// Token is a ready token, which somebody else signed for Certificate; no signer is needed then, and no other token
+	// is made.
+	Token string
+	// Certificate is the TLS client certificate to present, with its key; without one, each client makes its own.
+	Certificate *tls.Certificate
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -91,7 +99,11 @@ func Dial(ctx context.Context, p Provider, chainID string, signer Signer, opts .
 	if err != nil {
 		return nil, fmt.Errorf("record of provider %s: %w", p.Address, err)
 	}
-	cert, err := ephemeral()
+	var o Options
+	if len(opts) > 0 {
+		o = opts[0]
+	}
+	cert, err := o.certificate()
 	if err != nil {
 		return nil, err
 	}
@@ -107,11 +119,7 @@ func Dial(ctx context.Context, p Provider, chainID string, signer Signer, opts .
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 15 * time.Second}),
 		grpc.WithDisableServiceConfig(),
 	}
-	if signer != nil {
-		var o Options
-		if len(opts) > 0 {
-			o = opts[0]
-		}
+	if signer != nil || o.Token != "" {
 		c.tokens = newSource(signer, p.Address, chainID, cert, o)
 		dial = append(dial, grpc.WithPerRPCCredentials(c.tokens))
 	}
@@ -122,9 +130,30 @@ func Dial(ctx context.Context, p Provider, chainID string, signer Signer, opts .
 	return c, nil
 }
 
+// certificate is the one to present.
+func (o Options) certificate() (tls.Certificate, error) {
+	switch {
+	case o.Certificate == nil && o.Token != "":
+		return tls.Certificate{}, errors.New("a ready token is good only with the certificate that it was made for")
+	case o.Certificate == nil:
+		return ephemeral()
+	}
+	cert := *o.Certificate
+	if cert.Leaf == nil {
+		if len(cert.Certificate) == 0 {
+			return tls.Certificate{}, errors.New("the TLS client certificate is empty")
+		}
+		var err error
+		if cert.Leaf, err = x509.ParseCertificate(cert.Certificate[0]); err != nil {
+			return tls.Certificate{}, fmt.Errorf("read the TLS client certificate: %w", err)
+		}
+	}
+	return cert, nil
+}
+
 func newSource(signer Signer, provider, chainID string, cert tls.Certificate, o Options) *source {
-	s := &source{signer: signer, now: o.Now, claims: token.Claims{
-		Provider: provider, ChainID: chainID, Scopes: o.Scopes, Leases: o.Leases, Thumbprint: token.Thumbprint(cert.Leaf),
+	s := &source{signer: signer, ready: o.Token, now: o.Now, claims: token.Claims{
+		Owner: o.Owner, Provider: provider, ChainID: chainID, Scopes: o.Scopes, Leases: o.Leases, Thumbprint: token.Thumbprint(cert.Leaf),
 	}}
 	if s.now == nil {
 		s.now = time.Now

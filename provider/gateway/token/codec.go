@@ -1,15 +1,20 @@
 package token
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/cosmos/cosmos-sdk/types/bech32"
+
 	"berth.dev/berth/provider/gateway/internal/strictjson"
+	"berth.dev/berth/units"
 )
 
 // Type is the header's typ. It keeps a token from being taken for another kind of JWT signed by the same key.
@@ -56,12 +61,9 @@ func date(unix *int64) *jwt.NumericDate {
 // Issue makes a token of the claims, signed by s. Owner is taken from the signer's key; if the claims name another
 // one, that is an error. The claims' times must be set.
 func Issue(s Signer, c Claims) (string, error) {
-	pub, err := publicKey(s)
+	pub, err := signerKey(s)
 	if err != nil {
-		return "", fmt.Errorf("ask the signer for its public key: %w", err)
-	}
-	if _, err := parseKey(pub); err != nil {
-		return "", fmt.Errorf("read the signer's public key: %w", err)
+		return "", err
 	}
 	owner, err := Address(pub)
 	if err != nil {
@@ -71,8 +73,36 @@ func Issue(s Signer, c Claims) (string, error) {
 		return "", fmt.Errorf("issue a token of %s: the signer's key belongs to %s", c.Owner, owner)
 	}
 	c.Owner = owner
+	return issue(s, pub, c)
+}
+
+// IssueFor is Issue for an owner whose gateway key on chain s holds. Owner must be set.
+func IssueFor(s Signer, c Claims) (string, error) {
+	pub, err := signerKey(s)
+	if err != nil {
+		return "", err
+	}
+	if c.Owner == "" {
+		return "", errors.New("issue a token by a gateway key: no owner is named")
+	}
+	return issue(s, pub, c)
+}
+
+func signerKey(s Signer) ([]byte, error) {
+	pub, err := publicKey(s)
+	if err != nil {
+		return nil, fmt.Errorf("ask the signer for its public key: %w", err)
+	}
+	if _, err := parseKey(pub); err != nil {
+		return nil, fmt.Errorf("read the signer's public key: %w", err)
+	}
+	return pub, nil
+}
+
+func issue(s Signer, pub []byte, c Claims) (string, error) {
 	p := encode(c)
-	if c, err = p.claims(); err != nil {
+	c, err := p.claims()
+	if err != nil {
 		return "", fmt.Errorf("issue a token: %w", err)
 	}
 	if err := c.checkTime(c.NotBefore); err != nil {
@@ -107,17 +137,21 @@ func encode(c Claims) *payload {
 	}
 }
 
-var parser = jwt.NewParser(jwt.WithValidMethods([]string{Alg}), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
+var parser = jwt.NewParser(jwt.WithValidMethods([]string{Alg, AlgADR036}), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
 
-// Verify returns what the token says if it is signed by the account that it names and meets e; otherwise an error that
-// wraps ErrInvalid. It depends on nothing but its arguments. Errors never hold the token.
+// Verify returns what the token says if it is signed by the account that it names, or by that account's gateway key, and
+// meets e; otherwise an error that wraps ErrInvalid, or ErrUnknown where the gateway key could not be learned. It asks for
+// that last, so that strangers cannot have it looked up by less than a whole token. Errors never hold the token.
 func Verify(raw string, e Expect) (Claims, error) {
 	if err := precheck(raw); err != nil {
 		return Claims{}, invalid("%v", err)
 	}
 	var p payload
+	var pub *secp256k1.PublicKey
 	t, err := parser.ParseWithClaims(raw, &p, func(t *jwt.Token) (any, error) {
-		return issuerKey(t.Header, p.Issuer)
+		var err error
+		pub, err = headerKey(t.Header)
+		return pub, err
 	})
 	switch {
 	case err != nil:
@@ -132,7 +166,37 @@ func Verify(raw string, e Expect) (Claims, error) {
 	if err := c.check(e); err != nil {
 		return Claims{}, err
 	}
+	if err := c.signedBy(pub.SerializeCompressed(), e); err != nil {
+		return Claims{}, err
+	}
 	return c, nil
+}
+
+// signedBy returns nil if the key is the owner's, or the owner's gateway key.
+func (c Claims) signedBy(pub []byte, e Expect) error {
+	owner, err := Address(pub)
+	switch {
+	case err != nil:
+		return invalid("%v", err)
+	case owner == c.Owner:
+		return nil
+	case e.GatewayKey == nil || !isAddress(c.Owner):
+		return invalid("the public key is not the issuer's")
+	}
+	key, err := e.GatewayKey(c.Owner)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrUnknown, err)
+	case !bytes.Equal(key, pub):
+		return invalid("the public key is neither the issuer's nor the gateway key that the issuer has on chain")
+	}
+	return nil
+}
+
+// isAddress tells whether a text can be an account of the chain, in its only form.
+func isAddress(s string) bool {
+	hrp, addr, err := bech32.DecodeAndConvert(s)
+	return err == nil && hrp == units.AddressPrefix && len(addr) > 0 && s == strings.ToLower(s)
 }
 
 // precheck refuses what two JSON readers could read in two ways, before the parser sees it.
@@ -156,8 +220,8 @@ func precheck(raw string) error {
 	return nil
 }
 
-// issuerKey returns the public key of the header if it is the issuer's.
-func issuerKey(header map[string]any, issuer string) (any, error) {
+// headerKey returns the public key of the header.
+func headerKey(header map[string]any) (*secp256k1.PublicKey, error) {
 	if typ, _ := header["typ"].(string); typ != Type {
 		return nil, fmt.Errorf("typ is not %s", Type)
 	}
@@ -169,13 +233,6 @@ func issuerKey(header map[string]any, issuer string) (any, error) {
 	key, err := parseKey(b)
 	if err != nil {
 		return nil, fmt.Errorf("read pub: %w", err)
-	}
-	owner, err := Address(b)
-	switch {
-	case err != nil:
-		return nil, err
-	case owner != issuer:
-		return nil, errors.New("the public key is not the issuer's")
 	}
 	return key, nil
 }

@@ -2,6 +2,7 @@ package token
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 
@@ -15,9 +16,14 @@ import (
 	"berth.dev/berth/units"
 )
 
-// Alg is the only algorithm that tokens may name: ECDSA over secp256k1 and SHA-256 (RFC 8812), with the low S that the
-// chain demands too, so that a signature has one form.
-const Alg = "ES256K"
+// The algorithms that tokens may name: ECDSA over secp256k1 and SHA-256 (RFC 8812), with the low S that the chain demands
+// too, so that a signature has one form.
+const (
+	// Alg signs the token's text itself.
+	Alg = "ES256K"
+	// AlgADR036 signs the text in the document that wallets show for messages that are no transactions; see SignDoc.
+	AlgADR036 = "ADR036"
+)
 
 const (
 	sigLen    = 64
@@ -38,6 +44,39 @@ type es256k struct{}
 
 func init() {
 	jwt.RegisterSigningMethod(Alg, func() jwt.SigningMethod { return es256k{} })
+	jwt.RegisterSigningMethod(AlgADR036, func() jwt.SigningMethod { return adr036{} })
+}
+
+// SignDoc is what a wallet signs when it is asked to sign text for the account signer: the amino JSON of ADR-036. Text
+// is the header and the payload of a token with the dot between them, so nothing in the document needs escaping.
+func SignDoc(signer, text string) []byte {
+	return fmt.Appendf(nil, `{"account_number":"0","chain_id":"","fee":{"amount":[],"gas":"0"},"memo":"",`+
+		`"msgs":[{"type":"sign/MsgSignData","value":{"data":"%s","signer":"%s"}}],"sequence":"0"}`,
+		base64.StdEncoding.EncodeToString([]byte(text)), signer)
+}
+
+// adr036 implements jwt.SigningMethod. It verifies with a *secp256k1.PublicKey, whose address is the signer.
+type adr036 struct{}
+
+// Alg implements jwt.SigningMethod.
+func (adr036) Alg() string { return AlgADR036 }
+
+// Sign implements jwt.SigningMethod: wallets sign, and tokens are put together around their signatures.
+func (adr036) Sign(string, any) ([]byte, error) {
+	return nil, fmt.Errorf("%s is signed by wallets: %w", AlgADR036, jwt.ErrInvalidKeyType)
+}
+
+// Verify implements jwt.SigningMethod.
+func (adr036) Verify(text string, sig []byte, key any) error {
+	pub, ok := key.(*secp256k1.PublicKey)
+	if !ok {
+		return fmt.Errorf("%s needs a secp256k1 key, got %T: %w", AlgADR036, key, jwt.ErrInvalidKeyType)
+	}
+	signer, err := Address(pub.SerializeCompressed())
+	if err != nil {
+		return err
+	}
+	return es256k{}.Verify(string(SignDoc(signer, text)), sig, pub)
 }
 
 // Alg implements jwt.SigningMethod.

@@ -30,7 +30,9 @@ const (
 )
 
 var (
-	// ErrInvalid is wrapped by every error of Verify: the token proves nothing.
+	// ErrUnknown is wrapped by an error of Verify, in place of ErrInvalid, when the owner's gateway key could not be learned.
+	ErrUnknown = errors.New("the owner's gateway key could not be read")
+	// ErrInvalid is wrapped by every other error of Verify: the token proves nothing.
 	ErrInvalid = errors.New("token is not valid")
 	// ErrExpired is wrapped, next to ErrInvalid, when the token has ended.
 	ErrExpired = errors.New("token has expired")
@@ -158,6 +160,9 @@ type Expect struct {
 	Now               time.Time
 	// ClientCert is the certificate whose key the TLS client has proven to hold; nil if it sent none.
 	ClientCert *x509.Certificate
+	// GatewayKey returns the compressed public key that an owner has registered on chain to sign its tokens, or nil if
+	// there is none; an error means that this is not known. Without the function, owners sign with their own keys only.
+	GatewayKey func(owner string) ([]byte, error)
 }
 
 // Thumbprint is how a token names a certificate: the SHA-256 of its DER encoding (RFC 8705).

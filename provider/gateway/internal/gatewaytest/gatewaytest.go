@@ -66,6 +66,7 @@ type Backend struct {
 	ExecFunc        func(context.Context, markettypes.LeaseID, cluster.ExecOptions, cluster.Streams) (int, error)
 	ForwardFunc     func(context.Context, markettypes.LeaseID, cluster.ForwardOptions) (net.Conn, error)
 	RestartFunc     func(context.Context, markettypes.LeaseID, string) error
+	GatewayKeyFunc  func(context.Context, string) ([]byte, error)
 }
 
 // Status implements gateway.Backend.
@@ -146,6 +147,14 @@ func (b *Backend) Restart(ctx context.Context, id markettypes.LeaseID, service s
 		return gateway.ErrNotFound
 	}
 	return b.RestartFunc(ctx, id, service)
+}
+
+// GatewayKey implements gateway.Backend.
+func (b *Backend) GatewayKey(ctx context.Context, owner string) ([]byte, error) {
+	if b.GatewayKeyFunc == nil {
+		return nil, gateway.ErrNotFound
+	}
+	return b.GatewayKeyFunc(ctx, owner)
 }
 
 // Obliging is a backend that answers everything well. Its logs are Lines, with a quiet end if followed.

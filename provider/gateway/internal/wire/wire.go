@@ -32,7 +32,15 @@ func (Codec) Marshal(v any) ([]byte, error) {
 }
 
 // Unmarshal implements encoding.Codec. Whatever the bytes, it returns an error rather than panic.
-func (c Codec) Unmarshal(data []byte, v any) (err error) {
+func (c Codec) Unmarshal(data []byte, v any) error {
+	if m, ok := v.(proto.Message); ok {
+		m.Reset()
+	}
+	return c.Merge(data, v)
+}
+
+// Merge is Unmarshal that keeps what v holds and data does not.
+func (c Codec) Merge(data []byte, v any) (err error) {
 	m, ok := v.(proto.Message)
 	if !ok {
 		return fmt.Errorf("decode %T: not a message", v)
@@ -48,5 +56,5 @@ func (c Codec) Unmarshal(data []byte, v any) (err error) {
 			return fmt.Errorf("decode %T: %w", v, err)
 		}
 	}
-	return proto.Unmarshal(data, m)
+	return proto.UnmarshalMerge(data, m)
 }
