@@ -19,6 +19,7 @@ import (
 	"berth.dev/berth/provider/lease"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 	markettypes "berth.dev/berth/x/market/types"
+	providertypes "berth.dev/berth/x/provider/types"
 )
 
 // backend answers the gateway from the lease controller, the cluster and the chain.
@@ -28,9 +29,9 @@ type backend struct {
 	bids    *bid.Loop
 	leases  *lease.Controller
 	cluster cluster.Cluster
-	// sessions is what the cluster offers for running instances.
-	sessions cluster.Sessions
-	reader   *chain.Reader
+	reader  *chain.Reader
+	// keys tells owners' gateway keys.
+	keys providertypes.QueryClient
 	// manifested is called when a manifest was accepted.
 	manifested func()
 }

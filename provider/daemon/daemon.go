@@ -28,6 +28,7 @@ import (
 	provlink "berth.dev/berth/provider/link"
 	"berth.dev/berth/provider/pricing"
 	"berth.dev/berth/provider/terms"
+	providertypes "berth.dev/berth/x/provider/types"
 )
 
 // Options are what a daemon gets from its caller besides the configuration.
@@ -178,7 +179,8 @@ func (d *Daemon) openLoops(o Options) error {
 	}
 	d.backend = &backend{
 		manifested: d.pokeLinks,
-		provider:   d.provider, chainID: d.cfg.Chain.ChainID, version: o.Version, bids: d.bids, leases: d.leases, cluster: d.cluster, sessions: sessionsOf(d.cluster), reader: d.reader,
+		provider:   d.provider, chainID: d.cfg.Chain.ChainID, version: o.Version, bids: d.bids, leases: d.leases, cluster: d.cluster, reader: d.reader,
+		keys: providertypes.NewQueryClient(d.client.Conn()),
 	}
 	d.gateway, err = gateway.New(gateway.Config{
 		Listen: d.cfg.Gateway.Listen, Provider: d.provider, ChainID: d.cfg.Chain.ChainID, TLS: cert, Log: d.log, Metrics: d.metrics.registry,

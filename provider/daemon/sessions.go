@@ -7,10 +7,12 @@ import (
 	"net"
 	"time"
 
+	"berth.dev/berth/client"
 	"berth.dev/berth/provider/cluster"
 	"berth.dev/berth/provider/gateway"
 	gatewaytypes "berth.dev/berth/provider/gateway/types"
 	markettypes "berth.dev/berth/x/market/types"
+	providertypes "berth.dev/berth/x/provider/types"
 )
 
 // sessionCheck is how often a session's lease is looked at.
@@ -75,7 +77,7 @@ func (b *backend) Exec(ctx context.Context, id markettypes.LeaseID, o cluster.Ex
 	}
 	ctx, end := b.whileRunning(ctx, id)
 	defer end()
-	code, err := b.sessions.Exec(ctx, id, o, s)
+	code, err := b.cluster.Exec(ctx, id, o, s)
 	return code, fromCluster(ctx, id, targetName(o.Target), err)
 }
 
@@ -85,7 +87,7 @@ func (b *backend) Forward(ctx context.Context, id markettypes.LeaseID, o cluster
 		return nil, err
 	}
 	ctx, end := b.whileRunning(ctx, id)
-	conn, err := b.sessions.Forward(ctx, id, o)
+	conn, err := b.cluster.Forward(ctx, id, o)
 	if err != nil {
 		defer end()
 		return nil, fromCluster(ctx, id, targetName(o.Target), err)
@@ -120,7 +122,19 @@ func (b *backend) Restart(ctx context.Context, id markettypes.LeaseID, service s
 	if err := b.runs(id); err != nil {
 		return err
 	}
-	return fromCluster(ctx, id, targetName(cluster.Target{Service: service}), b.sessions.Restart(ctx, id, service))
+	return fromCluster(ctx, id, targetName(cluster.Target{Service: service}), b.cluster.Restart(ctx, id, service))
+}
+
+// GatewayKey implements gateway.Backend.
+func (b *backend) GatewayKey(ctx context.Context, owner string) ([]byte, error) {
+	res, err := b.keys.GatewayKey(ctx, &providertypes.QueryGatewayKeyRequest{Owner: owner})
+	switch {
+	case client.IsNotFound(err):
+		return nil, fmt.Errorf("account %s has no gateway key: %w", owner, gateway.ErrNotFound)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", gateway.ErrUnavailable, err)
+	}
+	return res.GatewayKey.Key, nil
 }
 
 // Events implements gateway.Backend.
@@ -128,7 +142,7 @@ func (b *backend) Events(ctx context.Context, id markettypes.LeaseID, o cluster.
 	if err := b.known(id); err != nil {
 		return nil, err
 	}
-	events, err := b.sessions.Events(ctx, id, o)
+	events, err := b.cluster.Events(ctx, id, o)
 	if err != nil {
 		return nil, fromCluster(ctx, id, targetName(cluster.Target{Service: o.Service}), err)
 	}
@@ -142,7 +156,7 @@ const usageWait = 2 * time.Second
 func (b *backend) usage(ctx context.Context, id markettypes.LeaseID) map[string][]gatewaytypes.InstanceUsage {
 	ctx, cancel := context.WithTimeout(ctx, usageWait)
 	defer cancel()
-	all, err := b.sessions.Usage(ctx, id)
+	all, err := b.cluster.Usage(ctx, id)
 	if err != nil {
 		return nil
 	}
@@ -189,40 +203,4 @@ func taskStatus(t *cluster.TaskStatus) *gatewaytypes.TaskStatus {
 		Suspended: t.Suspended, Active: t.Active, Last: string(t.Last), Message: t.Message,
 		StartedUnix: unixOf(t.Started), EndedUnix: unixOf(t.Ended), SucceededUnix: unixOf(t.Succeeded),
 	}
-}
-
-// noSessions stands for a cluster in which nothing can be done with running instances.
-type noSessions struct{}
-
-var errNoSessions = fmt.Errorf("%w: the cluster of this provider does not offer it", cluster.ErrRefused)
-
-// sessionsOf is what the cluster offers.
-func sessionsOf(c cluster.Cluster) cluster.Sessions {
-	if s, ok := c.(cluster.Sessions); ok {
-		return s
-	}
-	return noSessions{}
-}
-
-// Exec implements cluster.Sessions.
-func (noSessions) Exec(context.Context, markettypes.LeaseID, cluster.ExecOptions, cluster.Streams) (int, error) {
-	return 0, errNoSessions
-}
-
-// Forward implements cluster.Sessions.
-func (noSessions) Forward(context.Context, markettypes.LeaseID, cluster.ForwardOptions) (net.Conn, error) {
-	return nil, errNoSessions
-}
-
-// Restart implements cluster.Sessions.
-func (noSessions) Restart(context.Context, markettypes.LeaseID, string) error { return errNoSessions }
-
-// Events implements cluster.Sessions.
-func (noSessions) Events(context.Context, markettypes.LeaseID, cluster.EventOptions) (cluster.EventStream, error) {
-	return nil, errNoSessions
-}
-
-// Usage implements cluster.Sessions.
-func (noSessions) Usage(context.Context, markettypes.LeaseID) ([]cluster.Usage, error) {
-	return nil, cluster.ErrUnknown
 }

@@ -238,6 +238,7 @@ func (s *Server) runExec(ctx context.Context, b Backend, m proto.Message, talk a
 	defer x.end()
 	in, stdin := io.Pipe()
 	defer in.Close() // a write that waits, of the goroutine below, ends
+	defer context.AfterFunc(x.ctx, func() { _ = stdin.CloseWithError(context.Cause(x.ctx)) })()
 	sizes := make(chan cluster.TerminalSize, 1)
 	out := &sender{session: x, talk: talk}
 	streams := cluster.Streams{Stdout: out.writer(func(b []byte) proto.Message { return &gatewaytypes.ExecResponse{Stdout: b} })}
