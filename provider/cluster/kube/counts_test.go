@@ -2,6 +2,9 @@ package kube
 
 import (
 	"context"
+	"errors"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -171,4 +174,38 @@ func TestHookThatCannotStart(t *testing.T) {
 	if st := serviceStatus(t, c, "web"); st.Message != want || st.Hooks[0].State != cluster.HookRunning {
 		t.Errorf("status %+v, want %q", st, want)
 	}
+}
+
+// TestChangedMeanwhileIsNoRefusal: when an object changes between two writes of a repair, the manifest is not taken for
+// refused, and a later pass repairs it.
+func TestChangedMeanwhileIsNoRefusal(t *testing.T) {
+	s, c := serve(t, Config{})
+	w := clustertest.Workload(testLease, clustertest.Service("web", "hello:1"))
+	apply(t, c, w)
+	s.edit(t, "networkpolicies", namespaceOf(testLease), "deny-all", func(u *unstructured.Unstructured) {
+		u.Object["spec"].(map[string]any)["egress"] = []any{map[string]any{}}
+		u.Object["metadata"].(map[string]any)["managedFields"] = []any{map[string]any{
+			"manager": "somebody", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": map[string]any{"f:spec": map[string]any{}},
+		}}
+	})
+	writes := 0
+	s.fail = func(method, path string) int {
+		if method == http.MethodPatch && strings.HasSuffix(path, "/deny-all") {
+			if writes++; writes == 2 { // after it was applied
+				return http.StatusUnprocessableEntity
+			}
+		}
+		return 0
+	}
+	if err := c.Apply(t.Context(), w); err == nil || errors.Is(err, cluster.ErrRefused) {
+		t.Errorf("Apply = %v, want an error that is no refusal", err)
+	}
+	if err := c.Reconcile(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.edit(t, "networkpolicies", namespaceOf(testLease), "deny-all", func(u *unstructured.Unstructured) {
+		if _, open, _ := unstructured.NestedSlice(u.Object, "spec", "egress"); open {
+			t.Error("what somebody opened is open")
+		}
+	})
 }

@@ -3,12 +3,15 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -64,8 +67,15 @@ func (c *Cluster) takeBack(ctx context.Context, ns string, want, have *unstructu
 		return fmt.Errorf("encode a patch: %w", err)
 	}
 	_, err = c.resource(want.GetKind(), ns).Patch(ctx, want.GetName(), types.JSONPatchType, data, metav1.PatchOptions{FieldManager: manager})
+	if apierrors.IsInvalid(err) {
+		// What was rendered has just been accepted: it is the test that failed, as when the number of instances was changed in
+		// between. That is no refusal of the manifest, and passes.
+		return apierrors.NewConflict(schema.GroupResource{Resource: want.GetKind()}, want.GetName(), errChangedMeanwhile)
+	}
 	return err
 }
+
+var errChangedMeanwhile = errors.New("somebody changed it meanwhile")
 
 // withCount is a spec with the number of instances that is there, where the rendering leaves it to who scales: to take it
 // away would set it to 1.

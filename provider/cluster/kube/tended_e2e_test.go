@@ -172,6 +172,13 @@ func container(p corev1.Pod) corev1.ContainerStatus {
 // in runs the probe in a pod.
 func (td *tending) in(t *testing.T, pod string, args ...string) {
 	t.Helper()
+	if err := td.try(t, pod, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (td *tending) try(t *testing.T, pod string, args ...string) error {
+	t.Helper()
 	req := td.typed.CoreV1().RESTClient().Post().Resource("pods").Namespace(td.ns).Name(pod).SubResource("exec").VersionedParams(
 		&corev1.PodExecOptions{Command: append([]string{"/probe"}, args...), Stdout: true, Stderr: true}, scheme.ParameterCodec)
 	var out bytes.Buffer
@@ -180,8 +187,9 @@ func (td *tending) in(t *testing.T, pod string, args ...string) {
 		err = exec.StreamWithContext(t.Context(), remotecommand.StreamOptions{Stdout: &out, Stderr: &out})
 	}
 	if err != nil {
-		t.Fatalf("probe %v in %s: %v %s", args, pod, err, out.String())
+		return fmt.Errorf("probe %v in %s: %w %s", args, pod, err, out.String())
 	}
+	return nil
 }
 
 // failures counts how often a check of a pod has failed, as the kubelet tells.
