@@ -28,6 +28,9 @@ type Copied struct {
 	Skipped []string `json:"skipped"`
 }
 
+// emptyArchive is the size of an archive that holds nothing, in bytes, all of which are 0.
+const emptyArchive = 1024
+
 // maxToldSkips is how many names of Copied.Skipped are kept.
 const maxToldSkips = 100
 
@@ -70,6 +73,12 @@ func (m *Machine) Upload(ctx context.Context, local string, p Place, remote stri
 	if err != nil {
 		return nil, asFailure(err)
 	}
+	unpacker := []string{"tar", "-x", "-f", "-", "-C", dir}
+	// An empty archive tells whether there is a tar, and the directory. A tar that ends while much is still being sent to it
+	// may keep its session until that has been taken, which is never.
+	if err := m.tar(ctx, found, unpacker, cluster.Streams{Stdin: bytes.NewReader(make([]byte, emptyArchive))}); err != nil {
+		return nil, err
+	}
 	out, in := io.Pipe()
 	copied := &Copied{Skipped: []string{}}
 	packed := make(chan error, 1)
@@ -78,7 +87,7 @@ func (m *Machine) Upload(ctx context.Context, local string, p Place, remote stri
 		_ = in.CloseWithError(err) // never fails
 		packed <- err
 	}()
-	err = m.tar(ctx, found, []string{"tar", "-x", "-f", "-", "-C", dir}, cluster.Streams{Stdin: out})
+	err = m.tar(ctx, found, unpacker, cluster.Streams{Stdin: out})
 	_ = out.CloseWithError(errTarEnded) // never fails
 	if packErr := <-packed; packErr != nil && !errors.Is(packErr, errTarEnded) {
 		return nil, failf(KindOther, nil, "read what is to be copied: %w", packErr)

@@ -7,6 +7,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -16,6 +17,9 @@ import (
 var subcommands = map[string]func(args []string) error{}
 
 func main() {
+	if filepath.Base(os.Args[0]) == "tar" { // as which it stands in an image too
+		os.Args = append([]string{"probe", "tar"}, os.Args[1:]...)
+	}
 	if len(os.Args) < 2 || subcommands[os.Args[1]] == nil {
 		names := make([]string, 0, len(subcommands))
 		for name := range subcommands {
