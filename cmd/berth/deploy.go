@@ -58,6 +58,7 @@ func newDeployCommand(connect connector) *cobra.Command {
 	}
 	fl := cmd.Flags()
 	document.AddFlags(fl)
+	addAppFlags(cmd)
 	fl.StringVar(&f.deposit, "deposit", "", "what to put into escrow, such as 5BRT (default: a day of the maximum price, at least the chain's minimum)")
 	addGrantFlag(cmd, &f.granters)
 	fl.StringVar(&f.auction, "auction", "tenant", "who picks the bids: tenant, or lowest to leave it to the chain")

@@ -44,6 +44,7 @@ func newDiffCommand(connect connector) *cobra.Command {
 		},
 	}
 	document.AddFlags(cmd.Flags())
+	addAppFlags(cmd)
 	return cmd
 }
 

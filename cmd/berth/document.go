@@ -17,14 +17,33 @@ import (
 // for programs, as JSON; the error for a document that is refused says no more and exits with 2. Warnings for people
 // go to stderr too, and the names of the variables that the document took: it may be a stranger's.
 func compileDocument(cmd *cobra.Command, file string) (*sdl.Plan, error) {
-	format, err := outputFormat(cmd)
-	if err != nil {
-		return nil, err
-	}
 	in, err := loadDocument(cmd, file)
 	if err != nil {
 		return nil, err
 	}
+	result, err := compileInput(cmd, in)
+	return result.Plan, err
+}
+
+// documentOf is the document that the arguments name, or the one of the working directory.
+func documentOf(args []string) (string, error) {
+	if len(args) > 0 {
+		return args[0], nil
+	}
+	file, err := document.Find(".")
+	if err != nil {
+		return "", exitWith(exitUsage, err)
+	}
+	return file, nil
+}
+
+// compileInput compiles a document that was read, and says what is wrong with it; see compileDocument.
+func compileInput(cmd *cobra.Command, in compile.Input) (compile.Result, error) {
+	format, err := outputFormat(cmd)
+	if err != nil {
+		return compile.Result{}, err
+	}
+	file := in.File
 	result := compile.Document(in)
 	w := cmd.ErrOrStderr()
 	switch {
@@ -39,7 +58,7 @@ func compileDocument(cmd *cobra.Command, file string) (*sdl.Plan, error) {
 	if taken := document.FromFlags(cmd.Flags()).Taken(); err == nil && taken != "" {
 		fmt.Fprintln(w, taken)
 	}
-	return result.Plan, err
+	return result, err
 }
 
 func showDiagnostics(w io.Writer, file string, result compile.Result) error {
@@ -66,6 +85,9 @@ func loadDocument(cmd *cobra.Command, file string) (compile.Input, error) {
 	in, err := document.FromFlags(cmd.Flags()).Load(file, cmd.InOrStdin())
 	if err != nil {
 		return in, exitWith(exitUsage, err)
+	}
+	if a := appFlagsOf(cmd); a != nil {
+		a.into(&in)
 	}
 	return in, nil
 }

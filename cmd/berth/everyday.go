@@ -96,6 +96,7 @@ func newUpdateCommand(connect connector) *cobra.Command {
 		},
 	}
 	document.AddFlags(cmd.Flags())
+	addAppFlags(cmd)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask for confirmation")
 	cmd.Flags().DurationVar(&readyWait, "ready-wait", tenant.DefaultTiming().ReadyWait, "how long services may take to become ready")
 	return cmd

@@ -18,7 +18,7 @@ import (
 
 func newSDLValidateCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "validate FILE...",
+		Use:   "validate [FILE...]",
 		Short: "Check documents and report everything that is wrong with them",
 		Long: "Check documents without a chain or a network. Every problem is reported with its file, line and column,\n" +
 			"what is allowed, and what was probably meant. FILE may be - for standard input; files that it includes are then\n" +
@@ -27,11 +27,11 @@ func newSDLValidateCommand() *cobra.Command {
 			"editors, with the suggestions as fixes. Exits with 2 if a document has an error.",
 		Example: "  berth sdl validate deploy.yaml\n  berth sdl validate -o json deploy.yaml | jq .diagnostics\n" +
 			"  berth sdl validate -o sarif deploy/*.yaml > berth.sarif",
-		Args:        cobra.MinimumNArgs(1),
 		RunE:        validateDocuments,
 		Annotations: map[string]string{alsoFormat: formatSARIF},
 	}
 	document.AddFlags(cmd.Flags())
+	addAppFlags(cmd)
 	return cmd
 }
 
@@ -45,6 +45,13 @@ func validateDocuments(cmd *cobra.Command, files []string) error {
 	format, err := outputFormat(cmd)
 	if err != nil {
 		return err
+	}
+	if len(files) == 0 {
+		file, err := documentOf(nil)
+		if err != nil {
+			return err
+		}
+		files = []string{file}
 	}
 	result, sources := validation{Valid: true, Diagnostics: sdl.Diagnostics{}}, sdl.Sources{}
 	for _, file := range files {
