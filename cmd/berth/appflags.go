@@ -50,15 +50,21 @@ type appFlags struct {
 
 // appFlagsOf finds them; nil for a command that has none.
 func appFlagsOf(cmd *cobra.Command) *appFlags {
-	f := cmd.Flags().Lookup(flagFormat)
-	if f == nil {
-		return nil
+	for _, name := range []string{flagFormat, flagInputFormat} {
+		if f := cmd.Flags().Lookup(name); f != nil {
+			if a, ok := f.Value.(*appFlags); ok {
+				return a
+			}
+		}
 	}
-	a, _ := f.Value.(*appFlags)
-	return a
+	return nil
 }
 
-const flagFormat = "format"
+// The flag of a document's format, where --format is that of the result under its other name.
+const (
+	flagFormat      = "format"
+	flagInputFormat = "input-format"
+)
 
 // Set takes the format; it is how --format is given, whose value also holds the other flags.
 func (a *appFlags) Set(text string) error {
@@ -81,10 +87,13 @@ func (a *appFlags) into(in *compile.Input) {
 }
 
 // addAppFlags gives a command the flags of applications.
-func addAppFlags(cmd *cobra.Command) {
+func addAppFlags(cmd *cobra.Command) { addAppFlagsAs(cmd, flagFormat) }
+
+// addAppFlagsAs is addAppFlags with another name of the flag of the format.
+func addAppFlagsAs(cmd *cobra.Command, format string) {
 	a, fs := &appFlags{}, cmd.Flags()
 	o := &a.overlay
-	fs.Var(a, flagFormat, "format of the document: "+strings.Join(compile.Formats, ", ")+" (default: found out)")
+	fs.Var(a, format, "format of the document: "+strings.Join(compile.Formats, ", ")+" (default: found out)")
 	several := func(name, kind, usage string, set func(text string) error) {
 		fs.Var(&appFlag{kind: kind, set: set}, name, usage)
 	}

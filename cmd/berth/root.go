@@ -130,6 +130,8 @@ func newRoot(connect connector) *cobra.Command {
 		newBidsCommand(connect),
 		newProvidersCommand(connect),
 		newPlanCommand(connect),
+		newRenderCommand(),
+		newSDLValidateCommand(),
 		newSDLCommand(connect),
 		newEnvCommand(),
 		newKeysCommand(),

@@ -64,7 +64,7 @@ func newSDLExplainCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.format, "format", explainText, "form for people: text, markdown, mermaid or svg")
 	cmd.Flags().StringVar(&f.out, "out", "", "file to write to, instead of standard output")
 	document.AddFlags(cmd.Flags())
-	addAppFlags(cmd)
+	addAppFlagsAs(cmd, flagInputFormat)
 	blockTimeFlag(cmd, &f.blockTime)
 	return cmd
 }

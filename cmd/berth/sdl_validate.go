@@ -25,7 +25,7 @@ func newSDLValidateCommand() *cobra.Command {
 			"looked for from the working directory.\n\n" +
 			"With -o json, prints {\"valid\": true|false, \"diagnostics\": [...]}; with -o sarif, SARIF 2.1.0 for code hosts and\n" +
 			"editors, with the suggestions as fixes. Exits with 2 if a document has an error.",
-		Example: "  berth sdl validate deploy.yaml\n  berth sdl validate -o json deploy.yaml | jq .diagnostics\n" +
+		Example: "  berth validate deploy.yaml\n  berth sdl validate -o json deploy.yaml | jq .diagnostics\n" +
 			"  berth sdl validate -o sarif deploy/*.yaml > berth.sarif",
 		RunE:        validateDocuments,
 		Annotations: map[string]string{alsoFormat: formatSARIF},
