@@ -78,6 +78,7 @@ func (m *Machine) diff(ctx context.Context, dseq uint64, plan *sdl.Plan) (*Diffe
 	for i, g := range d.Groups {
 		onChain[i] = g.Spec
 	}
+	keepPrices(plan, onChain)
 	out := &Difference{Dseq: dseq, Reserved: specDifferences(onChain, chainspec.Groups(plan)), Groups: []GroupDifference{}}
 	if out.Reserved == nil {
 		out.Reserved = []string{}

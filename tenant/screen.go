@@ -60,6 +60,9 @@ func (g GroupScreening) WouldBid() int {
 // Screen asks all registered providers whether they would bid on the groups of a plan, and at which price. Nothing is
 // signed or sent to the chain. A provider that does not answer is told of as unknown.
 func (m *Machine) Screen(ctx context.Context, plan *sdl.Plan) ([]GroupScreening, error) {
+	if err := m.FillPrices(ctx, plan); err != nil {
+		return nil, err
+	}
 	return m.screen(ctx, chainspec.Groups(plan), plan.Reclaim)
 }
 

@@ -52,11 +52,12 @@ func (m *Machine) prepareUpdate(ctx context.Context, dseq uint64, plan *sdl.Plan
 	if err != nil {
 		return nil, err
 	}
-	specs := chainspec.Groups(plan)
 	onChain := make([]deploymenttypes.GroupSpec, len(d.Groups))
 	for i, g := range d.Groups {
 		onChain[i] = g.Spec
 	}
+	keepPrices(plan, onChain)
+	specs := chainspec.Groups(plan)
 	if diff := specDifferences(onChain, specs); len(diff) > 0 {
 		return nil, failf(KindUsage, []Hint{HintDeploy, HintClose}, "the document changes what deployment %d has reserved on chain, which an update cannot:\n  %s\ndeploy it as a new deployment and close this one", dseq, strings.Join(diff, "\n  "))
 	}

@@ -46,6 +46,7 @@ type appFlags struct {
 	format      string
 	environment string
 	skip        []string
+	unchecked   bool
 }
 
 // appFlagsOf finds them; nil for a command that has none.
@@ -83,7 +84,8 @@ func (a *appFlags) Type() string { return "format" }
 
 // into gives a document what the flags say.
 func (a *appFlags) into(in *compile.Input) {
-	in.Format, in.Overlay, in.Environment, in.SkipAddons = a.format, a.overlay, a.environment, a.skip
+	in.Format, in.Overlay, in.Environment, in.SkipAddons, in.NoHealthcheck = a.format, a.overlay, a.environment, a.skip, a.unchecked
+	in.Given = func(name string) bool { _, given := a.overlay.Env[name]; return given }
 }
 
 // addAppFlags gives a command the flags of applications.
@@ -198,6 +200,7 @@ func addAppFlagsAs(cmd *cobra.Command, format string) {
 		return nil
 	})
 	fs.StringVar(&a.environment, "environment", "", "applications: the part of the manifest's environments that is put over it")
+	fs.BoolVar(&a.unchecked, "no-healthcheck", false, "applications: let web do without the healthcheck that its format demands")
 	fs.StringArrayVar(&a.skip, "skip-addon", nil, "applications: an addon that is left out")
 }
 

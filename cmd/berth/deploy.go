@@ -13,7 +13,6 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"berth.dev/berth/internal/document"
-	"berth.dev/berth/sdl"
 	"berth.dev/berth/tenant"
 )
 
@@ -35,11 +34,14 @@ type deployFlags struct {
 func newDeployCommand(connect connector) *cobra.Command {
 	var f deployFlags
 	cmd := &cobra.Command{
-		Use:   "deploy FILE",
+		Use:   "deploy [FILE]",
 		Short: "Deploy a document: find a provider, take a lease, run it",
 		Long: "Deploy a document: put a deposit into escrow, wait for bids, take one for each group, send the providers what to\n" +
 			"run, and wait until all services are ready. Each step is written down before and after it is done, so that\n" +
 			"a deployment that was interrupted at any point goes on with --resume DSEQ, and nothing is paid twice.\n\n" +
+			"FILE is an SDL document or the manifest of an application (app.json); without one, the document of the working directory\n" +
+			"is taken. Of an application, values that are missing are asked for, generated ones are made once and kept, and a price\n" +
+			"that nothing gives is one and a half times the median of what such leases cost on the network.\n\n" +
 			"A document's ${NAME} are taken from --env-file and from the environment. The names of those that it took are\n" +
 			"shown before anything is signed; look at them if the document is not your own, or give --no-env.\n\n" +
 			"--select says which bid to take. lowest takes the cheapest; audited the cheapest of a provider whose attributes an\n" +
@@ -75,8 +77,6 @@ func newDeployCommand(connect connector) *cobra.Command {
 
 func (f deployFlags) check(args []string) error {
 	switch {
-	case f.resume == 0 && len(args) == 0:
-		return usageErrorf("name a document to deploy, or a deployment with --resume")
 	case f.resume != 0 && len(args) > 0:
 		return usageErrorf("--resume continues with the document of the deployment: leave out %s", args[0])
 	case f.resume != 0 && f.dryRun:
@@ -97,26 +97,46 @@ func deploy(cmd *cobra.Command, connect connector, f deployFlags, args []string)
 	if err := f.check(args); err != nil {
 		return err
 	}
-	var deposit *sdk.Coin
-	if f.deposit != "" {
-		c, err := tenant.ParseCoin(f.deposit)
-		if err != nil {
-			return usageErrorf("--deposit: %w", err)
-		}
-		deposit = &c
-	}
 	if f.choice != tenant.SelectAsk { // before anything is read or asked
 		if _, err := tenant.ParseSelection(f.choice); err != nil {
 			return usageErrorf("--select: %w", err)
 		}
 	}
-	var plan *sdl.Plan
+	if _, err := depositOf(f); err != nil {
+		return err
+	}
+	doc := &ready{}
 	if f.resume == 0 {
-		var err error
-		if plan, err = compileDocument(cmd, args[0]); err != nil {
+		file, err := documentOf(args)
+		if err != nil {
 			return err
 		}
+		args = []string{file}
+		if doc, err = readyDocument(cmd, file, 0); err != nil {
+			return err
+		}
+		f.preferred(doc.Plan)
 	}
+	deposit, err := depositOf(f)
+	if err != nil {
+		return err
+	}
+	return deployReady(cmd, connect, f, args, doc, deposit)
+}
+
+// depositOf is the deposit that the flags name, or nil.
+func depositOf(f deployFlags) (*sdk.Coin, error) {
+	if f.deposit == "" {
+		return nil, nil //nolint:nilnil // none is named
+	}
+	c, err := tenant.ParseCoin(f.deposit)
+	if err != nil {
+		return nil, usageErrorf("--deposit: %w", err)
+	}
+	return &c, nil
+}
+
+func deployReady(cmd *cobra.Command, connect connector, f deployFlags, args []string, doc *ready, deposit *sdk.Coin) error {
 	s, err := openSession(cmd, connect)
 	if err != nil {
 		return err
@@ -129,11 +149,12 @@ func deploy(cmd *cobra.Command, connect connector, f deployFlags, args []string)
 	if f.resume != 0 {
 		return s.resume(cmd.Context(), f)
 	}
-	r := tenant.Request{Plan: plan, Document: args[0], Deposit: deposit, Granters: f.granters}
+	s.withoutExcluded(doc.Plan)
+	r := tenant.Request{Plan: doc.Plan, Document: args[0], Deposit: deposit, Granters: f.granters}
 	if f.auction == "lowest" {
 		r.Auction = tenant.AuctionState{Lowest: true, Window: f.window}
 	}
-	return s.deployNew(cmd.Context(), r, f)
+	return s.deployNew(cmd.Context(), r, f, doc.save)
 }
 
 const selectHelp = "which bid to take: lowest, audited[:ADDRESS,...], region:NAME,..., expr:EXPRESSION, or ask on a terminal"
@@ -155,7 +176,10 @@ func (s *session) selectBy(text string) error {
 	return nil
 }
 
-func (s *session) deployNew(ctx context.Context, r tenant.Request, f deployFlags) error {
+func (s *session) deployNew(ctx context.Context, r tenant.Request, f deployFlags, save func(dseq uint64) error) error {
+	if err := s.FillPrices(ctx, r.Plan); err != nil {
+		return err
+	}
 	q, err := s.Quote(ctx, r)
 	if err != nil {
 		return s.tooLittle(err, r)
@@ -178,6 +202,10 @@ func (s *session) deployNew(ctx context.Context, r tenant.Request, f deployFlags
 	}
 	st, err := s.Begin(q)
 	if err != nil {
+		return err
+	}
+	// Before anything is sent: a value that was generated must not be lost.
+	if err := save(st.Dseq); err != nil {
 		return err
 	}
 	if err := s.Run(ctx, st); err != nil {

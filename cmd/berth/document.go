@@ -88,6 +88,7 @@ func loadDocument(cmd *cobra.Command, file string) (compile.Input, error) {
 	}
 	if a := appFlagsOf(cmd); a != nil {
 		a.into(&in)
+		in.Tree = sourceTree(file)
 	}
 	return in, nil
 }

@@ -107,6 +107,7 @@ func update(cmd *cobra.Command, connect connector, args []string, yes bool, read
 		return usageErrorf("--ready-wait: %s is not a time to wait", readyWait)
 	}
 	file := args[len(args)-1]
+	// Before anything is asked of the network.
 	plan, err := compileDocument(cmd, file)
 	if err != nil {
 		return err
@@ -122,7 +123,13 @@ func update(cmd *cobra.Command, connect connector, args []string, yes bool, read
 	if err != nil {
 		return err
 	}
-	u, err := s.PrepareUpdate(ctx, dseq, plan, file)
+	doc := &ready{Plan: plan, save: func(uint64) error { return nil }}
+	if plan.Extras != nil {
+		if doc, err = readyDocument(cmd, file, dseq); err != nil {
+			return err
+		}
+	}
+	u, err := s.PrepareUpdate(ctx, dseq, doc.Plan, file)
 	if err != nil {
 		return err
 	}
@@ -134,6 +141,9 @@ func update(cmd *cobra.Command, connect connector, args []string, yes bool, read
 		if err := s.confirm(ctx, yes || !s.interactive(), "Update?"); err != nil {
 			return err
 		}
+	}
+	if err := doc.save(dseq); err != nil {
+		return err
 	}
 	st, err := s.Update(ctx, u)
 	if err != nil {

@@ -3,6 +3,8 @@
 package chainspec
 
 import (
+	"cosmossdk.io/math"
+
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"berth.dev/berth/sdl"
@@ -37,7 +39,10 @@ func unit(id uint32, r sdl.Resource) deploymenttypes.ResourceUnit {
 		MemoryBytes: r.MemoryBytes,
 		Gpu:         deploymenttypes.GPU{Count: r.GPU, Attributes: attributes(r.GPUAttributes)},
 		Count:       r.Count,
-		Price:       sdk.NewDecCoinFromDec(r.Denom, r.Price),
+		Price:       sdk.DecCoin{Denom: r.Denom, Amount: math.LegacyZeroDec()}, // which the chain refuses
+	}
+	if !r.Open() {
+		u.Price = sdk.NewDecCoinFromDec(r.Denom, r.Price)
 	}
 	for _, v := range r.Storage {
 		u.Storage = append(u.Storage, deploymenttypes.Volume{Name: v.Name, Bytes: v.Bytes, Attributes: attributes(v.Attributes)})

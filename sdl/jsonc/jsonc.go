@@ -142,7 +142,10 @@ func (p *parser) here() string {
 		return "the end of the document"
 	}
 	r, _ := utf8.DecodeRuneInString(p.rest)
-	return fmt.Sprintf("character %q", sdl.Printable(string(r)))
+	if shown := sdl.Printable(string(r)); shown != string(r) {
+		r = utf8.RuneError
+	}
+	return fmt.Sprintf("character %q", r)
 }
 
 // value reads one value.
@@ -352,7 +355,7 @@ func (p *parser) separate(end byte, what string, first bool) (done, ok bool) {
 	case first:
 		return false, true
 	}
-	d := p.at("E-JSON", "%s after a value of %s, expecting \",\" or %q", p.here(), what, end)
+	d := p.at("E-JSON", "%s after a value of %s, expecting ',' or %q", p.here(), what, end)
 	begins := p.rest[0] == '"' || p.rest[0] == '{' || p.rest[0] == '[' || p.word() != ""
 	if begins && p.last < p.line {
 		d = d.WithHint("missing comma on the previous line?")

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"berth.dev/berth/sdl"
+	"berth.dev/berth/sdl/akinon"
+	"berth.dev/berth/sdl/compile"
+	"berth.dev/berth/tenant"
+	"berth.dev/berth/tenant/envstore"
+)
+
+// ready is a document that can be deployed: its plan has every value and every image.
+type ready struct {
+	Plan *sdl.Plan
+	// save keeps the values of an application's variables, of a deployment if its number is not 0.
+	save func(dseq uint64) error
+}
+
+// readyDocument compiles a document for a deployment, a running one if its number is not 0. Of an application it finds
+// the value of every variable: stored, given, generated, or asked for. What is missing is said all at once, and exits
+// with 3; nothing has been sent then, and nothing is stored.
+func readyDocument(cmd *cobra.Command, file string, dseq uint64) (*ready, error) {
+	in, err := loadDocument(cmd, file)
+	if err != nil {
+		return nil, err
+	}
+	if compile.Detect(in) == compile.FormatSDL {
+		result, err := compileInput(cmd, in)
+		return &ready{Plan: result.Plan, save: func(uint64) error { return nil }}, err
+	}
+	store, env, err := storedValues(cmd, file, dseq)
+	if err != nil {
+		return nil, err
+	}
+	flags := maps.Clone(in.Overlay.Env)
+	in.Given = func(name string) bool {
+		_, given := flags[name]
+		v, stored := env.Get(name)
+		return given || stored && v.Origin.Chosen()
+	}
+	result, err := compileInput(cmd, in)
+	if err != nil {
+		return nil, err
+	}
+	below := maps.Clone(result.Overlay.Env)
+	maps.DeleteFunc(below, func(name, _ string) bool { _, given := flags[name]; return given })
+	in.Values, err = store.Resolve(env, result.App.Variables, envstore.Inputs{Flags: flags, File: below, Ask: askValues(cmd)})
+	if err != nil {
+		var wrong envstore.Problems
+		if errors.As(err, &wrong) {
+			return nil, exitWith(exitInput, err, self(cmd)+" env set NAME=VALUE", self(cmd)+" deploy "+quoted(file)+" --env NAME=VALUE")
+		}
+		return nil, err
+	}
+	in.Complete = true
+	complete := compile.Document(in)
+	if complete.Plan == nil { // only what is missing for a deployment: the rest was said
+		if err := showDiagnostics(cmd.ErrOrStderr(), file, complete); err != nil {
+			return nil, err
+		}
+		return nil, exitSilently(exitUsage)
+	}
+	return &ready{Plan: complete.Plan, save: func(dseq uint64) error { return asEnvError(store.Save(env, dseq)) }}, nil
+}
+
+// storedValues are the values of the application of a file, or of a deployment.
+func storedValues(cmd *cobra.Command, file string, dseq uint64) (*envstore.Store, *envstore.Env, error) {
+	store, err := openEnvStore(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	if dseq != 0 {
+		env, err := store.OfDeployment(dseq)
+		if err == nil || !errors.Is(err, envstore.ErrNone) {
+			return store, env, asEnvError(err)
+		}
+	}
+	path := file
+	if file == "-" {
+		path = "."
+	}
+	a, err := applicationAt(path, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	env, err := store.Open(a)
+	return store, env, asEnvError(err)
+}
+
+// sourceTree tells of the files beside a document.
+func sourceTree(file string) func(path string) akinon.FileInfo {
+	dir := "."
+	if file != "-" {
+		dir = filepath.Dir(file)
+	}
+	return func(path string) akinon.FileInfo {
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			return akinon.FileInfo{}
+		}
+		defer root.Close()
+		info, err := root.Stat(filepath.FromSlash(path))
+		if err != nil || !info.Mode().IsRegular() {
+			return akinon.FileInfo{}
+		}
+		out := akinon.FileInfo{Exists: true, Executable: info.Mode()&0o111 != 0}
+		f, err := root.Open(filepath.FromSlash(path))
+		if err != nil {
+			return out
+		}
+		defer f.Close()
+		start := make([]byte, 2)
+		if _, err := io.ReadFull(f, start); err == nil {
+			out.Shebang = bytes.Equal(start, []byte("#!"))
+		}
+		return out
+	}
+}
+
+// withoutExcluded makes offers of providers that an application does not want unacceptable.
+func (s *session) withoutExcluded(plan *sdl.Plan) {
+	if plan.Extras == nil || len(plan.Extras.Exclude) == 0 {
+		return
+	}
+	accept := s.Accept
+	s.Accept = func(o tenant.Offer) string {
+		if slices.Contains(plan.Extras.Exclude, o.Provider) {
+			return "excluded"
+		}
+		if accept == nil {
+			return ""
+		}
+		return accept(o)
+	}
+}
+
+// preferred takes from an application what the flags do not say: the deposit and the choice of a bid.
+func (f *deployFlags) preferred(plan *sdl.Plan) {
+	if plan.Extras == nil {
+		return
+	}
+	if f.deposit == "" {
+		f.deposit = plan.Extras.Deposit
+	}
+	if f.choice == tenant.SelectLowest && plan.Extras.Select != "" && f.auction == "tenant" {
+		f.choice = plan.Extras.Select
+	}
+}
