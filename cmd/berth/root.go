@@ -131,6 +131,7 @@ func newRoot(connect connector) *cobra.Command {
 		newProvidersCommand(connect),
 		newPlanCommand(connect),
 		newRenderCommand(),
+		newInitCommand(),
 		newSDLValidateCommand(),
 		newSDLCommand(connect),
 		newEnvCommand(),

@@ -73,7 +73,7 @@ func TestValidate(t *testing.T) {
 		"missing file":    {[]string{"nothing.yaml"}, "", exitUsage, "", []string{"there is no file nothing.yaml"}},
 		"directory":       {[]string{t.TempDir()}, "", exitUsage, "", []string{"is a directory"}},
 		"too large":       {[]string{"-"}, strings.Repeat("a: b\n", 1<<20), exitUsage, "", []string{"more than 1048576 bytes"}},
-		"no file":         {nil, "", exitUsage, "", []string{"requires at least 1 arg"}},
+		"no file":         {nil, "", exitUsage, "", []string{"there is no document"}},
 		"unknown format":  {[]string{hello, "-o", "xml"}, "", exitUsage, "", []string{"xml"}},
 		"control in path": {[]string{"-"}, "a\x1b[2J: 1", exitUsage, "", []string{"control character"}},
 	} {

@@ -210,7 +210,7 @@ func TestExitCodes(t *testing.T) {
 		"unknown flag":         {"deploy one.yaml --frobnicate", mild, exitUsage, "frobnicate"},
 		"unknown command":      {"frobnicate", mild, exitUsage, "unknown command"},
 		"misspelt command":     {"depoly one.yaml", mild, exitUsage, "berth deploy --help"},
-		"command below":        {"validate one.yaml", mild, exitUsage, "berth sdl validate --help"},
+		"command below":        {"convert one.yaml", mild, exitUsage, "berth sdl convert --help"},
 		"misspelt below":       {"sdl valdate one.yaml", mild, exitUsage, "berth sdl validate --help"},
 		"too many arguments":   {"status 1 2", mild, exitUsage, "accepts at most 1"},
 		"bad number":           {"status x", mild, exitUsage, "not a deployment's number"},

@@ -603,3 +603,19 @@ func FuzzAppJSON(f *testing.F) {
 		}
 	})
 }
+
+// TestAppExample holds that the example has a plan without anything to remark.
+func TestAppExample(t *testing.T) {
+	const dir = "../../examples/app-json"
+	data, err := os.ReadFile(filepath.Join(dir, "app.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := compile.Document(compile.Input{File: filepath.Join(dir, "app.json"), Data: data, ReadFile: func(path string) ([]byte, error) {
+		return os.ReadFile(filepath.Join(dir, path))
+	}})
+	p := planned(t, r)
+	if len(r.Found) > 0 || p.OpenPrices() || len(p.Extras.Unbuilt) > 0 || len(p.Manifests[0].Services) != 4 || len(p.Groups[0].Resources) != 3 {
+		t.Errorf("%v, %v, %v", names(p), r.Found, p.Extras)
+	}
+}
