@@ -63,7 +63,7 @@ func (in Input) beside(name string) string {
 // application compiles the manifest of an application with the files beside it.
 func application(r *sdl.Reporter, in Input, out *Result, read func(r *sdl.Reporter, m manifest) *app.App) *sdl.Plan {
 	m := manifest{Input: in, overlay: in.Overlay}
-	if data, ok := readBeside(r, in, out.Sources, app.OverlayFile); ok {
+	if data, ok := readBeside(r, in, out.Sources, app.OverlayFile); ok && !onlyComments(string(data)) {
 		file := &doc.File{Name: in.beside(app.OverlayFile), Path: app.OverlayFile}
 		if root := doc.NewParser(r).YAML(file, data); root != nil {
 			m.overlay = in.Overlay.Over(app.ReadOverlay(r, root, files.Reader(in.ReadFile)))
@@ -126,4 +126,14 @@ func Detect(in Input) string {
 		}
 	}
 	return FormatSDL
+}
+
+// onlyComments tells whether a file of YAML says nothing, as one does that was just written to be filled in.
+func onlyComments(text string) bool {
+	for line := range strings.SplitSeq(text, "\n") {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			return false
+		}
+	}
+	return true
 }
