@@ -46,6 +46,8 @@ type appFlags struct {
 	format      string
 	environment string
 	skip        []string
+	noMail      bool
+	mail        string // it has a password in it
 	unchecked   bool
 }
 
@@ -85,6 +87,9 @@ func (a *appFlags) Type() string { return "format" }
 // into gives a document what the flags say.
 func (a *appFlags) into(in *compile.Input) {
 	in.Format, in.Overlay, in.Environment, in.SkipAddons, in.NoHealthcheck = a.format, a.overlay, a.environment, a.skip, a.unchecked
+	if a.noMail {
+		in.SkipAddons = append(slices.Clone(a.skip), mailRole)
+	}
 	in.Given = func(name string) bool { _, given := a.overlay.Env[name]; return given }
 }
 
@@ -201,6 +206,8 @@ func addAppFlagsAs(cmd *cobra.Command, format string) {
 	})
 	fs.StringVar(&a.environment, "environment", "", "applications: the part of the manifest's environments that is put over it")
 	fs.BoolVar(&a.unchecked, "no-healthcheck", false, "applications: let web do without the healthcheck that its format demands")
+	fs.StringVar(&a.mail, "mail", "", "akinon.json: the server that sends mail, such as smtp://user:password@host:587?tls=true")
+	fs.BoolVar(&a.noMail, "no-mail", false, "akinon.json: leave out the mail addon")
 	fs.StringArrayVar(&a.skip, "skip-addon", nil, "applications: an addon that is left out")
 }
 

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -23,6 +25,8 @@ type ready struct {
 	Plan *sdl.Plan
 	// save keeps the values of an application's variables, of a deployment if its number is not 0.
 	save func(dseq uint64) error
+	// dseq is the deployment that the application had last on this machine; 0 if none.
+	dseq uint64
 }
 
 // readyDocument compiles a document for a deployment, a running one if its number is not 0. Of an application it finds
@@ -61,6 +65,9 @@ func readyDocument(cmd *cobra.Command, file string, dseq uint64) (*ready, error)
 		}
 		return nil, err
 	}
+	if err := buildImage(cmd, &in, result, file); err != nil {
+		return nil, err
+	}
 	in.Complete = true
 	complete := compile.Document(in)
 	if complete.Plan == nil { // only what is missing for a deployment: the rest was said
@@ -69,7 +76,8 @@ func readyDocument(cmd *cobra.Command, file string, dseq uint64) (*ready, error)
 		}
 		return nil, exitSilently(exitUsage)
 	}
-	return &ready{Plan: complete.Plan, save: func(dseq uint64) error { return asEnvError(store.Save(env, dseq)) }}, nil
+	save := func(dseq uint64) error { return asEnvError(store.Save(env, dseq)) }
+	return &ready{Plan: complete.Plan, save: save, dseq: env.Head.Dseq}, nil
 }
 
 // storedValues are the values of the application of a file, or of a deployment.
@@ -88,7 +96,11 @@ func storedValues(cmd *cobra.Command, file string, dseq uint64) (*envstore.Store
 	if file == "-" {
 		path = "."
 	}
-	a, err := applicationAt(path, "")
+	name, err := cmd.Flags().GetString(flagApp)
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := applicationAt(path, name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -154,4 +166,29 @@ func (f *deployFlags) preferred(plan *sdl.Plan) {
 	if f.choice == tenant.SelectLowest && plan.Extras.Select != "" && f.auction == "tenant" {
 		f.choice = plan.Extras.Select
 	}
+}
+
+// running is the deployment that the application of a document has and that is not closed, or 0.
+func (s *session) running(ctx context.Context, doc *ready) (uint64, error) {
+	if doc.dseq == 0 {
+		return 0, nil
+	}
+	status, err := s.Status(ctx, s.id(doc.dseq))
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("look at deployment %d, which the application has already: %w", doc.dseq, err)
+	case status.State == "closed":
+		return 0, nil
+	}
+	return doc.dseq, nil
+}
+
+// deployAgain updates the deployment that an application has already: deploying twice pays once.
+func (s *session) deployAgain(ctx context.Context, dseq uint64, doc *ready, file string, f deployFlags) error {
+	if f.dryRun {
+		return exitWith(exitUsage, fmt.Errorf("the application runs as deployment %d, which deploy would update", dseq),
+			fmt.Sprintf("%s diff %d %s        # what would change", s.self, dseq, quoted(file)),
+			fmt.Sprintf("%s deploy %s --app NAME  # another deployment of it", s.self, quoted(file)))
+	}
+	return s.updateTo(ctx, dseq, doc, file, f.yes)
 }

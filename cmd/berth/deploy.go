@@ -41,7 +41,8 @@ func newDeployCommand(connect connector) *cobra.Command {
 			"a deployment that was interrupted at any point goes on with --resume DSEQ, and nothing is paid twice.\n\n" +
 			"FILE is an SDL document or the manifest of an application (app.json); without one, the document of the working directory\n" +
 			"is taken. Of an application, values that are missing are asked for, generated ones are made once and kept, and a price\n" +
-			"that nothing gives is one and a half times the median of what such leases cost on the network.\n\n" +
+			"that nothing gives is one and a half times the median of what such leases cost on the network. An application that\n" +
+			"runs already is updated; --app gives another deployment of it a name.\n\n" +
 			"A document's ${NAME} are taken from --env-file and from the environment. The names of those that it took are\n" +
 			"shown before anything is signed; look at them if the document is not your own, or give --no-env.\n\n" +
 			"--select says which bid to take. lowest takes the cheapest; audited the cheapest of a provider whose attributes an\n" +
@@ -61,6 +62,7 @@ func newDeployCommand(connect connector) *cobra.Command {
 	fl := cmd.Flags()
 	document.AddFlags(fl)
 	addAppFlags(cmd)
+	addDeployFlags(cmd)
 	fl.StringVar(&f.deposit, "deposit", "", "what to put into escrow, such as 5BRT (default: a day of the maximum price, at least the chain's minimum)")
 	addGrantFlag(cmd, &f.granters)
 	fl.StringVar(&f.auction, "auction", "tenant", "who picks the bids: tenant, or lowest to leave it to the chain")
@@ -148,6 +150,11 @@ func deployReady(cmd *cobra.Command, connect connector, f deployFlags, args []st
 	}
 	if f.resume != 0 {
 		return s.resume(cmd.Context(), f)
+	}
+	if dseq, err := s.running(cmd.Context(), doc); err != nil {
+		return err
+	} else if dseq != 0 {
+		return s.deployAgain(cmd.Context(), dseq, doc, args[0], f)
 	}
 	s.withoutExcluded(doc.Plan)
 	r := tenant.Request{Plan: doc.Plan, Document: args[0], Deposit: deposit, Granters: f.granters}

@@ -87,6 +87,9 @@ func loadDocument(cmd *cobra.Command, file string) (compile.Input, error) {
 		return in, exitWith(exitUsage, err)
 	}
 	if a := appFlagsOf(cmd); a != nil {
+		if err := a.mailInto(); err != nil {
+			return in, err
+		}
 		a.into(&in)
 		in.Tree = sourceTree(file)
 	}

@@ -37,7 +37,7 @@ func newEnvCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.PersistentFlags().String("app", "", "name of the application, where a directory has several")
+	cmd.PersistentFlags().String(flagApp, "", "name of the application, where a directory has several")
 	show := false
 	list := &cobra.Command{
 		Use: "list [DEPLOYMENT|DIRECTORY]", Short: "List the variables that have a value", Args: cobra.MaximumNArgs(1),
@@ -139,7 +139,7 @@ func openEnv(cmd *cobra.Command, target string) (*envstore.Store, *envstore.Env,
 		}
 		return store, e, asEnvError(err)
 	}
-	name, err := cmd.Flags().GetString("app")
+	name, err := cmd.Flags().GetString(flagApp)
 	if err != nil {
 		return nil, nil, err
 	}

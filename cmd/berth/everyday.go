@@ -97,6 +97,7 @@ func newUpdateCommand(connect connector) *cobra.Command {
 	}
 	document.AddFlags(cmd.Flags())
 	addAppFlags(cmd)
+	addDeployFlags(cmd)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask for confirmation")
 	cmd.Flags().DurationVar(&readyWait, "ready-wait", tenant.DefaultTiming().ReadyWait, "how long services may take to become ready")
 	return cmd
@@ -129,6 +130,11 @@ func update(cmd *cobra.Command, connect connector, args []string, yes bool, read
 			return err
 		}
 	}
+	return s.updateTo(ctx, dseq, doc, file, yes)
+}
+
+// updateTo rolls out a document in a running deployment.
+func (s *session) updateTo(ctx context.Context, dseq uint64, doc *ready, file string, yes bool) error {
 	u, err := s.PrepareUpdate(ctx, dseq, doc.Plan, file)
 	if err != nil {
 		return err
