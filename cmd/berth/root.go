@@ -135,6 +135,8 @@ func newRoot(connect connector) *cobra.Command {
 		newSDLValidateCommand(),
 		newSDLCommand(connect),
 		newEnvCommand(),
+		newAddonCommand(connect),
+		newMailCommand(connect),
 		newKeysCommand(),
 		newConfigCommand(),
 		newBackupCommand(),
