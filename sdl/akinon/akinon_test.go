@@ -221,7 +221,7 @@ func TestProblems(t *testing.T) {
 		},
 		"a missing comma": {
 			seed(t, "healthcheck-others"), two,
-			`akinon.json:12:9: error: character "\"" after a value of the object, expecting "," or '}' [E-JSON]`,
+			`akinon.json:12:9: error: character '"' after a value of the object, expecting ',' or '}' [E-JSON]`,
 		},
 		"no Procfile": {
 			seed(t, "minimal"), "", `akinon.json:1:1: error: there is no Procfile beside the manifest, which says what its processes run [E-PROCFILE]`,
