@@ -27,4 +27,4 @@ rm -rf .generated
 go tool -modfile=tools/go.mod buf generate
 cp -r .generated/berth.dev/berth/. .
 rm -rf .generated
-go generate ./sdl/schema
+go generate ./sdl/schema ./provider/gateway/internal/openapi

@@ -137,6 +137,7 @@ func newRoot(connect connector) *cobra.Command {
 		newEnvCommand(),
 		newAddonCommand(connect),
 		newMailCommand(connect),
+		newTokenCommand(connect),
 		newKeysCommand(),
 		newConfigCommand(),
 		newBackupCommand(),

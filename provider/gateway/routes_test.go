@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -53,6 +55,44 @@ func TestRoutesFollowTheProto(t *testing.T) {
 		}
 		if rt.public != (rt.method == "Status" || rt.method == "WouldBid") {
 			t.Errorf("route %s: public %v", rt.method, rt.public)
+		}
+	}
+}
+
+// The published OpenAPI document has exactly the routes of the table, with their scopes and kinds.
+func TestRoutesAreInTheDocument(t *testing.T) {
+	data, err := os.ReadFile("../../docs/gateway.openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Paths map[string]map[string]struct {
+			OperationID string              `json:"operationId"`
+			Scope       token.Scope         `json:"x-berth-scope"`
+			Security    []json.RawMessage   `json:"security"`
+			Body        json.RawMessage     `json:"requestBody"`
+			Socket      json.RawMessage     `json:"x-berth-websocket"`
+			Responses   map[string]struct{} `json:"responses"`
+		}
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, verbs := range doc.Paths {
+		n += len(verbs)
+	}
+	routes := (&Server{}).routes()
+	if n != len(routes) {
+		t.Errorf("the document has %d routes, the table %d", n, len(routes))
+	}
+	for _, rt := range routes {
+		verb, path, _ := strings.Cut(rt.http, " ")
+		op, ok := doc.Paths[path][strings.ToLower(verb)]
+		_, upgrades := op.Responses["101"]
+		if !ok || op.OperationID != rt.method || op.Scope != rt.scope || (len(op.Security) == 0) != rt.public ||
+			(op.Body != nil) != rt.body || (op.Socket != nil) != rt.talk || upgrades != rt.stream {
+			t.Errorf("route %s: the document has %+v", rt.method, op)
 		}
 	}
 }
