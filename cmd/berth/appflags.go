@@ -178,13 +178,7 @@ func addAppFlagsAs(cmd *cobra.Command, format string) {
 	several("region", "name", "applications: the region of the provider", func(text string) error { return attribute("region=" + text) })
 	fs.StringArrayVar(&o.SignedBy.AnyOf, "signed-by", nil, "applications: an auditor that must have signed the provider's attributes; of several, one of them")
 	fs.StringArrayVar(&o.Exclude, "exclude", nil, "applications: the address of a provider whose bids are not taken")
-	several("reserve", "max|min", "applications: how many instances of a process that scales are ordered (default max)", func(text string) error {
-		if text != app.ReserveMax && text != app.ReserveMin {
-			return fmt.Errorf("%q is neither max nor min", text)
-		}
-		o.Reserve = text
-		return nil
-	})
+	addWordFlags(several, o)
 	several("env", "name=value", "applications: the value of a variable; name alone takes it from the environment", func(text string) error {
 		name, value, given := strings.Cut(text, "=")
 		if !given {
@@ -197,6 +191,22 @@ func addAppFlagsAs(cmd *cobra.Command, format string) {
 		return nil
 	})
 	fs.StringArrayVar(&o.Buildpacks, "buildpack", nil, "applications: a buildpack of the build, instead of the manifest's")
+	fs.StringVar(&a.environment, "environment", "", "applications: the part of the manifest's environments that is put over it")
+	fs.BoolVar(&a.unchecked, "no-healthcheck", false, "applications: let web do without the healthcheck that its format demands")
+	fs.StringVar(&a.mail, "mail", "", "akinon.json: the server that sends mail, such as smtp://user:password@host:587?tls=true")
+	fs.BoolVar(&a.noMail, "no-mail", false, "akinon.json: leave out the mail addon")
+	fs.StringArrayVar(&a.skip, "skip-addon", nil, "applications: an addon that is left out")
+}
+
+// addWordFlags are the flags that take one of a few words.
+func addWordFlags(several func(name, kind, usage string, set func(text string) error), o *app.Overlay) {
+	several("reserve", "max|min", "applications: how many instances of a process that scales are ordered (default max)", func(text string) error {
+		if text != app.ReserveMax && text != app.ReserveMin {
+			return fmt.Errorf("%q is neither max nor min", text)
+		}
+		o.Reserve = text
+		return nil
+	})
 	several("predeploy", "job", "applications: job runs predeploy before the rollout, instead of in the build", func(text string) error {
 		if text != app.PredeployJob {
 			return fmt.Errorf("%q is not %s", text, app.PredeployJob)
@@ -204,11 +214,6 @@ func addAppFlagsAs(cmd *cobra.Command, format string) {
 		o.Predeploy = text
 		return nil
 	})
-	fs.StringVar(&a.environment, "environment", "", "applications: the part of the manifest's environments that is put over it")
-	fs.BoolVar(&a.unchecked, "no-healthcheck", false, "applications: let web do without the healthcheck that its format demands")
-	fs.StringVar(&a.mail, "mail", "", "akinon.json: the server that sends mail, such as smtp://user:password@host:587?tls=true")
-	fs.BoolVar(&a.noMail, "no-mail", false, "akinon.json: leave out the mail addon")
-	fs.StringArrayVar(&a.skip, "skip-addon", nil, "applications: an addon that is left out")
 }
 
 func put[V any](m *map[string]V, key string, value V) {

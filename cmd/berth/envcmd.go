@@ -378,12 +378,3 @@ func oneLine(in io.Reader) (string, error) {
 		line = append(line, one[0])
 	}
 }
-
-// inputError gives problems of values their exit code.
-func inputError(cmd *cobra.Command, err error) error {
-	var p envstore.Problems
-	if !errors.As(err, &p) {
-		return asEnvError(err)
-	}
-	return exitWith(exitInput, p, self(cmd)+" env set NAME=VALUE", self(cmd)+" env import FILE")
-}
