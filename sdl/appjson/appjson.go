@@ -5,7 +5,6 @@ package appjson
 import (
 	"cmp"
 	"maps"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -159,7 +158,8 @@ func (m *reader) about(o doc.Object) {
 	}
 	if n := o.Get("success_url"); n != nil {
 		m.app.Success = m.text(n, "success_url")
-		if u, err := url.Parse(m.app.Success); err != nil || u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" {
+		web := strings.HasPrefix(m.app.Success, "https://") || strings.HasPrefix(m.app.Success, "http://")
+		if !web && (strings.Contains(m.app.Success, ":") || strings.ContainsAny(m.app.Success, " \t\n")) {
 			m.Report(n.Problem("E-URL", "success_url is neither a URL nor a path").WithHint("for example /welcome"))
 		}
 	}
