@@ -572,7 +572,7 @@ func newProvisionCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file")
 	cmd.Flags().StringVar(&dir, "dir", "", "where volumes lie")
-	cmd.Flags().Int64Var(&gib, "capacity", 20, "GiB that all volumes together may ask for")
+	cmd.Flags().Int64Var(&gib, "capacity", 64, "GiB that all volumes together may ask for")
 	return cmd
 }
 
