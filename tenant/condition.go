@@ -15,6 +15,16 @@ type HookStatus struct {
 	Log     []string `json:"log,omitempty"`
 }
 
+// Over tells whether nothing more is to be expected of the hook.
+func (h HookStatus) Over() bool { return h.State != hookWaiting && h.State != hookRunning }
+
+// The states of hooks that matter to a rollout.
+const (
+	hookWaiting = "waiting"
+	hookRunning = "running"
+	hookFailed  = "failed"
+)
+
 // TaskStatus is the state of a service that is a task.
 type TaskStatus struct {
 	Suspended bool `json:"suspended,omitempty"`

@@ -22,6 +22,8 @@ const (
 	KindLease Kind = "lease"
 	// KindRollout is a service that failed or did not become ready in time.
 	KindRollout Kind = "rollout"
+	// KindHook is a program before or after a rollout that failed.
+	KindHook Kind = "hook"
 	// KindFunds is an account that cannot pay.
 	KindFunds Kind = "funds"
 	// KindInterrupted is a run that was told to stop; it can be resumed.

@@ -292,6 +292,32 @@ func TestFailedServiceStopsAtOnce(t *testing.T) {
 	}
 }
 
+// TestHooksAreAPartOfTheRollout: a deployment is done when its hooks are, and fails when one of them does.
+func TestHooksAreAPartOfTheRollout(t *testing.T) {
+	world := func(failed string) (*tenanttest.World, *tenant.Machine, *tenant.State) {
+		w := tenanttest.New(tenanttest.NewBidder("a", "x", "1"))
+		g := w.Gateways[tenanttest.Address("a")]
+		g.Hook, g.HookTakes, g.FailedHook = "postdeploy", 20*time.Second, failed
+		m := w.Machine(tenant.NewFileStore(t.TempDir(), "world"))
+		return w, m, begin(t, m, tenanttest.OneGroup)
+	}
+	w, m, s := world("")
+	if err := m.Run(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if took := w.Now().Sub(tenanttest.Epoch); took < 20*time.Second {
+		t.Errorf("it took %s, less than its hook does", took)
+	}
+	_, m, s = world("exit code 3")
+	f := wantFailure(t, m.Run(t.Context(), s), tenant.KindHook, `hook "postdeploy" of service "web" failed: exit code 3`)
+	if len(f.Logs) != 1 || f.Logs[0].Line != "its last words" || f.Logs[0].Instance != "postdeploy" {
+		t.Errorf("logs %+v", f.Logs)
+	}
+	_, m, s = world("")
+	m.Timing.ReadyWait = 5 * time.Second
+	wantFailure(t, m.Run(t.Context(), s), tenant.KindRollout, `hook "postdeploy" of service "web" is running`)
+}
+
 func TestNotReadyInTime(t *testing.T) {
 	w := tenanttest.New(tenanttest.NewBidder("a", "x", "1"))
 	w.Gateways[tenanttest.Address("a")].ReadyAfter = time.Hour

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,7 +80,7 @@ type leaseView struct {
 	err     error
 }
 
-// awaitRollout waits until every service of every lease is ready with the present manifest.
+// awaitRollout waits until every service of every lease is ready with the present manifest, and its hooks have ended.
 func awaitRollout(ctx context.Context, m *Machine, s *State) (Step, error) {
 	expected, err := serviceCounts(s)
 	if err != nil {
@@ -181,7 +182,7 @@ func rolledOut(views []leaseView, expected []int) bool {
 			return false
 		}
 		for _, svc := range v.services {
-			if !svc.Complete() {
+			if !svc.Complete() || slices.ContainsFunc(svc.Hooks, func(h HookStatus) bool { return !h.Over() }) {
 				return false
 			}
 		}
@@ -189,11 +190,15 @@ func rolledOut(views []leaseView, expected []int) bool {
 	return true
 }
 
-// firstFailure is the failure of the first service that will not become ready, with its last log lines.
+// firstFailure is the failure of the first hook that failed or, if none did, of the first service that will not become ready,
+// with its last log lines.
 func (m *Machine) firstFailure(ctx context.Context, s *State, views []leaseView) error {
 	for i, v := range views {
 		if v.err != nil || !v.current {
 			continue
+		}
+		if f := hookFailure(v.services); f != nil {
+			return f
 		}
 		for _, svc := range v.services {
 			if svc.Failed {
@@ -201,6 +206,23 @@ func (m *Machine) firstFailure(ctx context.Context, s *State, views []leaseView)
 				f.Logs = m.failureLogs(ctx, s, i, svc)
 				return f
 			}
+		}
+	}
+	return nil
+}
+
+// hookFailure is the failure of the first hook that failed, or nil.
+func hookFailure(services []ServiceStatus) error {
+	for _, svc := range services {
+		for _, h := range svc.Hooks {
+			if h.State != hookFailed {
+				continue
+			}
+			f := failf(KindHook, []Hint{HintUpdate, HintStatus, HintClose}, "hook %q of service %q failed: %s", h.Name, svc.Name, orUnknown(h.Message))
+			for _, line := range h.Log[max(0, len(h.Log)-failureLogs):] {
+				f.Logs = append(f.Logs, LogLine{Service: svc.Name, Instance: h.Name, Line: line})
+			}
+			return f
 		}
 	}
 	return nil
@@ -218,6 +240,11 @@ func (m *Machine) notReady(ctx context.Context, s *State, views []leaseView) err
 			lines = append(lines, fmt.Sprintf("group %q: the provider has not started the manifest", s.Groups[i].Name))
 		}
 		for _, svc := range v.services {
+			for _, h := range svc.Hooks {
+				if !h.Over() {
+					lines = append(lines, fmt.Sprintf("hook %q of service %q is %s", h.Name, svc.Name, h.State))
+				}
+			}
 			if svc.Complete() {
 				continue
 			}

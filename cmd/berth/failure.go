@@ -15,7 +15,7 @@ import (
 
 // exitCodes are the exit codes of failures; kinds that are missing exit with exitError.
 var exitCodes = map[tenant.Kind]int{
-	tenant.KindUsage: exitUsage, tenant.KindNoBid: exitNoBid, tenant.KindLease: exitLease, tenant.KindRollout: exitRollout,
+	tenant.KindUsage: exitUsage, tenant.KindNoBid: exitNoBid, tenant.KindLease: exitLease, tenant.KindRollout: exitRollout, tenant.KindHook: exitHook,
 	tenant.KindFunds: exitFunds, tenant.KindInterrupted: exitInterrupted,
 }
 

@@ -30,6 +30,11 @@ type Gateway struct {
 	Down bool
 	// Failing names services that never become ready, with what is said of them.
 	Failing map[string]string
+	// Hook names a hook that every service has, which ends so long after the service is ready; FailedHook says how it ended,
+	// if not well.
+	Hook       string
+	HookTakes  time.Duration
+	FailedHook string
 	// Puts counts the manifests that were taken.
 	Puts int
 	// Screen says what the provider thinks of a group; nil is that it would bid one micro token.
@@ -151,9 +156,27 @@ func (g *Gateway) LeaseStatus(_ context.Context, id markettypes.LeaseID) (gatewa
 		default:
 			st.Message = "pulling the image"
 		}
+		if g.Hook != "" {
+			st.Hooks = []gatewaytypes.HookStatus{g.hook(g.world.now.Sub(h.since) - g.ReadyAfter)}
+		}
 		res.Services = append(res.Services, st)
 	}
 	return res, nil
+}
+
+// hook is the state of the hook some time after its service is ready.
+func (g *Gateway) hook(since time.Duration) gatewaytypes.HookStatus {
+	h := gatewaytypes.HookStatus{Name: g.Hook, State: "waiting"}
+	switch {
+	case since < 0:
+	case since < g.HookTakes:
+		h.State = "running"
+	case g.FailedHook != "":
+		h.State, h.Message, h.Log = "failed", g.FailedHook, []string{"its last words"}
+	default:
+		h.State = "succeeded"
+	}
+	return h
 }
 
 // Logs implements tenant.Gateway: 60 lines for each service.
