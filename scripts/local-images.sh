@@ -24,7 +24,7 @@ closure() {
 (
   cd "$work"
   # shellcheck disable=SC2046 # names of packages have no spaces
-  apt-get download -qq $(closure "$server" "postgresql-client-$version" redis-server redis-tools; echo busybox-static) 2>/dev/null
+  apt-get download -qq $(closure "$server" "postgresql-client-$version" redis-server redis-tools busybox) 2>/dev/null
   for deb in ./*.deb; do dpkg-deb -x "$deb" root; done
 )
 root=$work/root
@@ -47,9 +47,8 @@ take() {
 # shell NAME: gives it busybox under the names that scripts use.
 shell() {
   local to=$out/$1/bin applet
-  mkdir -p "$to"
-  cp "$root"/bin/busybox "$to/busybox"
-  for applet in sh cat cp date echo env false grep head ls mkdir mv printenv printf ps rm sed sleep tail tar test touch true wc wget; do
+  take "$1" /bin/busybox
+  for applet in sh cat cp date echo env false grep head ls mkdir mv printf ps rm sed sleep tail tar test touch true wc; do
     ln -sf busybox "$to/$applet"
   done
 }

@@ -15,54 +15,75 @@ var ErrShell = errors.New("the command needs a shell")
 func Words(command string) ([]string, error) { return split(command, ";&|<>()`$") }
 
 func split(command, special string) ([]string, error) {
-	var words []string
-	var word strings.Builder
-	started := false
-	end := func() {
-		if started {
-			words = append(words, word.String())
+	var s splitter
+	for i := 0; i < len(command); {
+		n, err := s.next(command[i:], special)
+		if err != nil {
+			return nil, err
 		}
-		word.Reset()
-		started = false
+		i += n
 	}
-	for i := 0; i < len(command); i++ {
-		c := command[i]
-		switch {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
-			if c == '\n' && strings.TrimSpace(command[i:]) != "" && len(words) > 0 {
-				return nil, fmt.Errorf("%w: it has several lines", ErrShell)
-			}
-			end()
-		case c == '\'':
-			n := strings.IndexByte(command[i+1:], '\'')
-			if n < 0 {
-				return nil, errors.New("a single quote is not closed")
-			}
-			word.WriteString(command[i+1 : i+1+n])
-			i, started = i+1+n, true
-		case c == '"':
-			n, err := quoted(&word, command[i+1:])
-			if err != nil {
-				return nil, err
-			}
-			i, started = i+n, true
-		case c == '\\':
-			if i++; i == len(command) {
-				return nil, errors.New("a backslash stands at the end")
-			}
-			word.WriteByte(command[i])
-			started = true
-		case strings.IndexByte(special, c) >= 0, c == '~' && !started, c == '#' && !started:
-			return nil, fmt.Errorf("%w: it holds %q", ErrShell, string(c))
-		case c == '=' && started && len(words) == 0 && isVariable(word.String()):
-			return nil, fmt.Errorf("%w: it sets %s", ErrShell, word.String())
-		default:
-			word.WriteByte(c)
-			started = true
+	s.end()
+	return s.words, nil
+}
+
+// splitter collects the words of a command.
+type splitter struct {
+	words []string
+	word  strings.Builder
+	// started says that there is a word, which may be empty still.
+	started bool
+}
+
+func (s *splitter) end() {
+	if s.started {
+		s.words = append(s.words, s.word.String())
+	}
+	s.word.Reset()
+	s.started = false
+}
+
+// next takes what stands at the start of the rest of a command, and returns how long that is.
+func (s *splitter) next(rest, special string) (int, error) {
+	switch c := rest[0]; {
+	case strings.IndexByte(" \t\n\r", c) >= 0:
+		if c == '\n' && strings.TrimSpace(rest) != "" && len(s.words) > 0 {
+			return 0, fmt.Errorf("%w: it has several lines", ErrShell)
 		}
+		s.end()
+		return 1, nil
+	case strings.IndexByte("'\"\\", c) >= 0:
+		return s.quote(rest)
+	case strings.IndexByte(special, c) >= 0, !s.started && (c == '~' || c == '#'):
+		return 0, fmt.Errorf("%w: it holds %q", ErrShell, string(c))
+	case c == '=' && s.started && len(s.words) == 0 && isVariable(s.word.String()):
+		return 0, fmt.Errorf("%w: it sets %s", ErrShell, s.word.String())
 	}
-	end()
-	return words, nil
+	s.word.WriteByte(rest[0])
+	s.started = true
+	return 1, nil
+}
+
+// quote takes what is quoted, by one of the quotes or a backslash.
+func (s *splitter) quote(rest string) (int, error) {
+	s.started = true
+	switch rest[0] {
+	case '\'':
+		text, _, closed := strings.Cut(rest[1:], "'")
+		if !closed {
+			return 0, errors.New("a single quote is not closed")
+		}
+		s.word.WriteString(text)
+		return len(text) + 2, nil
+	case '"':
+		n, err := quoted(&s.word, rest[1:])
+		return n + 1, err
+	}
+	if len(rest) == 1 {
+		return 0, errors.New("a backslash stands at the end")
+	}
+	s.word.WriteByte(rest[1])
+	return 2, nil
 }
 
 // quoted reads a text in double quotes, after the first of them, and returns how long it is with the last.

@@ -202,22 +202,27 @@ func (p *parser) bare(v *doc.Value) bool {
 	return true
 }
 
+// valueHints say what is meant by characters at which no value begins.
+var valueHints = map[byte]string{
+	'\'': `texts stand in double quotes: "..."`,
+	'#':  "comments begin with //",
+	',':  missingValue, '}': missingValue, ']': missingValue,
+}
+
+const missingValue = "a value is missing, or there is a comma or bracket too many"
+
 // badValue says what stands where a value should.
 func (p *parser) badValue(w string) {
 	d := p.at("E-JSON", "%s where a value should stand", p.here())
 	c := p.rest[0]
 	switch {
-	case c == '\'':
-		d = d.WithHint(`texts stand in double quotes: "..."`)
-	case c == '#':
-		d = d.WithHint("comments begin with //")
-	case c == ',' || c == '}' || c == ']':
-		d = d.WithHint("a value is missing, or there is a comma or bracket too many")
+	case valueHints[c] != "":
+		d = d.WithHint(valueHints[c])
 	case strings.EqualFold(w, "true"), strings.EqualFold(w, "false"), strings.EqualFold(w, "null"):
 		d = d.WithSuggestion(strings.ToLower(w))
 	case w == "None" || w == "nil" || w == "undefined":
 		d = d.WithSuggestion("null")
-	case w != "" && (c == '-' || c == '+' || c == '.' || c >= '0' && c <= '9'):
+	case w != "" && strings.IndexByte("-+.0123456789", c) >= 0:
 		d = d.WithHint("numbers are written as 12 or 0.5, without a plus sign or zeros at the front")
 	case w != "":
 		d = d.WithHint("put texts into double quotes")

@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/sdl"
 )
 
@@ -153,13 +154,7 @@ func (c *converter) compareGroup(a, b *sdl.Plan, i int) {
 		ra, paidA := ga.Unit(sa)
 		rb, paidB := gb.Unit(sb)
 		path := "services" + under(sa.Name)
-		for k := range sa.Expose {
-			if c.lost[c.node(path+".expose["+strconv.Itoa(k)+"]")] {
-				changed = true
-			} else if k >= len(sb.Expose) || sa.Expose[k].String() != sb.Expose[k].String() {
-				c.refuse(c.at(path+".expose["+strconv.Itoa(k)+"]", "the port would not be the same in version "+c.to))
-			}
-		}
+		changed = c.comparePorts(path, sa, sb) || changed
 		sa.Expose, sb.Expose, sa.UnitId, sb.UnitId = nil, nil, 0, 0
 		if sa.String() != sb.String() {
 			c.refuse(c.at(path, "the service would not be the same in version "+c.to))
@@ -171,6 +166,19 @@ func (c *converter) compareGroup(a, b *sdl.Plan, i int) {
 	if !changed && (!sameEndpoints(ga, gb) || !slices.Equal(ma.Edges, mb.Edges)) {
 		c.refuse(c.at("profiles.placement"+under(ga.Name), "the connections of the placement would not be the same in version "+c.to))
 	}
+}
+
+// comparePorts refuses a port that would be another one, and tells whether one was lost, which was said before.
+func (c *converter) comparePorts(path string, a, b manifesttypes.Service) (lost bool) {
+	for k := range a.Expose {
+		at := path + ".expose[" + strconv.Itoa(k) + "]"
+		if c.lost[c.node(at)] {
+			lost = true
+		} else if k >= len(b.Expose) || a.Expose[k].String() != b.Expose[k].String() {
+			c.refuse(c.at(at, "the port would not be the same in version "+c.to))
+		}
+	}
+	return lost
 }
 
 // sameResource tells whether instances of two units get the same for the same price.

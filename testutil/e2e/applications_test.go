@@ -228,7 +228,7 @@ func TestAnApplicationOfAppJSON(t *testing.T) {
 
 	// The process inside is reached by its name, on its port, from here and not from elsewhere.
 	eventually(t, "internal-web from web", func(ctx context.Context) error {
-		out, err := inside(ctx, d.Dseq, "web", "wget -q -O - http://internal-web:5000/; printenv PORT")
+		out, err := inside(ctx, d.Dseq, "web", "probe get http://internal-web:5000/; echo $PORT")
 		if err == nil && out != "app 1\n5000" {
 			err = fmt.Errorf("%q", out)
 		}

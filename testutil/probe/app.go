@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strconv"
@@ -10,7 +11,25 @@ import (
 	"time"
 )
 
-func init() { subcommands["app"] = app }
+func init() {
+	subcommands["app"] = app
+	subcommands["get"] = fetch
+}
+
+// fetch prints what is answered at a URL.
+func fetch(args []string) error {
+	if len(args) != 1 {
+		return errors.New("want a URL")
+	}
+	c := http.Client{Timeout: 5 * time.Second}
+	res, err := c.Get(args[0]) //nolint:noctx // the client has a timeout, and nothing else runs here
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	_, err = io.Copy(os.Stdout, res.Body)
+	return err
+}
 
 // healthFile holds the status that health checks are answered with; without it that is 200.
 const healthFile = "/tmp/health"

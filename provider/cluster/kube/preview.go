@@ -85,9 +85,7 @@ func previewSettings(g manifesttypes.Group) settings {
 		MaxBody: manifest.MaxBodyBytes, MaxTimeout: time.Hour, Archs: []string{runtime.GOARCH}, StorageClasses: map[string]storageClass{},
 		LeasedIPs: LeasedIPs{Count: manifest.MaxEndpoints},
 	}
-	for _, kind := range (Config{}).withDefaults().gpuKinds() {
-		s.GPUs = append(s.GPUs, kind)
-	}
+	s.GPUs = append(s.GPUs, (Config{}).withDefaults().gpuKinds()...)
 	for _, sv := range g.Services {
 		if sv.Arch != "" && !slices.Contains(s.Archs, sv.Arch) {
 			s.Archs = append(s.Archs, sv.Arch)
