@@ -41,10 +41,22 @@ func NewWebhook(address string, clock Clock) (*Webhook, error) {
 }
 
 // Post sends an alert, and again if that fails.
-func (w *Webhook) Post(ctx context.Context, a Alert) error {
-	body, err := json.Marshal(a)
+func (w *Webhook) Post(ctx context.Context, a Alert) error { return w.send(ctx, a) }
+
+// FailedCheck is what is posted where the manifest of an application asks to be told of a rollout that failed.
+type FailedCheck struct {
+	// Name is that of the check, or of its process if it has none.
+	Name   string   `json:"name"`
+	Errors []string `json:"errors"`
+}
+
+// PostFailure sends what failed, and again if that fails.
+func (w *Webhook) PostFailure(ctx context.Context, f FailedCheck) error { return w.send(ctx, f) }
+
+func (w *Webhook) send(ctx context.Context, v any) error {
+	body, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Errorf("encode the alert: %w", err)
+		return fmt.Errorf("encode what is posted: %w", err)
 	}
 	for try := 1; ; try++ {
 		err := w.post(ctx, body)

@@ -157,6 +157,7 @@ func deployReady(cmd *cobra.Command, connect connector, f deployFlags, args []st
 		return s.deployAgain(cmd.Context(), dseq, doc, args[0], f)
 	}
 	s.withoutExcluded(doc.Plan)
+	s.extras = doc.Plan.Extras
 	r := tenant.Request{Plan: doc.Plan, Document: args[0], Deposit: deposit, Granters: f.granters}
 	if f.auction == "lowest" {
 		r.Auction = tenant.AuctionState{Lowest: true, Window: f.window}
@@ -247,6 +248,7 @@ func (s *session) resume(ctx context.Context, f deployFlags) error {
 
 // afterFailure closes a deployment that failed, if that was asked for. The exit code stays the failure's.
 func (s *session) afterFailure(ctx context.Context, dseq uint64, f deployFlags, failure error) error {
+	s.notify(ctx, s.extras, failure)
 	if !f.giveUp || ctx.Err() != nil {
 		return failure
 	}
@@ -268,7 +270,7 @@ func (s *session) deployed(ctx context.Context, st *tenant.State) error {
 		return err
 	}
 	return s.print(status, func(w io.Writer) error {
-		text := s.statusText(status) + s.nextText(status)
+		text := s.statusText(status) + successText(s.extras, status.URLs) + s.nextText(status)
 		_, err := io.WriteString(w, text)
 		return err
 	})

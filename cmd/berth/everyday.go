@@ -151,8 +151,10 @@ func (s *session) updateTo(ctx context.Context, dseq uint64, doc *ready, file st
 	if err := doc.save(dseq); err != nil {
 		return err
 	}
+	s.extras = doc.Plan.Extras
 	st, err := s.Update(ctx, u)
 	if err != nil {
+		s.notify(ctx, s.extras, err)
 		return err
 	}
 	return s.deployed(ctx, st)

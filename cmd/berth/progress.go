@@ -154,5 +154,10 @@ func serviceText(s tenant.ServiceStatus) string {
 	if s.Message != "" && !s.Complete() {
 		text += ": " + s.Message
 	}
+	for _, h := range s.Hooks {
+		if !h.Over() {
+			text += ", hook " + h.Name + " is " + h.State
+		}
+	}
 	return text
 }

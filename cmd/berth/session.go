@@ -16,6 +16,7 @@ import (
 	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
 
 	"berth.dev/berth/client"
+	"berth.dev/berth/sdl"
 	"berth.dev/berth/tenant"
 	"berth.dev/berth/tenant/home"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
@@ -30,7 +31,9 @@ type session struct {
 	out, err io.Writer
 	style    style
 	self     string
-	in       *bufio.Reader
+	// extras are what the manifest of an application says to the tenant's own tool; nil for other documents.
+	extras *sdl.Extras
+	in     *bufio.Reader
 }
 
 // connector opens the session of a command. Tests put another world in its place.
