@@ -12,12 +12,10 @@ var ErrShell = errors.New("the command needs a shell")
 // Words splits a command into its words as a shell would, with quotes and backslashes. It wraps ErrShell for what only a
 // shell can do, unless that is quoted, and says what it found; another error is a quote without its end. Patterns of
 // file names stay as they are: URLs hold their characters.
-func Words(command string) ([]string, error) { return split(command, ";&|<>()`$") }
-
-func split(command, special string) ([]string, error) {
+func Words(command string) ([]string, error) {
 	var s splitter
 	for i := 0; i < len(command); {
-		n, err := s.next(command[i:], special)
+		n, err := s.next(command[i:])
 		if err != nil {
 			return nil, err
 		}
@@ -26,6 +24,9 @@ func split(command, special string) ([]string, error) {
 	s.end()
 	return s.words, nil
 }
+
+// special are characters that only a shell gives a meaning.
+const special = ";&|<>()`$"
 
 // splitter collects the words of a command.
 type splitter struct {
@@ -44,7 +45,7 @@ func (s *splitter) end() {
 }
 
 // next takes what stands at the start of the rest of a command, and returns how long that is.
-func (s *splitter) next(rest, special string) (int, error) {
+func (s *splitter) next(rest string) (int, error) {
 	switch c := rest[0]; {
 	case strings.IndexByte(" \t\n\r", c) >= 0:
 		if c == '\n' && strings.TrimSpace(rest) != "" && len(s.words) > 0 {
@@ -113,15 +114,6 @@ func isVariable(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-// Command is how a command of a Procfile runs: as it is where its words need no shell, so that images without one will
-// do and signals reach it, and by /bin/sh otherwise.
-func Command(command string) []string {
-	if words, err := split(command, ";&|<>()`$*?["); err == nil && len(words) > 0 {
-		return words
-	}
-	return []string{"/bin/sh", "-c", command}
 }
 
 // HookCommand is how a hook runs: by /bin/sh, which stops at the first command that fails, also within a pipe where the

@@ -9,6 +9,7 @@ import (
 	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/sdl/app"
 	"berth.dev/berth/sdl/doc"
+	"berth.dev/berth/sdl/procfile"
 	"berth.dev/berth/sdl/suggest"
 )
 
@@ -71,7 +72,7 @@ func (m *reader) task(n *doc.Node, seen map[string]*doc.Node) {
 // words are the words of a task's command, or of the process of the Procfile that it names.
 func (m *reader) words(n *doc.Node, command string) []string {
 	if e := m.entry(command); e != nil {
-		return app.Command(e.Command)
+		return procfile.Argv(e.Command)
 	}
 	words, err := app.Words(command)
 	if err == nil {

@@ -12,6 +12,7 @@ import (
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/app"
 	"berth.dev/berth/sdl/doc"
+	"berth.dev/berth/sdl/procfile"
 	"berth.dev/berth/sdl/suggest"
 )
 
@@ -365,11 +366,11 @@ func (m *reader) placeOf(name string, f *formation) app.Place {
 // commanded finds what a process runs. It reports false if that is not known.
 func (m *reader) commanded(p *app.Process, f *formation, listed []string) bool {
 	if command := m.in.Overlay.Commands[p.Name]; command != "" {
-		p.Command = app.Command(command)
+		p.Command = procfile.Argv(command)
 		return true
 	}
 	if e := m.entry(p.Name); e != nil && p.Name != Release {
-		p.Command = app.Command(e.Command)
+		p.Command = procfile.Argv(e.Command)
 		return true
 	}
 	if m.in.Overlay.Images[p.Name] != "" || p.Name == app.Web && !m.in.HasProcfile {
