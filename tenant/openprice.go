@@ -64,6 +64,9 @@ func (m *Machine) FillPrices(ctx context.Context, plan *sdl.Plan) error {
 		leased = leasedOf(plan, leases, orders)
 	}
 	app.FillPrices(plan, leased, block)
+	if plan.OpenPrices() {
+		return failf(KindUsage, nil, "a price per block cannot be proposed, as the time between this network's blocks is not known yet: try again in a moment, or give --max-price")
+	}
 	return nil
 }
 
