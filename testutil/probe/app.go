@@ -44,10 +44,11 @@ func app([]string) error {
 	if port == "" {
 		return errors.New("PORT is not set")
 	}
-	http.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintln(w, "app", os.Getenv("APP_VERSION"))
 	})
-	http.HandleFunc("GET /env", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /env", func(w http.ResponseWriter, r *http.Request) {
 		value, set := os.LookupEnv(r.FormValue("name"))
 		if !set {
 			http.Error(w, "not set", http.StatusNotFound)
@@ -56,7 +57,7 @@ func app([]string) error {
 		_, _ = fmt.Fprintln(w, value)
 	})
 	for _, path := range []string{"/healthz", "/health/ready"} {
-		http.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
 			status := http.StatusOK
 			if data, err := os.ReadFile(healthFile); err == nil {
 				status, _ = strconv.Atoi(strings.TrimSpace(string(data)))
@@ -64,6 +65,6 @@ func app([]string) error {
 			w.WriteHeader(max(status, http.StatusContinue))
 		})
 	}
-	server := http.Server{Addr: ":" + port, ReadHeaderTimeout: time.Minute}
+	server := http.Server{Addr: ":" + port, Handler: mux, ReadHeaderTimeout: time.Minute}
 	return server.ListenAndServe()
 }

@@ -71,8 +71,9 @@ func linkApp([]string) error {
 			return talk(c)
 		}
 	}
+	mux := http.NewServeMux() // not the default one, which has handlers of gRPC's
 	handle := func(path string, f func(to string) error) {
-		http.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 			if err := f(r.FormValue("to")); err != nil {
 				fmt.Fprintln(w, "failed:", err)
 				return
@@ -104,7 +105,7 @@ func linkApp([]string) error {
 		}
 		return talk(kept)
 	})
-	server := http.Server{Addr: ":8080", ReadHeaderTimeout: linkTimeout}
+	server := http.Server{Addr: ":8080", Handler: mux, ReadHeaderTimeout: linkTimeout}
 	return server.ListenAndServe()
 }
 
