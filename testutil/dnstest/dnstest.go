@@ -27,15 +27,11 @@ type Server struct {
 func New(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{records: map[string][]string{}}
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	udp, tcp, err := listen()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Addr = udp.LocalAddr().String()
-	tcp, err := net.Listen("tcp", s.Addr)
-	if err != nil {
-		t.Fatal(errors.Join(err, udp.Close()))
-	}
 	var running sync.WaitGroup
 	running.Go(func() { s.packets(udp) })
 	running.Go(func() { s.streams(tcp) })
@@ -80,6 +76,20 @@ func (s *Server) packets(conn net.PacketConn) {
 			_, _ = conn.WriteTo(out, from)
 		}
 	}
+}
+
+// listen opens one port for both protocols. That of one may be taken for the other: then there are others.
+func listen() (udp net.PacketConn, tcp net.Listener, err error) {
+	for range 50 {
+		if udp, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+			return nil, nil, err
+		}
+		if tcp, err = net.Listen("tcp", udp.LocalAddr().String()); err == nil {
+			return udp, tcp, nil
+		}
+		err = errors.Join(err, udp.Close())
+	}
+	return nil, nil, err
 }
 
 func (s *Server) streams(l net.Listener) {
