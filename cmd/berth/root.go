@@ -105,46 +105,7 @@ func newRoot(connect connector) *cobra.Command {
 	f.String("key", "", "name of the key that signs (also $BERTH_KEY)")
 	f.String("keyring-backend", "", "where keys are kept: os, file or test (also $BERTH_KEYRING_BACKEND)")
 
-	root.AddCommand(
-		newDeployCommand(connect),
-		newStatusCommand(connect),
-		newLogsCommand(connect),
-		newEventsCommand(connect),
-		newExecCommand(connect),
-		newShellCommand(connect),
-		newCopyCommand(connect),
-		newPortForwardCommand(connect),
-		newRestartCommand(connect),
-		newDiffCommand(connect),
-		newUpdateCommand(connect),
-		newRollbackCommand(connect),
-		newScaleCommand(connect),
-		newWatchCommand(connect),
-		newTopUpCommand(connect),
-		newManifestCommand(connect),
-		newPauseCommand(connect),
-		newStartCommand(connect),
-		newCloseCommand(connect),
-		newListCommand(connect),
-		newCostCommand(connect),
-		newBidsCommand(connect),
-		newProvidersCommand(connect),
-		newPlanCommand(connect),
-		newRenderCommand(),
-		newInitCommand(),
-		newSDLValidateCommand(),
-		newSDLCommand(connect),
-		newEnvCommand(),
-		newAddonCommand(connect),
-		newMailCommand(connect),
-		newTokenCommand(connect),
-		newKeysCommand(),
-		newConfigCommand(),
-		newBackupCommand(),
-		newRestoreCommand(),
-		newDevnetCommand(),
-		newVersionCommand(),
-	)
+	addGroups(root, connect)
 	return usageErrors(root)
 }
 
