@@ -265,6 +265,9 @@ func readDatagram(r io.Reader, buf []byte) (int, error) {
 		return 0, fmt.Errorf("link: a datagram of %d bytes: %w", n, errMalformed)
 	}
 	if _, err := io.ReadFull(r, buf[:n]); err != nil {
+		if errors.Is(err, io.EOF) { // nothing of what was announced came: that is no end between two datagrams
+			err = io.ErrUnexpectedEOF
+		}
 		return 0, fmt.Errorf("link: read a datagram: %w", err)
 	}
 	return n, nil
