@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes root file systems for local images, where no registry can be reached: of Debian's packages a PostgreSQL, a Redis, and
-# an application with a shell and their clients; the example of akinon.json; and something that takes connections where mail
-# would. `scripts/local-images.sh DIR` leaves DIR/{postgres,redis,app,shop,mail}, to be pushed with `localkube push REF
+# an application with a shell and their clients; the example of akinon.json; and something that catches mail
+# as Mailpit does. `scripts/local-images.sh DIR` leaves DIR/{postgres,redis,app,shop,mail}, to be pushed with `localkube push REF
 # DIR/NAME`. Needs apt-get, Go and what `make build` makes, and installs nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -48,7 +48,7 @@ take() {
 shell() {
   local to=$out/$1/bin applet
   take "$1" /bin/busybox
-  for applet in sh cat cp date echo env false grep head ls mkdir mv printf ps rm sed sleep tail tar test touch true wc; do
+  for applet in sh cat cp date echo env false grep head ls mkdir mv printf ps rm sed sleep tail tar test touch true wc wget; do
     ln -sf busybox "$to/$applet"
   done
 }
@@ -84,8 +84,6 @@ CGO_ENABLED=0 go build -o "$out/shop/shop" ./examples/akinon/shop
 cp "$out/shop/shop" "$out/shop/test"
 
 mkdir -p "$out/mail"
-cp "$bin/probe" "$out/mail/probe"
-printf '#!/bin/sh\nexec /probe link-db 1025\n' >"$out/mail/mailpit"
-chmod +x "$out/mail/mailpit"
+CGO_ENABLED=0 go build -o "$out/mail/mailpit" ./testutil/mailcatcher
 shell mail
 du -sh "$out"/{postgres,redis,app,shop,mail}

@@ -62,7 +62,7 @@ func newServices(list []gatewaytypes.ServiceStatus) []ServiceStatus {
 	for i, s := range list {
 		out[i] = ServiceStatus{
 			Name: s.Name, Desired: s.Desired, Ready: s.Ready, Updated: s.Updated, URLs: append([]string{}, s.Urls...),
-			Ports: []Port{}, Message: s.Message, Reason: s.Reason, Failed: s.Failed, Log: s.Log,
+			Ports: []Port{}, Message: advised(s.Message), Reason: s.Reason, Failed: s.Failed, Log: s.Log,
 			Hooks: newHooks(s.Hooks), Task: newTask(s.Task), Usage: newUsage(s.Usage),
 		}
 		for _, p := range s.Ports {
@@ -270,8 +270,9 @@ func (m *Machine) failureLogs(ctx context.Context, s *State, i int, svc ServiceS
 	if len(svc.Log) == 0 {
 		return m.lastLogs(ctx, s, i, svc.Name)
 	}
-	lines := make([]LogLine, len(svc.Log))
-	for n, text := range svc.Log[:min(len(svc.Log), failureLogs)] {
+	last := svc.Log[max(0, len(svc.Log)-failureLogs):]
+	lines := make([]LogLine, len(last))
+	for n, text := range last {
 		lines[n] = LogLine{Service: svc.Name, Line: text}
 	}
 	return lines

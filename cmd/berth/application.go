@@ -37,6 +37,12 @@ func readyDocument(cmd *cobra.Command, file string, dseq uint64) (*ready, error)
 	if err != nil {
 		return nil, err
 	}
+	return readyInput(cmd, in, dseq)
+}
+
+// readyInput is readyDocument of a document that was read.
+func readyInput(cmd *cobra.Command, in compile.Input, dseq uint64) (*ready, error) {
+	file := in.File
 	if compile.Detect(in) == compile.FormatSDL {
 		result, err := compileInput(cmd, in)
 		return &ready{Plan: result.Plan, save: func(uint64) error { return nil }}, err

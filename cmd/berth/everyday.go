@@ -14,6 +14,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	"berth.dev/berth/internal/document"
+	"berth.dev/berth/sdl/compile"
 	"berth.dev/berth/tenant"
 )
 
@@ -108,10 +109,20 @@ func update(cmd *cobra.Command, connect connector, args []string, yes bool, read
 		return usageErrorf("--ready-wait: %s is not a time to wait", readyWait)
 	}
 	file := args[len(args)-1]
-	// Before anything is asked of the network.
-	plan, err := compileDocument(cmd, file)
+	in, err := loadDocument(cmd, file)
 	if err != nil {
 		return err
+	}
+	dseq, err := updated(cmd, in, args[:len(args)-1])
+	if err != nil {
+		return err
+	}
+	// Before anything is asked of the network, if it is known whose variables count.
+	var doc *ready
+	if dseq != 0 || compile.Detect(in) == compile.FormatSDL {
+		if doc, err = readyInput(cmd, in, dseq); err != nil {
+			return err
+		}
 	}
 	s, err := openSession(cmd, connect)
 	if err != nil {
@@ -120,17 +131,33 @@ func update(cmd *cobra.Command, connect connector, args []string, yes bool, read
 	defer s.Close()
 	s.Timing.ReadyWait = readyWait
 	ctx := cmd.Context()
-	dseq, err := s.dseq(ctx, args[:len(args)-1])
-	if err != nil {
-		return err
+	if dseq == 0 {
+		if dseq, err = s.OnlyActive(ctx); err != nil {
+			return err
+		}
 	}
-	doc := &ready{Plan: plan, save: func(uint64) error { return nil }}
-	if plan.Extras != nil {
-		if doc, err = readyDocument(cmd, file, dseq); err != nil {
+	if doc == nil {
+		if doc, err = readyInput(cmd, in, dseq); err != nil {
 			return err
 		}
 	}
 	return s.updateTo(ctx, dseq, doc, file, yes)
+}
+
+// updated is the deployment that an update is for, as far as it is known without the network: the one that is named, or
+// the one that the document's application has; else 0.
+func updated(cmd *cobra.Command, in compile.Input, named []string) (uint64, error) {
+	switch {
+	case len(named) > 0:
+		return parseDseq(named[0])
+	case compile.Detect(in) == compile.FormatSDL:
+		return 0, nil
+	}
+	_, env, err := storedValues(cmd, in.File, 0)
+	if err != nil {
+		return 0, err
+	}
+	return env.Head.Dseq, nil
 }
 
 // updateTo rolls out a document in a running deployment.
@@ -216,21 +243,36 @@ func checkGranters(granters []string) error {
 }
 
 func newCloseCommand(connect connector) *cobra.Command {
-	var yes bool
+	var yes, destroy bool
 	cmd := &cobra.Command{
 		Use:   "close [DSEQ]",
 		Short: "Close a deployment and get back what is left of the deposit",
 		Long: "Close a deployment: its leases end, what runs is removed with all its data, and what is left of the deposit comes\n" +
 			"back. On a terminal it asks first. Without DSEQ it closes the only active deployment, and off a terminal\n" +
-			"it then needs -y.",
+			"it then needs -y. Persistent volumes end with their lease, and there is no copy: where there are some, nothing is closed\n" +
+			"without a question unless --destroy-data is given too (berth addon dump writes a database first).",
 		Args: cobra.MaximumNArgs(1),
 		RunE: withSession(connect, func(ctx context.Context, s *session, args []string) error {
 			dseq, err := s.dseq(ctx, args)
 			if err != nil {
 				return err
 			}
-			named := len(args) > 0 && !s.interactive()
-			if err := s.confirm(ctx, yes || named, fmt.Sprintf("Close deployment %d and remove everything it runs?", dseq)); err != nil {
+			agreed := yes || len(args) > 0 && !s.interactive()
+			question := fmt.Sprintf("Close deployment %d and remove everything it runs?", dseq)
+			if !destroy {
+				volumes, err := s.Persistent(ctx, dseq)
+				switch {
+				case err != nil:
+					return err
+				case len(volumes) > 0 && agreed:
+					return exitWith(exitUsage, fmt.Errorf("deployment %d has persistent volumes, which would be lost: %s", dseq, printable(strings.Join(volumes, ", "))),
+						fmt.Sprintf("%s close %d --yes --destroy-data  # close it, and lose them", s.self, dseq),
+						fmt.Sprintf("%s addon dump %d ROLE > copy.sql  # copy a database first", s.self, dseq))
+				case len(volumes) > 0:
+					question = fmt.Sprintf("Close deployment %d and destroy its persistent volumes (%s), of which there is no copy?", dseq, printable(strings.Join(volumes, ", ")))
+				}
+			}
+			if err := s.confirm(ctx, agreed, question); err != nil {
 				return err
 			}
 			c, err := s.CloseDeployment(ctx, dseq)
@@ -244,6 +286,7 @@ func newCloseCommand(connect connector) *cobra.Command {
 		}),
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask for confirmation")
+	cmd.Flags().BoolVar(&destroy, "destroy-data", false, "with --yes: close a deployment that has persistent volumes, and lose them")
 	return cmd
 }
 

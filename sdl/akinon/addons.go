@@ -241,7 +241,7 @@ func (v *reader) provide(a addon) {
 	if external {
 		for _, name := range contract {
 			v.app.Variables = append(v.app.Variables, app.Variable{
-				Name: name, At: a.place(), Description: a.plan.name + " that you run elsewhere", Required: true, Secret: true,
+				Name: name, At: a.place(), Description: a.plan.name + " that you run elsewhere", Required: true, Secret: true, Addon: a.role,
 			})
 		}
 		return
@@ -265,13 +265,13 @@ func (v *reader) given(name string) bool {
 // constant adds a variable that follows from the companion. It is kept in sync: what was stored of another one must not
 // stay.
 func (v *reader) constant(a addon, name, value string) {
-	v.app.Variables = append(v.app.Variables, app.Variable{Name: name, At: a.place(), Value: &value, Sync: true})
+	v.app.Variables = append(v.app.Variables, app.Variable{Name: name, At: a.place(), Value: &value, Sync: true, Addon: a.role})
 }
 
 // credential adds a variable that is made once and stays.
 func (v *reader) credential(a addon, name string, length int, alphabet string) {
 	v.app.Variables = append(v.app.Variables, app.Variable{
-		Name: name, At: a.place(), Secret: true, Required: true, Generate: &app.Generate{Length: length, Alphabet: alphabet},
+		Name: name, At: a.place(), Secret: true, Required: true, Generate: &app.Generate{Length: length, Alphabet: alphabet}, Addon: a.role,
 	})
 }
 

@@ -276,6 +276,9 @@ func (v *reader) process(name, label string, command []string, n *doc.Node) {
 	least, okLeast := v.number(o, "min", 1)
 	v.most(&p, o, least, okLeast)
 	v.health(&p, o)
+	if v.in.Overlay.LivenessFile[p.Name] && (p.Probes == nil || p.Probes.Liveness == nil) {
+		v.Warn(sdl.Diagnostic{Code: "W-NO-EFFECT", Path: "livenessFile." + p.Name, Message: "livenessFile has no effect on " + p.Name + ", whose healthcheck is no file"})
+	}
 	if name == app.Web {
 		p.Port, p.Exposes = Port, webExposes()
 	}
@@ -348,7 +351,7 @@ func (v *reader) health(p *app.Process, o doc.Object) {
 		v.Report(n.Problem("E-HEALTHCHECK", "healthcheck %s of %s is not the absolute path of a file", n.Show(), p.Name).
 			WithHint(`"healthcheck": "/tmp/healthz", a file that is there while the process is well`))
 	default:
-		p.Probes = fileProbes(text)
+		p.Probes = fileProbes(text, v.in.Overlay.StartsAgain(p.Name))
 	}
 }
 
@@ -370,11 +373,18 @@ func portProbes() *manifesttypes.Probes {
 }
 
 // fileProbes look for a file. There is no probe of the start, which would end an instance whose file stays away for long:
-// the format says that it is not healthy then, not that it is started again.
-func fileProbes(file string) *manifesttypes.Probes {
-	return &manifesttypes.Probes{Readiness: &manifesttypes.Probe{
-		Exec: []string{"test", "-e", file}, PeriodSeconds: probePeriod, TimeoutSeconds: probeTimeout, FailureThreshold: probeFailures,
-	}}
+// the format says that it is not healthy then, not that it is started again. Where the tenant wants that, the file has the
+// time that web has for its first answer.
+func fileProbes(file string, again bool) *manifesttypes.Probes {
+	probe := func(failures uint32) *manifesttypes.Probe {
+		return &manifesttypes.Probe{
+			Exec: []string{"test", "-e", file}, PeriodSeconds: probePeriod, TimeoutSeconds: probeTimeout, FailureThreshold: failures,
+		}
+	}
+	if again {
+		return &manifesttypes.Probes{Startup: probe(bootFailures), Readiness: probe(probeFailures), Liveness: probe(probeFailures)}
+	}
+	return &manifesttypes.Probes{Readiness: probe(probeFailures)}
 }
 
 // env reads the variables that have to be given.

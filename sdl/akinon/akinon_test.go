@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/akinon"
 	"berth.dev/berth/sdl/app"
+	"berth.dev/berth/sdl/doc"
 	"berth.dev/berth/sdl/jsonc"
 	"berth.dev/berth/sdl/procfile"
 )
@@ -77,6 +79,31 @@ func env(s manifesttypes.Service) map[string]string {
 		out[e.Name] = e.Value
 	}
 	return out
+}
+
+// TestSamplesAreOfTheDescription: the samples are those of the format's description, none is left out, and none differs by
+// a character.
+func TestSamplesAreOfTheDescription(t *testing.T) {
+	page, err := os.ReadFile("testdata/seed/description.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var samples []string
+	for _, block := range regexp.MustCompile(`(?ms)^\{$.*?^\}$`).FindAllString(string(page), -1) {
+		samples = append(samples, block+"\n")
+	}
+	files, err := filepath.Glob("testdata/seed/*.json")
+	if err != nil || len(files) != len(samples) {
+		t.Fatalf("%d files of %d samples: %v", len(files), len(samples), err)
+	}
+	for _, file := range files {
+		if data, err := os.ReadFile(file); err != nil || !slices.Contains(samples, string(data)) {
+			t.Errorf("%s is no sample of the description: %v", file, err)
+		}
+	}
+	if processes, err := os.ReadFile("testdata/seed/Procfile"); err != nil || !strings.Contains(string(page), string(processes)) {
+		t.Errorf("the Procfile is not the description's: %v", err)
+	}
 }
 
 // TestSeed holds what becomes of the samples of the format's description, as they stand there: the plan, or the error.
@@ -345,6 +372,36 @@ func TestFileHealthcheck(t *testing.T) {
 	}}
 	if d := cmp.Diff(want, s.Probes); d != "" || len(s.Expose) > 0 || env(s)["PORT"] != "8008" {
 		t.Errorf("%+v %s", s, d)
+	}
+}
+
+// TestLivenessFile: where the tenant wants it, an instance is started again while its file is missing.
+func TestLivenessFile(t *testing.T) {
+	overlay := func(text string) akinon.Input {
+		t.Helper()
+		r := sdl.NewReporter(app.OverlayFile)
+		root := doc.NewParser(r).YAML(&doc.File{Name: app.OverlayFile}, []byte(text))
+		in := akinon.Input{Skip: noMail, Overlay: app.ReadOverlay(r, root, nil)}
+		if r.Failed() {
+			t.Fatal(lines(r))
+		}
+		return in
+	}
+	const text = `{"formation": {"web": {"healthcheck": "/h"}, "worker": {"healthcheck": "/tmp/healthz"}}}`
+	for _, yaml := range []string{"livenessFile: true", "livenessFile: {worker: true}"} {
+		_, plan := good(t, text, web+"worker: celery\n", overlay(yaml))
+		p, of := service(t, plan, "worker").Probes, []string{"test", "-e", "/tmp/healthz"}
+		if p.Liveness == nil || !slices.Equal(p.Liveness.Exec, of) || p.Startup == nil || p.Startup.FailureThreshold != 60 || p.Readiness == nil {
+			t.Errorf("%s: %+v", yaml, p)
+		}
+		if service(t, plan, "web").Probes.Liveness != nil {
+			t.Errorf("%s: web has no file", yaml)
+		}
+	}
+	for yaml, code := range map[string]string{"livenessFile: {web: true}": "W-NO-EFFECT", "livenessFile: {beat: true}": "E-OVERLAY"} {
+		if _, _, found := read(t, text, web+"worker: celery\n", overlay(yaml), app.Config{}); !strings.Contains(found, "["+code+"]") {
+			t.Errorf("%s: %s", yaml, found)
+		}
 	}
 }
 

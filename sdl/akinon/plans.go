@@ -82,14 +82,12 @@ var instanceTypes = map[string]app.Size{
 
 func typeNames() []string { return slices.Sorted(maps.Keys(instanceTypes)) }
 
-// The images of companions, by major version. An overlay's image for the role wins.
+// The images of companions that only this format has. An overlay's image for the role wins.
 const (
-	postgresImage = "postgres:17"
-	redisImage    = "valkey/valkey:7.2"
-	mailImage     = "axllent/mailpit:v1.27"
-	storeImage    = "chrislusf/seaweedfs:3.97"
-	elasticImage  = "elasticsearch"
-	elasticTag    = "8.17.4"
+	mailImage    = "axllent/mailpit:v1.27"
+	storeImage   = "chrislusf/seaweedfs:3.97"
+	elasticImage = "elasticsearch"
+	elasticTag   = "8.17.4"
 )
 
 // data is a volume that stays for as long as the lease does.
@@ -102,26 +100,12 @@ func inside(port uint32) []app.Expose {
 }
 
 func (v *reader) postgres(a addon) {
-	const user, mount = "app", "/var/lib/postgresql/data"
 	v.constant(a, a.name("HOST"), a.service)
 	v.constant(a, a.name("PORT"), "5432")
-	v.constant(a, a.name("NAME"), user)
-	v.constant(a, a.name("USER"), user)
+	v.constant(a, a.name("NAME"), app.PostgresUser)
+	v.constant(a, a.name("USER"), app.PostgresUser)
 	v.credential(a, a.name("PASSWORD"), passwordLength, app.AlphabetText)
-	v.companion(a, app.Process{
-		Image: postgresImage, Size: app.Size{CPUMilli: 500, MemoryBytes: 512 * mebi, StorageBytes: gibi},
-		// The root of a volume may hold lost+found, and a database is only made in an empty directory.
-		Env: []app.Env{
-			{Name: "PGDATA", Value: mount + "/pgdata"}, {Name: "POSTGRES_DB", From: a.name("NAME")},
-			{Name: "POSTGRES_USER", From: a.name("USER")}, {Name: "POSTGRES_PASSWORD", From: a.name("PASSWORD")},
-		},
-		Port: 5432, Exposes: inside(5432), Volumes: data(mount, 10),
-		// Over TCP: while the database is made it is there at a socket only, and goes away once more.
-		Probes: &manifesttypes.Probes{Readiness: &manifesttypes.Probe{
-			Exec:          []string{"pg_isready", "-q", "-h", "127.0.0.1", "-U", user, "-d", user},
-			PeriodSeconds: probePeriod, TimeoutSeconds: probeTimeout, FailureThreshold: probeFailures,
-		}},
-	})
+	v.companion(a, app.Postgres(a.name("NAME"), a.name("USER"), a.name("PASSWORD")))
 }
 
 // redis runs without a password, as the format has no variable for one: who may connect to it is what keeps it.
@@ -129,11 +113,7 @@ func (v *reader) redis(a addon) {
 	v.constant(a, a.name("HOST"), a.service)
 	v.constant(a, a.name("PORT"), "6379")
 	v.constant(a, a.name("DATABASE_INDEX"), "0")
-	v.companion(a, app.Process{
-		Image: redisImage, Size: app.Size{CPUMilli: 250, MemoryBytes: 256 * mebi, StorageBytes: gibi},
-		Args: []string{"--appendonly", "yes", "--protected-mode", "no", "--dir", "/data"},
-		Port: 6379, Exposes: inside(6379), Volumes: data("/data", 1),
-	})
+	v.companion(a, app.Redis())
 }
 
 // mail catches what is sent: nothing of it leaves the deployment.

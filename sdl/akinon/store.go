@@ -75,7 +75,7 @@ func (v *reader) domain(role string) string {
 
 // asked adds a variable that has to be given.
 func (v *reader) asked(a addon, name, description string) {
-	v.app.Variables = append(v.app.Variables, app.Variable{Name: name, At: a.place(), Description: description, Required: true})
+	v.app.Variables = append(v.app.Variables, app.Variable{Name: name, At: a.place(), Description: description, Required: true, Addon: a.role})
 }
 
 // storeScript starts the store with the application's keys, and makes its bucket. A bucket is addressed by the first

@@ -169,6 +169,9 @@ func (b *builder) process(x Process, size Size, companion bool) *part {
 	return b.add(p)
 }
 
+// StartsAgain tells whether a process is started again while the file of its healthcheck is missing.
+func (o Overlay) StartsAgain(process string) bool { return at(o.LivenessFile, process) }
+
 // at is the entry of a key, or that of All.
 func at[V any](m map[string]V, key string) V {
 	if v, ok := m[key]; ok {
@@ -279,6 +282,7 @@ func (b *builder) overlaid() {
 	known("compute", slices.Collect(maps.Keys(b.overlay.Compute)))
 	known("price", slices.Collect(maps.Keys(b.overlay.Prices)))
 	known("domain", slices.Collect(maps.Keys(b.overlay.Domains)))
+	known("livenessFile", slices.Collect(maps.Keys(b.overlay.LivenessFile)))
 	for _, p := range b.list {
 		switch image := p.service.Image; {
 		case image == "" && b.config.Complete:
@@ -301,7 +305,14 @@ func (b *builder) variables() {
 	b.inputs, b.values = map[string]*sdl.Input{}, map[string]manifesttypes.EnvVar{}
 	vars := slices.SortedFunc(slices.Values(b.app.Variables), func(x, y Variable) int { return cmp.Compare(x.Name, y.Name) })
 	for _, v := range vars {
-		b.variable(v)
+		if v.Made == nil {
+			b.variable(v)
+		}
+	}
+	for _, v := range vars {
+		if from, ok := b.made(v); ok {
+			b.values[v.Name] = manifesttypes.EnvVar{Name: v.Name, Value: v.Made.Before + from.Value + v.Made.After, Secret: from.Secret || v.Secret}
+		}
 	}
 	for _, p := range b.list {
 		env := map[string]manifesttypes.EnvVar{}
@@ -370,6 +381,15 @@ func (b *builder) variable(v Variable) {
 	if input.State != sdl.InputMissing && input.State != sdl.InputAbsent {
 		b.values[v.Name] = out
 	}
+}
+
+// made is the value of which that of another variable is made.
+func (b *builder) made(v Variable) (manifesttypes.EnvVar, bool) {
+	if v.Made == nil {
+		return manifesttypes.EnvVar{}, false
+	}
+	from, ok := b.values[v.Made.From]
+	return from, ok
 }
 
 // clients says who may connect to what.

@@ -183,9 +183,16 @@ type Variable struct {
 	// Secret keeps the value out of everything that is printed, and hides what is typed. Generated values, and those that
 	// come from outside of the manifest, are secret without it.
 	Secret bool
-	// Internal keeps it from the application: only what refers to it by Env.From has it.
+	// Internal keeps it from the application: only what refers to it by Env.From or Made has it.
 	Internal bool
+	// Made says how the value follows from that of another variable; nil if it does not. It is never stored.
+	Made *Made
+	// Addon is the role of the addon whose variable it is; empty for the application's own.
+	Addon string
 }
+
+// Made is a value with that of another variable in its middle.
+type Made struct{ Before, From, After string }
 
 // Generate says how to make a value: Length characters of Alphabet, of cryptographic quality.
 type Generate struct {

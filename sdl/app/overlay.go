@@ -44,6 +44,8 @@ type Overlay struct {
 	Select string
 	// Env are values of variables.
 	Env map[string]string
+	// LivenessFile are the processes that are started again while the file of their healthcheck is missing.
+	LivenessFile map[string]bool
 	// External are companions that are not run: their variables are given. Providers choose what runs a companion.
 	External  map[string]bool
 	Providers map[string]string

@@ -24,7 +24,7 @@ const OverlayFile = "berth.yaml"
 // OverlayFields are the keys of OverlayFile.
 var overlayKeys = []string{
 	"name", "image", "command", "port", "compute", "price", "budget", "placement", "scale", "select", "deposit", "domain", "env", "addons",
-	"buildpacks", "predeploy",
+	"buildpacks", "predeploy", "livenessFile",
 }
 
 // Over returns an overlay in which what o says comes first, and what other says stands below it.
@@ -40,6 +40,7 @@ func (o Overlay) Over(other Overlay) Overlay {
 	out.Select, out.Predeploy = first(o.Select, other.Select), first(o.Predeploy, other.Predeploy)
 	out.Images, out.Commands, out.Ports = over(o.Images, other.Images), over(o.Commands, other.Commands), over(o.Ports, other.Ports)
 	out.Data, out.Domains, out.AutoMax = over(o.Data, other.Data), over(o.Domains, other.Domains), over(o.AutoMax, other.AutoMax)
+	out.LivenessFile = over(o.LivenessFile, other.LivenessFile)
 	out.Env, out.External, out.Providers = over(o.Env, other.Env), over(o.External, other.External), over(o.Providers, other.Providers)
 	// An image for all of the flags wins over that of one process in the file, as a price for all does.
 	if o.Images[All] != "" {
@@ -121,6 +122,10 @@ func ReadOverlay(r *sdl.Reporter, root *doc.Node, read files.Reader) Overlay {
 	v.env(o.Get("env"))
 	v.addons(o.Get("addons"))
 	v.lists(o)
+	v.each(o.Get("livenessFile"), "livenessFile", func(name string, n *doc.Node) {
+		on, _ := n.Bool(v.Reporter, "livenessFile")
+		v.out.LivenessFile = with(v.out.LivenessFile, name, on)
+	})
 	return v.out
 }
 

@@ -35,6 +35,8 @@ type Input struct {
 	Environment string
 	// SkipAddons are addons that are left out.
 	SkipAddons []string
+	// Given tells whether the tenant gives a variable's value; nil for none. An addon whose variable is given is not run.
+	Given func(name string) bool
 }
 
 // Marks are the keys of which a document has at least one if it is an app.json of this kind; others are of programs
@@ -75,6 +77,8 @@ type reader struct {
 	// formations and healths are by the name of the process.
 	formations map[string]*formation
 	healths    map[string]*health
+	// provided are the variables of addons.
+	provided map[string]bool
 }
 
 // entry is a process of the Procfile, or nil.
@@ -231,30 +235,6 @@ func (m *reader) buildpack(n *doc.Node) []string {
 	}
 	m.Report(d)
 	return nil
-}
-
-// addons refuses what would run beside the application elsewhere, unless it is left out.
-func (m *reader) addons(n *doc.Node) {
-	if n == nil {
-		return
-	}
-	entries, _ := n.Entries(m.Reporter, "addons")
-	for _, e := range entries {
-		at := e
-		if e.Kind() == doc.Map {
-			if at = e.Child("plan"); at == nil {
-				m.Report(e.Problem("E-MISSING", "plan is missing").WithHint("for example heroku-postgresql"))
-				continue
-			}
-		}
-		plan, ok := at.Scalar(m.Reporter, "an addon")
-		family, _, _ := strings.Cut(plan, ":")
-		if !ok || slices.Contains(m.in.SkipAddons, family) || slices.Contains(m.in.SkipAddons, plan) {
-			continue
-		}
-		m.Report(at.Problem("E-ADDON", "addon %s does not run here", at.Show()).
-			WithHint("leave it out with --skip-addon " + sdl.Printable(family) + ", and give its variables as values"))
-	}
 }
 
 // scripts reads what runs before and after a rollout.

@@ -74,12 +74,12 @@ func (m *reader) words(n *doc.Node, command string) []string {
 	if e := m.entry(command); e != nil {
 		return procfile.Argv(e.Command)
 	}
-	words, err := app.Words(command)
+	words, err := procfile.Words(command)
 	if err == nil {
 		return words
 	}
 	d := n.Problem("E-CRON-COMMAND", "%s", err)
-	if errors.Is(err, app.ErrShell) {
+	if errors.Is(err, procfile.ErrShell) {
 		d = d.WithHint("write sh -c " + app.Quote(command))
 	}
 	m.Report(d)

@@ -29,6 +29,9 @@ func (m *reader) env(n *doc.Node) {
 			m.Warn(v.Key().Remark("W-PORT", "PORT is set to the port of each process that takes connections, whatever stands here").
 				WithHint("give the port with --port web=NUMBER, or in berth.yaml"))
 		}
+		if m.provided[v.Name()] {
+			continue // the addon gives it a value, whatever stands here
+		}
 		m.variable(v)
 	}
 }

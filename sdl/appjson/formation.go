@@ -181,9 +181,12 @@ func (m *reader) triggers(s *app.Scale, n *doc.Node) (still bool) {
 	for i, t := range all {
 		switch {
 		case t.kind == "":
-		case t.kind == "http" || t.kind == "cron":
+		case t.kind == "http":
 			m.unable(t, n)
 			still = true
+		case t.kind == "cron":
+			m.Report(t.at.Problem("E-TRIGGER", "no provider changes the number of instances by the time of the day").WithAllowed("cpu, memory").
+				WithHint("scale by cpu or memory, or give the quantity that the busiest time needs"))
 		case t.kind != manifest.TriggerCPU && t.kind != manifest.TriggerMemory:
 			m.Report(t.at.Problem("E-TRIGGER", "%q is not a trigger that scales here", sdl.Printable(t.kind)).WithAllowed("cpu, memory").
 				WithSuggestion(suggest.Nearest(t.kind, []string{"cpu", "memory"})))
@@ -221,7 +224,6 @@ func (m *reader) trigger(n *doc.Node, name string) trigger {
 // knownMetadata are the keys of metadata that mean something, by the type of the trigger.
 var knownMetadata = map[string][]string{
 	"http":   {"scale_by", "request_rate_target_value", "request_rate_window_seconds", "concurrency_target_value", "scaledown_period_seconds"},
-	"cron":   {"start", "end", "timezone", "desiredReplicas"},
 	"cpu":    {"value", "type", "metricType"},
 	"memory": {"value", "type", "metricType"},
 }
@@ -229,8 +231,7 @@ var knownMetadata = map[string][]string{
 // unable says that a trigger does not work here.
 func (m *reader) unable(t trigger, whole *doc.Node) {
 	m.metadataKeys(t, whole)
-	what := map[string]string{"http": "requests", "cron": "the time of the day"}[t.kind]
-	m.Warn(whole.Remark("W-TRIGGER", "trigger %s has no effect: no provider scales by %s yet; the least number of instances runs all the time", t.kind, what).
+	m.Warn(whole.Remark("W-TRIGGER", "trigger %s has no effect: no provider scales by requests yet; the least number of instances runs all the time", t.kind).
 		WithHint("scale by cpu or memory"))
 }
 
@@ -313,6 +314,10 @@ func (m *reader) processes() {
 			WithHint(`for example "formation": {` + strconv.Quote(unformed[0]) + `: {"quantity": 1}}`))
 	}
 	m.unhealthy(names)
+	if len(m.in.Overlay.LivenessFile) > 0 {
+		m.Warn(sdl.Diagnostic{Code: "W-NO-EFFECT", Path: "livenessFile", Message: "livenessFile has no effect: healthchecks of app.json are no files"}.
+			WithHint("give the process a healthcheck of type liveness"))
+	}
 }
 
 // process adds a process, unless none of it runs.

@@ -43,7 +43,7 @@ func readAppJSON(r *sdl.Reporter, m manifest) *app.App {
 	if root == nil {
 		return nil
 	}
-	in := appjson.Input{HasProcfile: m.hasProcfile, Overlay: m.overlay, Environment: m.Environment, SkipAddons: m.SkipAddons}
+	in := appjson.Input{HasProcfile: m.hasProcfile, Overlay: m.overlay, Environment: m.Environment, SkipAddons: m.SkipAddons, Given: m.Given}
 	for _, p := range m.procfile {
 		in.Procfile = append(in.Procfile, app.Entry{
 			Name: p.Name, Command: p.Command, At: app.Place{File: m.beside(Procfile), Line: p.Line, Column: p.Column, Path: p.Name},

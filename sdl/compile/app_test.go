@@ -332,9 +332,11 @@ func TestAppAutoscaling(t *testing.T) {
 		t.Errorf("http: %v", a.Warnings)
 	}
 	for text, code := range map[string]string{
-		`{"triggers": {"kafka": {}}}`:                                   "E-TRIGGER",
-		`{"triggers": [{"type": "cpu"}]}`:                               "E-TRIGGER",
-		`{"triggers": [{"type": "cpu", "metadata": {"value": "170"}}]}`: "E-TRIGGER",
+		`{"triggers": {"kafka": {}}}`:                                                                                     "E-TRIGGER",
+		`{"triggers": {"cron": {"metadata": {"start": "0 8 * * *"}}}}`:                                                    "E-TRIGGER",
+		`{"max_quantity": 3, "triggers": [{"type": "cpu", "metadata": {"value": "70"}}, {"type": "cron"}]}`:               "E-TRIGGER",
+		`{"triggers": [{"type": "cpu"}]}`:                                                                                 "E-TRIGGER",
+		`{"triggers": [{"type": "cpu", "metadata": {"value": "170"}}]}`:                                                   "E-TRIGGER",
 		`{"min_quantity": 5, "max_quantity": 3, "triggers": [{"type": "cpu", "metadata": {"value": "70"}}]}`:              "E-SCALE",
 		`{"min_quantity": 0, "max_quantity": 3, "triggers": [{"type": "cpu", "metadata": {"value": "70"}}]}`:              "E-SCALE",
 		`{"max_quantity": 1000, "triggers": [{"type": "cpu", "metadata": {"value": "70"}}]}`:                              "E-RANGE",
@@ -405,7 +407,7 @@ func TestAppRefuses(t *testing.T) {
 		`{"formation": {"web": {"quantity": 51}}}`:                        "E-RANGE",
 		`{"formation": {"web": {"max_parallel": 0}}}`:                     "E-RANGE",
 		`{"formation": {"web": {"quantity": 0}}}`:                         "E-NOTHING-RUNS",
-		`{"addons": ["heroku-postgresql:mini"]}`:                          "E-ADDON",
+		`{"addons": ["mongolab:sandbox"]}`:                                "E-ADDON",
 		`{"image": "Bad Image"}`:                                          "E-IMAGE",
 		`{"formation": {"a_b": {"quantity": 1}, "a-b": {"quantity": 1}}}`: "E-NAME",
 		`{"env": {}, "env": {}}`:                                          "E-DUPLICATE-KEY",
@@ -503,32 +505,6 @@ func TestAppEnvironment(t *testing.T) {
 	in.Environment = "tset"
 	if r := compile.Document(in); find(r.Found, "E-ENVIRONMENT") == nil {
 		t.Errorf("said %v", r.Found)
-	}
-}
-
-// TestAppSeeds holds that the samples of the format's own description, as they stand there, have plans.
-func TestAppSeeds(t *testing.T) {
-	files, err := filepath.Glob("testdata/app.json/seed-*.json")
-	if err != nil || len(files) != 12 {
-		t.Fatalf("%d samples: %v", len(files), err)
-	}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		in := applicationInput(string(data))
-		in.Overlay = app.Overlay{}
-		r := compile.Document(in)
-		if r.Plan == nil {
-			t.Errorf("%s: %v", file, r.Found)
-			continue
-		}
-		for _, d := range r.Found {
-			if !slices.Contains([]string{"W-NO-IMAGE", "W-NOT-RUN", "W-TRIGGER", "W-TRIGGER-KEY", "W-NO-EFFECT"}, d.Code) {
-				t.Errorf("%s: %s", file, d)
-			}
-		}
 	}
 }
 

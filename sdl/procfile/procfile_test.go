@@ -1,6 +1,7 @@
 package procfile_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -151,6 +152,34 @@ func TestArgv(t *testing.T) {
 	} {
 		if d := cmp.Diff(want, procfile.Argv(command)); d != "" {
 			t.Errorf("%s: %s", command, d)
+		}
+	}
+}
+
+// TestWords: patterns of file names are words as they stand, as URLs hold their characters; what else only a shell can do
+// is an error that says what it is.
+func TestWords(t *testing.T) {
+	for command, want := range map[string][]string{
+		"curl https://x/?a=b*":     {"curl", "https://x/?a=b*"},
+		"echo 'hello'":             {"echo", "hello"},
+		"sh -c 'a && b'":           {"sh", "-c", "a && b"},
+		`a "b c" d\ e "h\"i\x" ''`: {"a", "b c", "d e", `h"i\x`, ""},
+		"run x#y a~":               {"run", "x#y", "a~"},
+		"run A=b":                  {"run", "A=b"},
+		"'if' x":                   nil,
+	} {
+		got, err := procfile.Words(command)
+		if d := cmp.Diff(want, got); d != "" || (err != nil) != (want == nil) {
+			t.Errorf("%s: %v %s", command, err, d)
+		}
+	}
+	for command, want := range map[string]string{
+		"a && b": `it holds "&"`, "a $B": `it holds "$"`, `a "$B"`: "in double quotes", "A=b c": "it sets A", "cd x": `the shell's own "cd"`,
+		"a\nb": "several lines", "~/x": `it holds "~"`, "a 'b": "single quote", `a "b`: "double quote", `a \`: "backslash",
+	} {
+		_, err := procfile.Words(command)
+		if err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, procfile.ErrShell) == strings.Contains("single quote double quote backslash", want) {
+			t.Errorf("%s: %v, want %s", command, err, want)
 		}
 	}
 }

@@ -1,34 +1,36 @@
 package procfile
 
-import "strings"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // Shell is what runs a command that is more than a program with its arguments.
 var Shell = []string{"/bin/sh", "-c"}
 
+// ErrShell means that a command needs a shell: it joins commands, redirects, or has something expanded.
+var ErrShell = errors.New("the command needs a shell")
+
 // Argv is how a command is started. One that is plain words is its own program, which needs no shell in the image and
-// gets its signals itself; anything else is given to Shell.
+// gets its signals itself; anything else is given to Shell, as is what could be a pattern of file names.
 func Argv(command string) []string {
-	if words, plain := Words(command); plain && len(words) > 0 {
-		return words
+	var s splitter
+	if err := s.split(command); err == nil && !s.patterns && len(s.words) > 0 {
+		return s.words
 	}
 	return append(append(make([]string, 0, 3), Shell...), command)
 }
 
-// Words splits a command as a shell would, and reports whether that is all that a shell would do with it: nothing is
-// substituted, matched, redirected, assigned or combined, no quote is open, and the first word names a program rather
-// than something that only a shell knows.
-func Words(command string) (words []string, plain bool) {
-	t := tokenizer{rest: command}
-	for t.next() {
-		words = append(words, t.word)
-		if len(words) == 1 && (t.assignment() || builtins[t.word]) {
-			return nil, false
-		}
+// Words splits a command into its words as a shell would, with quotes and backslashes. It wraps ErrShell for what only a
+// shell can do, unless that is quoted, and says what it found; another error is a quote without its end. Patterns of
+// file names stay as they are: URLs hold their characters.
+func Words(command string) ([]string, error) {
+	var s splitter
+	if err := s.split(command); err != nil {
+		return nil, err
 	}
-	if t.shell {
-		return nil, false
-	}
-	return words, true
+	return s.words, nil
 }
 
 // builtins are first words that are no programs, or other ones than a shell's own of the same name.
@@ -42,90 +44,115 @@ var builtins = func() map[string]bool {
 	return out
 }()
 
-// operators are characters that outside of quotes are more than themselves, anywhere in a word.
-const operators = "|&;<>()$`*?[]{}!~#\n\r"
+const (
+	// operators are characters that only a shell gives a meaning, anywhere in a word.
+	operators = ";&|<>()`$"
+	// matchers are characters with which a shell may take a word for several, or for another.
+	matchers = "*?[]{}!~#"
+)
 
-type tokenizer struct {
-	rest   string
-	word   string
-	quoted bool // a part of the word stood in quotes, or behind a backslash
-	shell  bool // only a shell can do it
+// splitter collects the words of a command.
+type splitter struct {
+	words []string
+	word  strings.Builder
+	// started says that there is a word, which may be empty still.
+	started bool
+	// patterns says that one of matchers stands outside of quotes.
+	patterns bool
 }
 
-// next reads a word. It is false at the end, and when only a shell can go on.
-func (t *tokenizer) next() bool {
-	t.rest = strings.TrimLeft(t.rest, blanks)
-	t.quoted = false
-	if t.rest == "" {
-		return false
-	}
-	var b strings.Builder
-	for t.rest != "" && !t.shell {
-		c := t.rest[0]
-		if strings.IndexByte(blanks, c) >= 0 {
-			break
+func (s *splitter) split(command string) error {
+	for i := 0; i < len(command); {
+		n, err := s.next(command[i:])
+		if err != nil {
+			return err
 		}
-		t.rest = t.rest[1:]
-		switch {
-		case c == '\'':
-			t.single(&b)
-		case c == '"':
-			t.double(&b)
-		case c == '\\':
-			t.escaped(&b)
-		case strings.IndexByte(operators, c) >= 0:
-			t.shell = true
-		default:
-			b.WriteByte(c)
-		}
+		i += n
 	}
-	t.word = b.String()
-	return !t.shell
+	return s.end()
 }
 
-// single reads up to the quote that closes.
-func (t *tokenizer) single(b *strings.Builder) {
-	text, rest, closed := strings.Cut(t.rest, "'")
-	b.WriteString(text)
-	t.rest, t.quoted, t.shell = rest, true, !closed
+func (s *splitter) end() error {
+	if s.started {
+		s.words = append(s.words, s.word.String())
+	}
+	s.word.Reset()
+	s.started = false
+	if len(s.words) == 1 && builtins[s.words[0]] {
+		return fmt.Errorf("%w: it begins with the shell's own %q", ErrShell, s.words[0])
+	}
+	return nil
 }
 
-// double reads up to the quote that closes; a backslash stands before ", \, $ and ` only.
-func (t *tokenizer) double(b *strings.Builder) {
-	t.quoted = true
-	for t.rest != "" {
-		c := t.rest[0]
-		t.rest = t.rest[1:]
-		switch {
+// next takes what stands at the start of the rest of a command, and returns how long that is.
+func (s *splitter) next(rest string) (int, error) {
+	switch c := rest[0]; {
+	case strings.IndexByte(" \t\n\r", c) >= 0:
+		if c == '\n' && strings.TrimSpace(rest) != "" && (s.started || len(s.words) > 0) {
+			return 0, fmt.Errorf("%w: it has several lines", ErrShell)
+		}
+		return 1, s.end()
+	case strings.IndexByte("'\"\\", c) >= 0:
+		return s.quote(rest)
+	case strings.IndexByte(operators, c) >= 0, !s.started && (c == '~' || c == '#'):
+		return 0, fmt.Errorf("%w: it holds %q", ErrShell, string(c))
+	case c == '=' && s.started && len(s.words) == 0 && isVariable(s.word.String()):
+		return 0, fmt.Errorf("%w: it sets %s", ErrShell, s.word.String())
+	case strings.IndexByte(matchers, c) >= 0:
+		s.patterns = true
+	}
+	s.word.WriteByte(rest[0])
+	s.started = true
+	return 1, nil
+}
+
+// quote takes what is quoted, by one of the quotes or a backslash.
+func (s *splitter) quote(rest string) (int, error) {
+	s.started = true
+	switch rest[0] {
+	case '\'':
+		text, _, closed := strings.Cut(rest[1:], "'")
+		if !closed {
+			return 0, errors.New("a single quote is not closed")
+		}
+		s.word.WriteString(text)
+		return len(text) + 2, nil
+	case '"':
+		n, err := quoted(&s.word, rest[1:])
+		return n + 1, err
+	}
+	if len(rest) == 1 {
+		return 0, errors.New("a backslash stands at the end")
+	}
+	s.word.WriteByte(rest[1])
+	return 2, nil
+}
+
+// quoted reads a text in double quotes, after the first of them, and returns how long it is with the last.
+func quoted(word *strings.Builder, s string) (int, error) {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
 		case c == '"':
-			return
+			return i + 1, nil
 		case c == '$' || c == '`':
-			t.shell = true
-			return
-		case c == '\\' && t.rest != "" && strings.IndexByte("\"\\$`", t.rest[0]) >= 0:
-			c = t.rest[0]
-			t.rest = t.rest[1:]
+			return 0, fmt.Errorf("%w: it holds %q in double quotes", ErrShell, string(c))
+		case c == '\\' && i+1 < len(s) && strings.IndexByte("\"\\$`\n", s[i+1]) >= 0:
+			i++
+			if s[i] != '\n' {
+				word.WriteByte(s[i])
+			}
+		default:
+			word.WriteByte(c)
 		}
-		b.WriteByte(c)
 	}
-	t.shell = true // it is not closed
+	return 0, errors.New("a double quote is not closed")
 }
 
-// escaped reads what follows a backslash outside of quotes.
-func (t *tokenizer) escaped(b *strings.Builder) {
-	if t.rest == "" || t.rest[0] == '\n' {
-		t.shell = true
-		return
+func isVariable(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c != '_' && (c|0x20 < 'a' || c|0x20 > 'z') && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
 	}
-	b.WriteByte(t.rest[0])
-	t.rest, t.quoted = t.rest[1:], true
-}
-
-// assignment tells whether the word sets a variable for the program behind it.
-func (t *tokenizer) assignment() bool {
-	name, _, ok := strings.Cut(t.word, "=")
-	if !ok || name == "" || name[0] >= '0' && name[0] <= '9' {
-		return false
-	}
-	return strings.IndexFunc(name, func(r rune) bool { return r == '-' || !nameRune(r) }) < 0
+	return s != ""
 }

@@ -62,6 +62,9 @@ type Value struct {
 	Value  string    `json:"value"`
 	Origin Origin    `json:"origin"`
 	Time   time.Time `json:"time"`
+	// Addon is the role of the addon whose variable it was when it was used last. Without the addon it is kept, and not
+	// passed on.
+	Addon string `json:"addon,omitempty"`
 }
 
 // Head is what stands in the open in a file.
@@ -124,7 +127,7 @@ func (e *Env) Set(name, value string, origin Origin, now time.Time) error {
 	if _, there := e.values[name]; !there && len(e.values) >= MaxValues {
 		return fmt.Errorf("%s: more than %d variables", name, MaxValues)
 	}
-	if old, there := e.values[name]; there && old.Value == value && old.Origin == origin {
+	if old, there := e.values[name]; there && old.Value == value && old.Origin == origin && old.Addon == "" {
 		return nil
 	}
 	e.values[name] = Value{Value: value, Origin: origin, Time: now.UTC().Truncate(time.Second)}

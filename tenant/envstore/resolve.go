@@ -54,7 +54,8 @@ func (p Problems) Error() string { return strings.Join(p, "\n") }
 // Resolve finds the value of every variable and stores what has to stay the same. The first of these that there is counts:
 // a manifest's own value that it keeps in sync; a flag; what a person set or typed; the overlay; what was stored of the
 // manifest or generated; the manifest's value; a generated one; an answer. It returns Problems, and leaves the store as
-// it was, if anything is missing or wrong. Values that nobody declares but that were set by hand are passed on as well.
+// it was, if anything is missing or wrong. Values that nobody declares but that were set by hand are passed on as well,
+// unless they were an addon's that is gone.
 // The caller saves the store when it goes ahead.
 func (s *Store) Resolve(e *Env, variables []app.Variable, in Inputs) (map[string]string, error) {
 	draft := &Env{Head: e.Head, values: map[string]Value{}, read: e.read}
@@ -67,6 +68,9 @@ func (s *Store) Resolve(e *Env, variables []app.Variable, in Inputs) (map[string
 	}
 	values := map[string]string{}
 	for _, v := range variables {
+		if v.Made != nil {
+			continue // it follows from another
+		}
 		value, set, err := s.resolve(draft, v, in)
 		var wrong Problems
 		switch {
@@ -76,6 +80,7 @@ func (s *Store) Resolve(e *Env, variables []app.Variable, in Inputs) (map[string
 			return nil, err
 		case set:
 			values[v.Name] = value
+			draft.belongs(v)
 		}
 	}
 	if len(problems) > 0 {
@@ -87,12 +92,20 @@ func (s *Store) Resolve(e *Env, variables []app.Variable, in Inputs) (map[string
 		}
 	}
 	for name, v := range draft.values {
-		if v.Origin.Chosen() && !declared(variables, name) {
+		if v.Origin.Chosen() && v.Addon == "" && !declared(variables, name) {
 			values[name] = v.Value
 		}
 	}
 	e.values = draft.values
 	return values, nil
+}
+
+// belongs notes of which addon a stored value is.
+func (e *Env) belongs(v app.Variable) {
+	if stored, has := e.values[v.Name]; has && stored.Addon != v.Addon {
+		stored.Addon = v.Addon
+		e.values[v.Name] = stored
+	}
 }
 
 func declared(variables []app.Variable, name string) bool {

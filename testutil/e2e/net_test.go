@@ -155,7 +155,7 @@ func closeAfter(t *testing.T, dseq uint64) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := tryBerth(ctx, nil, "close", "--yes", strconv.FormatUint(dseq, 10)); err != nil {
+		if err := tryBerth(ctx, nil, "close", "--yes", "--destroy-data", strconv.FormatUint(dseq, 10)); err != nil {
 			t.Errorf("close deployment %d: %v", dseq, err)
 		}
 	})

@@ -1,0 +1,157 @@
+package compile_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"berth.dev/berth/sdl/app"
+	"berth.dev/berth/sdl/compile"
+)
+
+var fenced = regexp.MustCompile("(?s)```json\n(.*?)```")
+
+// samples are the manifests within the format's description, which is a copy of a page: it has the page's bars between
+// its lines.
+func samples(t *testing.T) []string {
+	t.Helper()
+	page, err := os.ReadFile("testdata/app.json/description.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, m := range fenced.FindAllStringSubmatch(string(page), -1) {
+		var b strings.Builder
+		for line := range strings.Lines(m[1]) {
+			if strings.Trim(line, "|\n") != "" {
+				b.WriteString(line)
+			}
+		}
+		out = append(out, b.String())
+	}
+	return out
+}
+
+// TestAppSeeds holds the plans of the samples of the format's own description, as they stand there, and what is said of
+// them.
+func TestAppSeeds(t *testing.T) {
+	all := samples(t)
+	if len(all) != 12 {
+		t.Fatalf("%d samples", len(all))
+	}
+	for i, text := range all {
+		file := filepath.Join("testdata", "app.json", fmt.Sprintf("seed-%02d", i+1))
+		stored, err := os.ReadFile(file + ".json")
+		if err != nil || string(stored) != text {
+			t.Errorf("%s.json is not the sample of the description: %v", file, err)
+		}
+		in := applicationInput(text)
+		in.Overlay = app.Overlay{}
+		r := compile.Document(in)
+		if r.Plan == nil {
+			t.Errorf("%s: %v", file, r.Found)
+			continue
+		}
+		var got bytes.Buffer
+		for _, d := range r.Found {
+			if !slices.Contains([]string{"W-NO-IMAGE", "W-NOT-RUN", "W-TRIGGER", "W-TRIGGER-KEY", "W-NO-EFFECT"}, d.Code) {
+				t.Errorf("%s: %s", file, d)
+			}
+			fmt.Fprintln(&got, d)
+		}
+		r.Plan.Warnings = nil
+		enc := json.NewEncoder(&got)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(r.Plan); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, file+".golden", got.Bytes())
+	}
+}
+
+// TestAppAddons: the databases that Heroku's addons are run as companions, found by the variables that applications of
+// Heroku know.
+func TestAppAddons(t *testing.T) {
+	compiled := func(text string, change func(in *compile.Input)) compile.Result {
+		in := applicationInput(text)
+		if change != nil {
+			change(&in)
+		}
+		return compile.Document(in)
+	}
+	const text = `{"addons": ["heroku-postgresql:essential-0", {"plan": "heroku-postgresql", "as": "ORDERS", "options": {"version": "16"}},
+		"heroku-redis:mini", {"plan": "rediscloud:30"}], "env": {"DATABASE_URL": {"required": true}, "REDIS_URL": "redis://localhost"},
+		"cron": [{"command": "tidy", "schedule": "@daily"}]}`
+	r := compiled(text, func(in *compile.Input) {
+		in.Complete, in.Values = true, map[string]string{"DATABASE_PASSWORD": "hunter2", "ORDERS_PASSWORD": "hunter3"}
+	})
+	p := planned(t, r)
+	task := app.TaskName("cron", "tidy", "@daily")
+	for _, name := range []string{"web", task} {
+		s := service(t, p, name)
+		for variableName, want := range map[string]string{
+			"DATABASE_URL": "postgres://app:hunter2@database:5432/app", "ORDERS_URL": "postgres://app:hunter3@orders:5432/app",
+			"REDIS_URL": "redis://redis:6379", "REDISCLOUD_URL": "redis://rediscloud:6379",
+		} {
+			if v := variable(s, variableName); v == nil || v.Value != want || v.Secret != strings.Contains(want, "hunter") {
+				t.Errorf("%s of %s is %v", variableName, name, v)
+			}
+		}
+		if variable(s, "DATABASE_PASSWORD") != nil {
+			t.Errorf("%s has the password by itself", name)
+		}
+		if !slices.Equal(s.DependsOn, []string{"database", "orders", "redis", "rediscloud"}) {
+			t.Errorf("%s waits for %v", name, s.DependsOn)
+		}
+	}
+	for name, image := range map[string]string{"database": app.PostgresImage, "orders": "postgres:16", "redis": app.RedisImage, "rediscloud": app.RedisImage} {
+		if s := service(t, p, name); s.Image != image || len(s.Volumes) != 2 || s.Expose[0].To[0].Global {
+			t.Errorf("%s is %+v", name, s)
+		}
+	}
+	if v := variable(service(t, p, "database"), "POSTGRES_PASSWORD"); v == nil || v.Value != "hunter2" || !v.Secret {
+		t.Errorf("the database's password is %v", v)
+	}
+	if out := planJSON(t, p); strings.Contains(out, "hunter") || len(r.Found) > 0 {
+		t.Errorf("the plan shows a password: %s, or %v", out, r.Found)
+	}
+
+	// What the tenant gives himself is not run; what is left out is neither run nor refused.
+	r = compiled(`{"addons": ["heroku-postgresql"]}`, func(in *compile.Input) {
+		in.Given = func(name string) bool { return name == "DATABASE_URL" }
+		in.Values = map[string]string{"DATABASE_URL": "postgres://elsewhere"}
+	})
+	if p := planned(t, r); len(p.Manifests[0].Services) != 1 || variable(service(t, p, "web"), "DATABASE_URL").Value != "postgres://elsewhere" {
+		t.Errorf("a database elsewhere: %v", names(p))
+	}
+	r = compiled(`{"addons": ["papertrail", "heroku-redis"]}`, func(in *compile.Input) { in.SkipAddons = []string{"papertrail", "heroku-redis"} })
+	if p := planned(t, r); len(p.Manifests[0].Services) != 1 {
+		t.Errorf("addons that are left out: %v", names(p))
+	}
+	for text, want := range map[string]string{
+		`["papertrail:choklad"]`:                                         `addons[0]: addon "papertrail:choklad" does not run here [E-ADDON]`,
+		`["heroku-redis", {"plan": "heroku-redis"}]`:                     `addons[1]: the role redis is taken by plan heroku-redis already [E-ADDON-ROLE]`,
+		`[{"plan": "heroku-redis", "as": "1x"}]`:                         `addons[0].as: as "1x" cannot begin the names of variables [E-ADDON-ROLE]`,
+		`[{"as": "X"}]`:                                                  `addons[0].plan: plan is missing [E-MISSING]`,
+		`[{"plan": "heroku-postgresql", "options": {"version": "9.6"}}]`: `version "9.6" is not a major version of PostgreSQL such as 17 [E-ADDON-OPTION]`,
+		`[{"plan": "heroku-redis", "options": []}]`:                      `[E-TYPE]`,
+		`[{"plan": "heroku-postgresql", "as": "web"}]`:                   `[E-NAME]`,
+		`[5, {"plan": "heroku-redis", "options": {"a": "b"}}]`:           `[W-NO-EFFECT]`,
+	} {
+		r := compiled(`{"addons": `+text+`}`, nil)
+		var lines []string
+		for _, d := range r.Found {
+			lines = append(lines, d.String())
+		}
+		if found := strings.Join(lines, "\n"); !strings.Contains(found, want) || r.Plan != nil {
+			t.Errorf("%s: %s, want %s", text, found, want)
+		}
+	}
+}
