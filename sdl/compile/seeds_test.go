@@ -2,11 +2,12 @@ package compile_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,42 +16,25 @@ import (
 	"berth.dev/berth/sdl/compile"
 )
 
-var fenced = regexp.MustCompile("(?s)```json\n(.*?)```")
-
-// samples are the manifests within the format's description, which is a copy of a page: it has the page's bars between
-// its lines.
-func samples(t *testing.T) []string {
-	t.Helper()
-	page, err := os.ReadFile("testdata/app.json/description.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for _, m := range fenced.FindAllStringSubmatch(string(page), -1) {
-		var b strings.Builder
-		for line := range strings.Lines(m[1]) {
-			if strings.Trim(line, "|\n") != "" {
-				b.WriteString(line)
-			}
-		}
-		out = append(out, b.String())
-	}
-	return out
-}
+// samplesHash pins the samples: they are the manifests of the format's own description, character by character.
+const samplesHash = "8044d8c36a9cd09794f0da9f7db06b69236cf2881b02876ef03c45a7b8b76b2f"
 
 // TestAppSeeds holds the plans of the samples of the format's own description, as they stand there, and what is said of
 // them.
 func TestAppSeeds(t *testing.T) {
-	all := samples(t)
-	if len(all) != 12 {
-		t.Fatalf("%d samples", len(all))
+	files, err := filepath.Glob("testdata/app.json/seed-*.json")
+	if err != nil || len(files) != 12 {
+		t.Fatalf("%d samples: %v", len(files), err)
 	}
-	for i, text := range all {
-		file := filepath.Join("testdata", "app.json", fmt.Sprintf("seed-%02d", i+1))
-		stored, err := os.ReadFile(file + ".json")
-		if err != nil || string(stored) != text {
-			t.Errorf("%s.json is not the sample of the description: %v", file, err)
+	all := sha256.New()
+	for _, name := range files {
+		file := strings.TrimSuffix(name, ".json")
+		sample, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
 		}
+		all.Write(sample)
+		text := string(sample)
 		in := applicationInput(text)
 		in.Overlay = app.Overlay{}
 		r := compile.Document(in)
@@ -73,6 +57,9 @@ func TestAppSeeds(t *testing.T) {
 			t.Fatal(err)
 		}
 		golden(t, file+".golden", got.Bytes())
+	}
+	if got := hex.EncodeToString(all.Sum(nil)); got != samplesHash {
+		t.Errorf("the samples were changed: their hash is %s", got)
 	}
 }
 
