@@ -43,7 +43,8 @@ BERTH_BIN=$bin BERTH_E2E_KUBECONFIG=$(field kubeconfig) BERTH_E2E_INGRESS=$(fiel
 
 step "images of databases and applications"
 scripts/local-images.sh "$state/images"
+scripts/local-builder.sh "$state/builder"
 
 step "the marketplace"
-BERTH_BIN=$bin BERTH_E2E_IMAGES=$state/images go test -tags e2e -count=1 -timeout "${E2E_TIMEOUT:-25m}" -v ./testutil/e2e/...
+BERTH_BIN=$bin BERTH_E2E_IMAGES=$state/images BERTH_E2E_BUILDER=$state/builder go test -tags e2e -count=1 -timeout "${E2E_TIMEOUT:-25m}" -v ./testutil/e2e/...
 step "end-to-end tests are done"

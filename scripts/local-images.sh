@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes root file systems for local images, where no registry can be reached: of Debian's packages a PostgreSQL, a Redis, and
-# an application with a shell and their clients; the example of akinon.json; and something that catches mail
-# as Mailpit does. `scripts/local-images.sh DIR` leaves DIR/{postgres,redis,app,shop,mail}, to be pushed with `localkube push REF
-# DIR/NAME`. Needs apt-get, Go and what `make build` makes, and installs nothing.
+# an application with a shell and their clients; the example of akinon.json; something that catches mail as Mailpit does; and
+# a slim Debian to build on. `scripts/local-images.sh DIR` leaves DIR/{postgres,redis,app,shop,mail,debian}, to be pushed with
+# `localkube push REF DIR/NAME`. Needs apt-get, Go and what `make build` makes, and installs nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -53,7 +53,7 @@ shell() {
   done
 }
 
-rm -rf "${out:?}"/{postgres,redis,app,shop,mail}
+rm -rf "${out:?}"/{postgres,redis,app,shop,mail,debian}
 programs=/usr/lib/postgresql/$version
 shared=/usr/share/postgresql/$version
 take postgres "$programs"/bin/{postgres,initdb,psql,pg_dump,pg_isready} $(cd "$root" && find ".$programs/lib" -maxdepth 1 -name '*.so' ! -name 'llvmjit*' | sed 's/^\.//')
@@ -86,4 +86,17 @@ cp "$out/shop/shop" "$out/shop/test"
 mkdir -p "$out/mail"
 CGO_ENABLED=0 go build -o "$out/mail/mailpit" ./testutil/mailcatcher
 shell mail
-du -sh "$out"/{postgres,redis,app,shop,mail}
+
+# Its /bin/sh is dash, as Debian's is.
+mkdir -p "$work/debian" "$out"/debian/{app,tmp,root,proc,sys,dev,usr/{bin,sbin,lib,lib64,local/bin}}
+for name in bin sbin lib lib64; do ln -s "usr/$name" "$out/debian/$name"; done
+(
+  cd "$work/debian"
+  apt-get download -qq base-files base-passwd bash dash coreutils debianutils findutils grep gzip sed tar mawk \
+    libc6 libgcc-s1 libtinfo6 libselinux1 libpcre2-8-0 libacl1 libattr1 libgmp10 libssl3 libcrypt1 zlib1g 2>/dev/null
+  for deb in ./*.deb; do dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$out/debian" --keep-directory-symlink; done
+)
+for name in passwd group; do cp "$out/debian/usr/share/base-passwd/$name.master" "$out/debian/etc/$name"; done
+ln -sf dash "$out/debian/usr/bin/sh"
+rm -rf "$out"/debian/usr/share/{doc,man,info,locale,i18n,lintian,common-licenses}
+du -sh "$out"/{postgres,redis,app,shop,mail,debian}

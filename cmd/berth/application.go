@@ -74,6 +74,9 @@ func readyInput(cmd *cobra.Command, in compile.Input, dseq uint64) (*ready, erro
 	if err := buildImage(cmd, &in, result, file); err != nil {
 		return nil, err
 	}
+	if err := registryAuth(cmd, &in, result); err != nil {
+		return nil, err
+	}
 	in.Complete = true
 	complete := compile.Document(in)
 	if complete.Plan == nil { // only what is missing for a deployment: the rest was said

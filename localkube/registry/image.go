@@ -92,7 +92,7 @@ func pack(from string) (layer []byte, program string, err error) {
 		return nil, "", err
 	}
 	var out bytes.Buffer
-	p := &packer{tw: tar.NewWriter(&out)}
+	p := &packer{tw: tar.NewWriter(&out), dirs: map[string]bool{}}
 	p.dir("tmp", 0o1777)
 	p.dir("etc", 0o755)
 	if info.IsDir() {
@@ -115,6 +115,7 @@ func pack(from string) (layer []byte, program string, err error) {
 type packer struct {
 	tw       *tar.Writer
 	programs []string
+	dirs     map[string]bool
 	err      error
 }
 
@@ -143,8 +144,10 @@ func (p *packer) tree(root string) error {
 	})
 }
 
+// dir packs a directory once: tools refuse layers that name one twice.
 func (p *packer) dir(name string, mode fs.FileMode) {
-	if p.err == nil {
+	if p.err == nil && !p.dirs[name] {
+		p.dirs[name] = true
 		p.err = p.tw.WriteHeader(&tar.Header{Name: name + "/", Typeflag: tar.TypeDir, Mode: int64(mode), ModTime: time.Unix(0, 0)})
 	}
 }

@@ -139,14 +139,14 @@ func TestADirectoryNeedsOneProgram(t *testing.T) {
 // TestLinksStayLinks: a link names what it names in the image, and nothing of the machine that the image is made on.
 func TestLinksStayLinks(t *testing.T) {
 	dir := t.TempDir()
-	if err := errors.Join(os.WriteFile(filepath.Join(dir, "busybox"), nil, 0o755), os.Symlink("busybox", filepath.Join(dir, "sh")), os.Symlink("/etc/shadow", filepath.Join(dir, "x"))); err != nil {
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "busybox"), nil, 0o755), os.Symlink("busybox", filepath.Join(dir, "sh")), os.Symlink("/etc/shadow", filepath.Join(dir, "x")), os.Mkdir(filepath.Join(dir, "tmp"), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	data, program, err := pack(dir)
 	if err != nil || program != "/busybox" {
 		t.Fatalf("program %q, %v", program, err)
 	}
-	links := map[string]string{}
+	links, seen := map[string]string{}, map[string]bool{}
 	for r := tar.NewReader(bytes.NewReader(data)); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -155,6 +155,10 @@ func TestLinksStayLinks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if seen[h.Name] {
+			t.Errorf("%s is there twice, which docker refuses", h.Name)
+		}
+		seen[h.Name] = true
 		if h.Typeflag == tar.TypeSymlink {
 			links[h.Name] = h.Linkname
 		}

@@ -63,6 +63,7 @@ func Compile(r *sdl.Reporter, a *App, c Config) *sdl.Plan {
 	b.variables()
 	b.clients()
 	b.hooks()
+	b.images()
 	if r.Failed() {
 		return nil
 	}

@@ -54,6 +54,10 @@ type Overlay struct {
 	// Predeploy is how a command runs that is to change the image: empty for within a build, job for before the rollout,
 	// without changing it.
 	Predeploy string
+	// Built is what the sources were built to; nil as long as they were not. Credentials open the registries of the
+	// application's images, by the names that Registry gives. Both are what a deployment finds out, no file says them.
+	Built       *Built
+	Credentials credentials
 }
 
 // KeyTask is the key of an overlay's maps for all tasks.

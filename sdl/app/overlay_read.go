@@ -30,6 +30,7 @@ var overlayKeys = []string{
 // Over returns an overlay in which what o says comes first, and what other says stands below it.
 func (o Overlay) Over(other Overlay) Overlay {
 	out := other
+	out.Built, out.Credentials = o.Built, o.Credentials
 	first := func(a, b string) string {
 		if a != "" {
 			return a

@@ -181,9 +181,9 @@ var (
 	}
 )
 
-// builds tells whether an image is built from the source tree, as far as is known: none is given.
+// builds tells whether an image is built from the source tree, as far as is known: it was, or none is given.
 func (m *reader) builds() bool {
-	return m.in.Overlay.Images[app.All] == "" && m.in.Overlay.Images[app.Web] == "" && m.image == ""
+	return m.in.Overlay.Built != nil || m.in.Overlay.Images[app.All] == "" && m.in.Overlay.Images[app.Web] == "" && m.image == ""
 }
 
 func (m *reader) build(at *doc.Node) *app.Build {

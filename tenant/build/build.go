@@ -62,34 +62,42 @@ type job struct {
 	ref          string // with its tag
 }
 
-// Image builds a tree and pushes it to a repository, such as registry.example.com/me/shop, with or without a tag. It
-// returns the reference with the digest, which no later push can change. Its error is ErrNoBuilder, ErrNothing or
-// ErrFailed where it is one of these.
-func (b *Builder) Image(ctx context.Context, t Tree, r Recipe, repository string) (string, error) {
+// Built is an image in its registry.
+type Built struct {
+	// Ref is its reference with the digest, which no later push can change.
+	Ref string
+	// Ports are the TCP ports that the image exposes, the least first.
+	Ports []uint32
+	// Launcher is what starts a program in an image of buildpacks, with the variables that these set; empty for others.
+	Launcher []string
+}
+
+// launcher starts what follows as it stands, without a shell.
+var launcher = []string{"/cnb/lifecycle/launcher", "--"}
+
+// Image builds a tree and pushes it to a repository, such as registry.example.com/me/shop, with or without a tag. Its
+// error is ErrNoBuilder, ErrNothing or ErrFailed where it is one of these.
+func (b *Builder) Image(ctx context.Context, t Tree, r Recipe, repository string) (Built, error) {
 	if !manifest.IsImage(repository) || strings.Contains(repository, "@") {
-		return "", fmt.Errorf("%q is not a repository to push to, such as registry.example.com/me/shop", repository)
+		return Built{}, fmt.Errorf("%q is not a repository to push to, such as registry.example.com/me/shop", repository)
 	}
 	dir, err := os.MkdirTemp("", "berth-build-")
 	if err != nil {
-		return "", fmt.Errorf("make a directory to build in: %w", err)
+		return Built{}, fmt.Errorf("make a directory to build in: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	j := job{Builder: b, recipe: r, dir: dir, context: filepath.Join(dir, "context")}
 	hash, err := t.stage(j.context)
 	if err != nil {
-		return "", err
+		return Built{}, err
 	}
 	if j.ref = repository; !tagged(repository) {
 		j.ref += ":berth-" + hash[:12]
 	}
 	if err := j.secrets(); err != nil {
-		return "", err
+		return Built{}, err
 	}
-	digest, err := j.run(ctx, t)
-	if err != nil {
-		return "", err
-	}
-	return untagged(repository) + "@" + digest, nil
+	return j.run(ctx, t)
 }
 
 func tagged(ref string) bool { return strings.Contains(ref[strings.LastIndexByte(ref, '/')+1:], ":") }
@@ -114,13 +122,13 @@ func (j *job) secrets() error {
 
 func (j *job) path(name string) string { return filepath.Join(j.dir, name) }
 
-func (j *job) run(ctx context.Context, t Tree) (string, error) {
+func (j *job) run(ctx context.Context, t Tree) (Built, error) {
 	if len(j.recipe.Buildpacks) > 0 {
 		return j.buildpacks(ctx)
 	}
 	text, err := j.dockerfile(t)
 	if err != nil {
-		return "", err
+		return Built{}, err
 	}
 	if j.recipe.Predeploy != "" {
 		text = strings.TrimRight(text, "\n") + "\n" + predeploy(j.recipe.Predeploy)
@@ -147,67 +155,7 @@ func (j *job) dockerfile(t Tree) (string, error) {
 	return string(text), nil
 }
 
-// docker builds a Dockerfile with docker or, where there is none, with a BuildKit of its own, and pushes it.
-func (j *job) docker(ctx context.Context, text string) (string, error) {
-	if err := os.WriteFile(j.path("Dockerfile"), []byte(text), 0o600); err != nil {
-		return "", fmt.Errorf("write the Dockerfile: %w", err)
-	}
-	switch {
-	case j.answers(ctx, "docker", "version", "--format", "{{.Server.Version}}"):
-		return j.withDocker(ctx)
-	case j.answers(ctx, "buildctl", "debug", "workers"):
-		return j.withBuildKit(ctx)
-	}
-	return "", fmt.Errorf("%w: neither docker nor buildctl is here with a daemon that answers. Install Docker or BuildKit, "+
-		"or build the image elsewhere and deploy it with --image REFERENCE", ErrNoBuilder)
-}
-
-func (j *job) withDocker(ctx context.Context) (string, error) {
-	args := []string{"build", "--file", j.path("Dockerfile"), "--tag", j.ref}
-	if j.recipe.Predeploy != "" {
-		args = append(args, "--secret", "id="+secretID+",src="+j.path("env"))
-	}
-	if err := j.call(ctx, []string{"DOCKER_BUILDKIT=1"}, "docker", append(args, j.context)...); err != nil {
-		return "", err
-	}
-	return j.pushed(ctx)
-}
-
-// pushed sends an image of docker's to its registry, and returns the digest that it has there.
-func (j *job) pushed(ctx context.Context) (string, error) {
-	if err := j.call(ctx, nil, "docker", "push", j.ref); err != nil {
-		return "", err
-	}
-	out, err := j.command(ctx, "docker", "image", "inspect", "--format", "{{json .RepoDigests}}", j.ref).Output()
-	if err != nil {
-		return "", fmt.Errorf("ask docker for the digest of %s: %w", j.ref, err)
-	}
-	var list []string
-	if err := json.Unmarshal(out, &list); err != nil {
-		return "", fmt.Errorf("ask docker for the digest of %s: %w", j.ref, err)
-	}
-	for _, one := range list {
-		if name, digest, ok := strings.Cut(one, "@"); ok && sameRepository(name, untagged(j.ref)) && isDigest(digest) {
-			return digest, nil
-		}
-	}
-	return "", fmt.Errorf("docker knows no digest of %s after it was pushed", j.ref)
-}
-
-// sameRepository compares names, of which docker leaves out the host and library of its own registry.
-func sameRepository(a, b string) bool {
-	short := func(s string) string {
-		s = strings.TrimPrefix(strings.TrimPrefix(s, "index."), "docker.io/")
-		return strings.TrimPrefix(s, "library/")
-	}
-	return short(a) == short(b)
-}
-
-var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-
-func isDigest(s string) bool { return digestForm.MatchString(s) }
-
-func (j *job) withBuildKit(ctx context.Context) (string, error) {
+func (j *job) withBuildKit(ctx context.Context) (Built, error) {
 	args := []string{
 		"build", "--frontend", "dockerfile.v0", "--local", "context=" + j.context, "--local", "dockerfile=" + j.dir,
 		"--output", "type=image,name=" + j.ref + ",push=true", "--metadata-file", j.path("metadata"),
@@ -216,29 +164,29 @@ func (j *job) withBuildKit(ctx context.Context) (string, error) {
 		args = append(args, "--secret", "id="+secretID+",src="+j.path("env"))
 	}
 	if err := j.call(ctx, nil, "buildctl", args...); err != nil {
-		return "", err
+		return Built{}, err
 	}
 	data, err := os.ReadFile(j.path("metadata"))
 	if err != nil {
-		return "", fmt.Errorf("read what BuildKit says of the image: %w", err)
+		return Built{}, fmt.Errorf("read what BuildKit says of the image: %w", err)
 	}
 	var said struct {
 		Digest string `json:"containerimage.digest"`
 	}
 	if err := json.Unmarshal(data, &said); err != nil || !isDigest(said.Digest) {
-		return "", errors.New("BuildKit says no digest of the image")
+		return Built{}, errors.New("BuildKit says no digest of the image")
 	}
-	return said.Digest, nil
+	return j.built(said.Digest, nil), nil
 }
 
 // reported finds the digest in what pack says of an image.
 var reported = regexp.MustCompile(`(?m)^\s*digest\s*=\s*"(sha256:[0-9a-f]{64})"`)
 
 // buildpacks builds with pack, and then runs the last step on top of the image.
-func (j *job) buildpacks(ctx context.Context) (string, error) {
-	if !j.answers(ctx, "pack", "version") {
-		return "", fmt.Errorf("%w: buildpacks need pack (https://buildpacks.io/docs/install-pack) and Docker. Install them, write a Dockerfile, "+
-			"or build the image elsewhere and deploy it with --image REFERENCE", ErrNoBuilder)
+func (j *job) buildpacks(ctx context.Context) (Built, error) {
+	if _, err := j.ask(ctx, "pack", "version"); err != nil {
+		return Built{}, fmt.Errorf("%w: %w, and buildpacks need it (https://buildpacks.io/docs/install-pack) and Docker. Install them, write a Dockerfile, "+
+			"or build the image elsewhere and deploy it with --image REFERENCE", ErrNoBuilder, err)
 	}
 	builder := j.recipe.Builder
 	if builder == "" {
@@ -249,33 +197,24 @@ func (j *job) buildpacks(ctx context.Context) (string, error) {
 		args = append(args, "--buildpack", id)
 	}
 	if err := j.call(ctx, nil, "pack", args...); err != nil {
-		return "", err
+		return Built{}, err
 	}
 	data, err := os.ReadFile(j.path("report.toml"))
 	if err != nil {
-		return "", fmt.Errorf("read what pack says of the image: %w", err)
+		return Built{}, fmt.Errorf("read what pack says of the image: %w", err)
 	}
 	m := reported.FindSubmatch(data)
 	if m == nil {
-		return "", errors.New("pack says no digest of the image")
+		return Built{}, errors.New("pack says no digest of the image")
 	}
-	digest := string(m[1])
-	if j.recipe.Predeploy == "" {
-		return digest, nil
+	built := j.built(string(m[1]), nil)
+	if j.recipe.Predeploy != "" {
+		if built, err = j.docker(ctx, "FROM "+built.Ref+"\n"+predeploy(j.recipe.Predeploy)); err != nil {
+			return Built{}, err
+		}
 	}
-	return j.docker(ctx, "FROM "+untagged(j.ref)+"@"+digest+"\n"+predeploy(j.recipe.Predeploy))
-}
-
-// answers tells whether a program is here and does what it is asked.
-func (b *Builder) answers(ctx context.Context, name string, args ...string) bool {
-	look := b.Look
-	if look == nil {
-		look = exec.LookPath
-	}
-	if _, err := look(name); err != nil {
-		return false
-	}
-	return b.command(ctx, name, args...).Run() == nil
+	built.Launcher = launcher
+	return built, nil
 }
 
 // command is a call of a program. Arguments are given as they are: no shell reads them.

@@ -37,7 +37,7 @@ here=$(dirname "$0"); me=$(basename "$0"); context= file= report= meta= secret=
 printf '%s' "$me" >>"$here/calls"
 for a; do printf ' %s' "$a" >>"$here/calls"; done
 echo >>"$here/calls"
-[ -f "$here/down-$me" ] && exit 1
+[ -f "$here/down-$me" ] && { echo "Hello." >&2; echo "Cannot connect to the daemon." >&2; exit 1; }
 last=
 for a; do
   case "$last" in --file) file=$a;; --path) context=$a;; --report-output-dir) report=$a;; --metadata-file) meta=$a;; esac
@@ -47,8 +47,9 @@ for a; do
   last=$a
 done
 case "$me $1 $2" in
-"docker version "*) echo 29;;
-"docker image inspect") echo '["other/shop@` + digest + `","registry.example.com/me/shop@` + digest + `"]';;
+"docker version "*) [ -f "$here/old-client" ] && echo 20.10.24 20.10.24 || echo 29.0.1 29.0.1;;
+"docker buildx version") [ -f "$here/no-buildx" ] && exit 1; echo buildx;;
+"docker image inspect") echo '[{"RepoDigests":["other/shop@` + digest + `","registry.example.com/me/shop@` + digest + `"],"Config":{"ExposedPorts":{"8000/tcp":{},"53/udp":{},"443/tcp":{}}}}]';;
 *" build "*)
   [ "$me" = docker ] && context=$last
   (cd "$context" && find . ! -type d | sort | while read -r f; do [ -x "$f" ] && echo "$f*" || echo "$f"; done) >>"$here/context"
@@ -86,7 +87,15 @@ func newBench(t *testing.T, files map[string]string, has ...string) *bench {
 	return b
 }
 
-func (b *bench) image(t *testing.T, r build.Recipe, repository string) (string, error) {
+// mark makes a file that the stand-ins look for.
+func (b *bench) mark(t *testing.T, name string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(b.dir, name), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bench) image(t *testing.T, r build.Recipe, repository string) (build.Built, error) {
 	t.Helper()
 	builder := build.Builder{Log: &b.log, Look: func(name string) (string, error) {
 		if !slices.Contains(b.has, name) {
@@ -165,11 +174,11 @@ func TestBuilds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, tc.files, tc.has...)
-			ref, err := b.image(t, tc.recipe, tc.to)
+			built, err := b.image(t, tc.recipe, tc.to)
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name+".golden", "image\n"+ref+"\n\ncalls\n"+b.said(t, "calls")+"\ncontext\n"+b.said(t, "context")+
+			golden(t, name+".golden", "image\n"+built.Ref+"\n\ncalls\n"+b.said(t, "calls")+"\ncontext\n"+b.said(t, "context")+
 				"\nDockerfile\n"+b.said(t, "dockerfile")+"\nsecret\n"+b.said(t, "secret"))
 			left, err := filepath.Glob(filepath.Join(os.TempDir(), "berth-build-*"))
 			if err != nil || len(left) > 0 {
@@ -267,24 +276,68 @@ func TestFailures(t *testing.T) {
 		})
 	}
 	b := newBench(t, python, "docker")
-	if err := os.WriteFile(filepath.Join(b.dir, "broken"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	b.mark(t, "broken")
 	if _, err := b.image(t, runtime, "r/x"); !errors.Is(err, build.ErrFailed) || !strings.Contains(b.log.String(), "step 3 failed") {
 		t.Errorf("%v, log %q", err, b.log.String())
 	}
 	b = newBench(t, python, "docker", "buildctl") // docker is here, and its daemon is not
-	if err := os.WriteFile(filepath.Join(b.dir, "down-docker"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if ref, err := b.image(t, runtime, "r/x:1"); err != nil || ref != "r/x@"+digest || !strings.Contains(b.said(t, "calls"), "buildctl build") {
-		t.Errorf("%s, %v", ref, err)
+	b.mark(t, "down-docker")
+	if built, err := b.image(t, runtime, "r/x:1"); err != nil || built.Ref != "r/x@"+digest || !strings.Contains(b.said(t, "calls"), "buildctl build") {
+		t.Errorf("%s, %v", built.Ref, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	builder := build.Builder{Log: &b.log, Look: func(string) (string, error) { return filepath.Join(b.dir, "docker"), nil }}
 	if _, err := builder.Image(ctx, b.tree, runtime, "r/x"); err == nil {
 		t.Error("went on after it was interrupted")
+	}
+}
+
+// TestHowDockerBuilds: with the BuildKit that its client has, or with buildx; with neither a BuildKit of its own goes
+// first, then the older builder, which cannot do predeploy.
+func TestHowDockerBuilds(t *testing.T) {
+	plain := build.Recipe{Runtime: "debian:12-slim"}
+	hooked := build.Recipe{Runtime: "debian:12-slim", Predeploy: "true"}
+	for name, tc := range map[string]struct {
+		has    []string
+		marks  []string
+		recipe build.Recipe
+		want   string // a call, or the beginning of an error
+	}{
+		"buildx":                 {[]string{"docker"}, nil, hooked, "build --file DIR/Dockerfile --tag registry.example.com/me/shop:1 --load --secret"},
+		"an old client":          {[]string{"docker"}, []string{"old-client", "no-buildx"}, hooked, "build --file DIR/Dockerfile --tag registry.example.com/me/shop:1 --secret"},
+		"no buildx":              {[]string{"docker"}, []string{"no-buildx"}, plain, "docker build --file DIR/Dockerfile --tag registry.example.com/me/shop:1 DIR/context"},
+		"no buildx and BuildKit": {[]string{"docker", "buildctl"}, []string{"no-buildx"}, plain, "buildctl build"},
+		"no buildx, predeploy":   {[]string{"docker"}, []string{"no-buildx"}, hooked, "there is nothing to build with: a build with predeploy needs BuildKit"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, nil, tc.has...)
+			for _, mark := range tc.marks {
+				b.mark(t, mark)
+			}
+			built, err := b.image(t, tc.recipe, "registry.example.com/me/shop:1")
+			said := b.said(t, "calls")
+			if err != nil {
+				said = err.Error()
+			}
+			if !strings.Contains(said, tc.want) {
+				t.Errorf("%s; want %q", said, tc.want)
+			}
+			if ports := []uint32{443, 8000}; err == nil && tc.want != "buildctl build" && !slices.Equal(built.Ports, ports) {
+				t.Errorf("ports %v, want %v", built.Ports, ports)
+			}
+		})
+	}
+}
+
+// TestWhatIsMissing: each builder is named with what it lacks.
+func TestWhatIsMissing(t *testing.T) {
+	b := newBench(t, python, "docker")
+	b.mark(t, "down-docker")
+	_, err := b.image(t, build.Recipe{Runtime: "debian:12-slim"}, "r/x")
+	const want = "there is nothing to build with: docker: Cannot connect to the daemon; buildctl is not installed. Install Docker or BuildKit, or start its daemon"
+	if !errors.Is(err, build.ErrNoBuilder) || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("%v; want %s", err, want)
 	}
 }
 

@@ -46,10 +46,10 @@ func words(w ...string) string {
 }
 
 // predeploy is the step that runs a command and keeps what it changes. It alone sees the application's variables: they
-// are mounted for it, and are no part of any layer.
+// are mounted for it, and are no part of any layer. An image may run as any user: all may read them, within the step.
 func predeploy(command string) string {
 	script := "set -e; if (set -o pipefail) 2>/dev/null; then set -o pipefail; fi; set -a; . " + secretFile + "; set +a; " + command
-	return "RUN --mount=type=secret,id=" + secretID + ",required=true " + words("/bin/sh", "-c", script) + "\n"
+	return "RUN --mount=type=secret,id=" + secretID + ",mode=0444,required=true " + words("/bin/sh", "-c", script) + "\n"
 }
 
 // assignments are variables as a shell reads them.

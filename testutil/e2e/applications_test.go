@@ -33,6 +33,7 @@ var pushed = map[string][]string{
 	"postgres:17":           {"postgres", "--entrypoint", "/usr/local/bin/docker-entrypoint", "--env", "PATH=/usr/local/bin:/usr/bin:/bin", "--user", "0"},
 	"valkey/valkey:7.2":     {"redis", "--entrypoint", "/usr/bin/redis-server", "--user", "0"},
 	"axllent/mailpit:v1.27": {"mail", "--entrypoint", "/mailpit"},
+	"berth.local/debian:12": {"debian", "--entrypoint", "/bin/bash", "--user", "0", "--env", "PATH=/usr/local/bin:/usr/bin:/bin"},
 }
 
 func pushImages(t *testing.T, refs ...string) {
