@@ -30,9 +30,8 @@ func (j *job) docker(ctx context.Context, text string) (Built, error) {
 		return Built{}, fmt.Errorf("write the Dockerfile: %w", err)
 	}
 	version, noDocker := j.ask(ctx, "docker", "version", "--format", "{{.Client.Version}} {{.Server.Version}}")
-	how := flavourOld
 	if noDocker == nil {
-		if how = j.flavour(ctx, version); how != flavourOld {
+		if how := j.flavour(ctx, version); how != flavourOld {
 			return j.withDocker(ctx, how)
 		}
 	}
