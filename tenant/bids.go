@@ -214,26 +214,48 @@ func (w *bidWatch) offer(ctx context.Context, b markettypes.Bid) (Offer, error) 
 	return o, nil
 }
 
-// why says why nobody bids on a group: what the providers themselves say, or what their records tell.
-func (w *bidWatch) why(ctx context.Context, spec deploymenttypes.GroupSpec) string {
-	if eligible(w.providers, spec) > 0 {
-		answers, err := w.m.screen(ctx, []deploymenttypes.GroupSpec{spec}, w.s.Reclaim)
-		if err == nil && answers[0].WouldBid() == 0 {
-			return explainRefusals(answers[0])
+// why says why nobody bids on each of some groups: what the providers themselves say, who are asked about all groups at
+// once, or what their records tell.
+func (w *bidWatch) why(ctx context.Context, specs []deploymenttypes.GroupSpec) []string {
+	out := make([]string, len(specs))
+	asked := false
+	for i, spec := range specs {
+		out[i] = explainNoBids(w.providers, spec)
+		asked = asked || eligible(w.providers, spec) > 0
+	}
+	if !asked {
+		return out
+	}
+	answers, err := w.m.screen(ctx, specs, w.s.Reclaim)
+	if err != nil {
+		return out
+	}
+	for i, spec := range specs {
+		if eligible(w.providers, spec) > 0 {
+			out[i] = explainSilence(answers[i])
 		}
 	}
-	return explainNoBids(w.providers, spec)
+	return out
 }
 
 // timedOut says which groups got no bid and, as far as it is known, why.
 func (w *bidWatch) timedOut(ctx context.Context, wait time.Duration) error {
-	var lines []string
+	var lines, silent []string
+	var specs []deploymenttypes.GroupSpec
 	for _, g := range w.groups {
 		switch {
 		case len(g.Refused) > 0 && len(g.Offers) == 0:
 			lines = append(lines, fmt.Sprintf("group %q got no acceptable bid within %s: %s", g.Name, wait.Round(time.Second), explainUnacceptable(g.Refused)))
 		case len(g.Offers) == 0:
-			lines = append(lines, fmt.Sprintf("group %q got no bid within %s: %s", g.Name, wait.Round(time.Second), w.why(ctx, w.specs[g.Gseq-1])))
+			silent, specs = append(silent, g.Name), append(specs, w.specs[g.Gseq-1])
+		}
+	}
+	if len(silent) > 0 {
+		for i, why := range w.why(ctx, specs) {
+			lines = append(lines, fmt.Sprintf("group %q got no bid within %s: %s", silent[i], wait.Round(time.Second), why))
+		}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 	}
 	if len(lines) == 0 {

@@ -21,9 +21,6 @@ var ErrRefused = errors.New("the provider refused")
 // ErrNotHere means that a provider was reached and does not have what was asked for, perhaps not yet.
 var ErrNotHere = errors.New("the provider does not have it")
 
-// ErrExpired means that a stream has to be opened again, as a provider gives it for a time only.
-var ErrExpired = errors.New("the stream has ended with its token")
-
 // Gateway is one provider, as a tenant speaks to it.
 type Gateway interface {
 	// WouldBid asks whether the provider would bid on orders for groups; the answers are in the order of the groups.
@@ -39,9 +36,9 @@ type Gateway interface {
 	Forward(ctx context.Context, id markettypes.LeaseID, o cluster.ForwardOptions) (net.Conn, error)
 	// Restart replaces the instances of a service; it returns when the provider has taken it.
 	Restart(ctx context.Context, id markettypes.LeaseID, service string) error
-	// Events opens a stream of events, which the caller closes. It ends with an error that wraps ErrExpired when it has
-	// to be opened again.
-	Events(ctx context.Context, id markettypes.LeaseID, o cluster.EventOptions) (cluster.EventStream, error)
+	// Events opens a stream of events, which the caller closes. A stream that breaks is opened again, and goes on where it
+	// was; onBreak is told why.
+	Events(ctx context.Context, id markettypes.LeaseID, o cluster.EventOptions, onBreak func(error)) (cluster.EventStream, error)
 	io.Closer
 }
 

@@ -36,12 +36,6 @@ type Happening struct {
 	Count uint32 `json:"count"`
 }
 
-// eventRetry is how long to wait before a stream that broke is opened again.
-const eventRetry = time.Second
-
-// maxEventFailures is how often in a row a stream that broke is opened in vain.
-const maxEventFailures = 60
-
 // Happenings hands over what happened to a deployment's instances, in the order of time for what is known at the start.
 // With Follow it goes on until line fails or ctx ends. A lease whose provider cannot be asked is a warning while others
 // can.
@@ -53,20 +47,34 @@ func (m *Machine) Happenings(ctx context.Context, r EventRequest, take func(Happ
 	if r.Follow {
 		return m.followHappenings(ctx, r, leases, take)
 	}
+	found, errs := make([][]Happening, len(leases)), make([]error, len(leases))
+	var group sync.WaitGroup
+	for i, lease := range leases {
+		group.Go(func() {
+			errs[i] = m.readHappenings(ctx, lease, r.EventOptions, func(h Happening) error {
+				found[i] = append(found[i], h)
+				return nil
+			})
+		})
+	}
+	group.Wait()
 	var all []Happening
 	var lost []error
-	for _, lease := range leases {
-		err := m.readHappenings(ctx, lease, r.EventOptions, func(h Happening) error {
-			all = append(all, h)
-			return nil
-		})
+	for i, err := range errs {
+		all = append(all, found[i]...)
 		if err != nil {
 			lost = append(lost, err)
-			m.tell(Warned{err.Error()})
 		}
 	}
-	if len(lost) == len(leases) {
-		return &Failure{Kind: KindLease, Dseq: r.ID.Dseq, Err: errors.Join(lost...), Hints: []Hint{HintStatus}}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if len(lost) < len(leases) {
+		for _, err := range lost {
+			m.tell(Warned{err.Error()})
+		}
+	} else {
+		return allLost(r.ID.Dseq, lost)
 	}
 	slices.SortStableFunc(all, func(a, b Happening) int { return a.Time.Compare(b.Time) })
 	for _, h := range all {
@@ -108,62 +116,33 @@ func (m *Machine) followHappenings(ctx context.Context, r EventRequest, leases [
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case !slices.Contains(lost, nil):
-		return &Failure{Kind: KindLease, Dseq: r.ID.Dseq, Err: errors.Join(lost...), Hints: []Hint{HintStatus}}
+		return allLost(r.ID.Dseq, lost)
 	}
 	return nil
 }
 
-// readHappenings reads those of one lease, and goes on after a stream that ended before its time.
+// readHappenings reads those of one lease.
 func (m *Machine) readHappenings(ctx context.Context, lease markettypes.LeaseID, o cluster.EventOptions, take func(Happening) error) error {
-	seen, again := map[cluster.Event]int{}, map[cluster.Event]int{} // of the time from which a stream is opened again
-	failures := maxEventFailures                                    // until a first stream was opened, one is enough
-	for {
-		stream, err := m.openHappenings(ctx, lease, o)
-		if err != nil {
-			if failures++; failures > maxEventFailures || errors.Is(err, ErrRefused) || errors.Is(err, ErrNotHere) {
-				return fmt.Errorf("read the events of %s: %w", leaseText(lease), err)
-			}
-			if err := m.Clock.Sleep(ctx, eventRetry); err != nil {
-				return err
-			}
-			continue
-		}
-		failures = 0
-		seen, again = map[cluster.Event]int{}, seen
-		err = readEvents(stream, func(e cluster.Event) error {
-			if e.Time.After(o.Since) {
-				o.Since = e.Time
-				clear(seen)
-			}
-			seen[e]++
-			if again[e] > 0 {
-				again[e]--
-				return nil
-			}
-			return take(Happening{
-				Time: e.Time, Lease: leaseText(lease), Service: e.Service, Instance: e.Instance, Kind: e.Kind, Warning: e.Warning, Message: e.Message, Count: e.Count,
-			})
-		})
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case !errors.Is(err, ErrExpired) || !o.Follow:
-			return fmt.Errorf("the events of %s: %w", leaseText(lease), err)
-		}
-		if err := m.Clock.Sleep(ctx, eventRetry); err != nil {
-			return err
-		}
-	}
-}
-
-func (m *Machine) openHappenings(ctx context.Context, lease markettypes.LeaseID, o cluster.EventOptions) (cluster.EventStream, error) {
 	g, err := m.gateway(ctx, lease.Provider)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return g.Events(ctx, lease, o)
+	stream, err := g.Events(ctx, lease, o, func(err error) { m.tell(Warned{fmt.Sprintf("%s; opening the stream of events again", err)}) })
+	if err != nil {
+		return fmt.Errorf("read the events of %s: %w", leaseText(lease), err)
+	}
+	err = readEvents(stream, func(e cluster.Event) error {
+		return take(Happening{
+			Time: e.Time, Lease: leaseText(lease), Service: e.Service, Instance: e.Instance, Kind: e.Kind, Warning: e.Warning, Message: e.Message, Count: e.Count,
+		})
+	})
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return fmt.Errorf("the events of %s: %w", leaseText(lease), err)
 }
 
 // readEvents reads a stream and closes it. It returns io.EOF at its end.

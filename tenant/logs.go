@@ -72,9 +72,20 @@ func (m *Machine) Logs(ctx context.Context, r LogRequest, line func(LogLine) err
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case len(lost) == len(leases):
-		return &Failure{Kind: KindLease, Dseq: r.ID.Dseq, Err: errors.Join(lost...), Hints: []Hint{HintStatus}}
+		return allLost(r.ID.Dseq, lost)
 	}
 	return nil
+}
+
+// allLost is the failure of all streams of a deployment: refused, or only out of reach.
+func allLost(dseq uint64, errs []error) *Failure {
+	f := &Failure{Kind: KindOther, Dseq: dseq, Err: errors.Join(errs...), Hints: []Hint{HintStatus}}
+	for _, err := range errs {
+		if errors.Is(err, ErrRefused) || errors.Is(err, ErrNotHere) {
+			f.Kind = KindLease
+		}
+	}
+	return f
 }
 
 func (m *Machine) readLogs(ctx context.Context, lease markettypes.LeaseID, o LogOptions, line func(LogLine) error) error {

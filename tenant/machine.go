@@ -26,6 +26,9 @@ type Timing struct {
 	Poll, PollProvider time.Duration
 	// LeaseCheck is how often it is checked that leases still stand while services start.
 	LeaseCheck time.Duration
+	// Call bounds one call to a provider, Put one that hands over a manifest, which the provider checks against the chain
+	// and gives to its cluster before it answers, and Look one whose answer can be done without.
+	Call, Put, Look time.Duration
 }
 
 // DefaultTiming suits blocks between half a second and some seconds.
@@ -33,6 +36,7 @@ func DefaultTiming() Timing {
 	return Timing{
 		BidWait: 30 * time.Second, QuietBlocks: 2, ManifestWait: time.Minute, ReadyWait: 10 * time.Minute, AnswerWait: 5 * time.Second,
 		Poll: 150 * time.Millisecond, PollProvider: 250 * time.Millisecond, LeaseCheck: 3 * time.Second,
+		Call: 10 * time.Second, Put: 40 * time.Second, Look: 5 * time.Second,
 	}
 }
 

@@ -241,7 +241,7 @@ func TestNoBid(t *testing.T) {
 	}{
 		"nobody registered": {nil, "no provider is registered"},
 		"wrong region":      {[]tenanttest.Bidder{west}, "has region=east"},
-		"does not bid":      {[]tenanttest.Bidder{west, dear}, "1 registered provider could run it but did not bid"},
+		"does not bid":      {[]tenanttest.Bidder{west, dear}, "2 providers: would bid now, and did not in this time"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := tenanttest.New(tc.bidders...)

@@ -12,14 +12,8 @@ import (
 	markettypes "berth.dev/berth/x/market/types"
 )
 
-const (
-	// callTimeout bounds one call to a provider, putTimeout one that hands over a manifest, which the provider checks
-	// against the chain and gives to its cluster before it answers.
-	callTimeout = 10 * time.Second
-	putTimeout  = 40 * time.Second
-	// refusalGrace is how long a refusal is not believed: a provider may be some blocks behind the chain.
-	refusalGrace = 4 * time.Second
-)
+// refusalGrace is how long a refusal is not believed: a provider may be some blocks behind the chain.
+const refusalGrace = 4 * time.Second
 
 // sendManifests gives each provider its group's manifest. A provider that has it already takes it again.
 func sendManifests(ctx context.Context, m *Machine, s *State) (Step, error) {
@@ -58,7 +52,7 @@ func (m *Machine) sendManifest(ctx context.Context, s *State, i int) error {
 func (m *Machine) putManifest(ctx context.Context, lease markettypes.LeaseID, group string, env manifesttypes.Envelope) error {
 	start, warned := m.Clock.Now(), false
 	for pause := m.Timing.Poll; ; pause = min(2*pause, 2*time.Second) {
-		err := m.call(ctx, lease.Provider, putTimeout, func(ctx context.Context, gw Gateway) error { return gw.PutManifest(ctx, lease, env) })
+		err := m.call(ctx, lease.Provider, m.Timing.Put, func(ctx context.Context, gw Gateway) error { return gw.PutManifest(ctx, lease, env) })
 		if err == nil {
 			return nil
 		}

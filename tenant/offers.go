@@ -113,9 +113,13 @@ func explainNoBids(providers []providertypes.Provider, spec deploymenttypes.Grou
 	}
 }
 
-// explainRefusals says, for people, what providers have against a group.
-func explainRefusals(g GroupScreening) string {
+// explainSilence says, for people, why providers that could bid on a group do not: what they have against it, or that
+// they say otherwise.
+func explainSilence(g GroupScreening) string {
 	var parts []string
+	if n := g.WouldBid(); n > 0 {
+		parts = append(parts, count(n, "provider")+": would bid now, and did not in this time; wait longer with --bid-wait")
+	}
 	for _, r := range g.RefusalGroups() {
 		parts = append(parts, count(r.Providers, "provider")+": "+r.Example)
 	}

@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,14 +38,15 @@ func (m *Machine) find(ctx context.Context, p Place) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	var names, unknown []string
+	var names []string
+	var unknown []error
 	found := map[string]markettypes.LeaseID{}
 	for _, g := range st.Groups {
 		if g.Lease == nil {
 			continue
 		}
 		if g.Lease.Unknown != "" {
-			unknown = append(unknown, g.Lease.Unknown)
+			unknown = append(unknown, g.Lease.unknown)
 		}
 		for _, s := range g.Lease.Services {
 			if _, twice := found[s.Name]; !twice {
@@ -63,7 +65,7 @@ func (m *Machine) find(ctx context.Context, p Place) (place, error) {
 }
 
 // notFound says why a service cannot be reached.
-func (m *Machine) notFound(st *Status, p Place, names, unknown []string) *Failure {
+func (m *Machine) notFound(st *Status, p Place, names []string, unknown []error) *Failure {
 	fail := func(kind Kind, hints []Hint, format string, args ...any) *Failure {
 		return &Failure{Kind: kind, Dseq: p.ID.Dseq, Hints: hints, Err: fmt.Errorf(format, args...)}
 	}
@@ -71,7 +73,7 @@ func (m *Machine) notFound(st *Status, p Place, names, unknown []string) *Failur
 	case st.State != "active":
 		return fail(KindLease, []Hint{HintDeploy}, "deployment %d is closed", p.ID.Dseq)
 	case len(unknown) > 0:
-		return fail(KindOther, []Hint{HintStatus}, "which services run is not known: %s", strings.Join(unknown, "; "))
+		return fail(KindOther, []Hint{HintStatus}, "which services run is not known: %w", errors.Join(unknown...))
 	case len(names) == 0:
 		return fail(KindLease, []Hint{HintResume, HintStatus}, "deployment %d runs nothing yet", p.ID.Dseq)
 	case p.Service == "":
@@ -164,7 +166,7 @@ func orText(s, otherwise string) string {
 
 // serviceAt is the state of a service that was found.
 func (m *Machine) serviceAt(ctx context.Context, p place) (out ServiceStatus, err error) {
-	err = m.call(ctx, p.lease.Provider, statusTimeout, func(ctx context.Context, g Gateway) error {
+	err = m.call(ctx, p.lease.Provider, m.Timing.Look, func(ctx context.Context, g Gateway) error {
 		res, err := g.LeaseStatus(ctx, p.lease)
 		if err != nil {
 			return err

@@ -14,10 +14,10 @@ import (
 	providertypes "berth.dev/berth/x/provider/types"
 )
 
-// Dialer makes a Dial that speaks to providers' gateways with tokens that signer signs.
-func Dialer(chainID string, signer gatewayclient.Signer) Dial {
+// Dialer makes a Dial that speaks to providers' gateways with tokens that signer signs, or as the options say.
+func Dialer(chainID string, signer gatewayclient.Signer, opts ...gatewayclient.Options) Dial {
 	return func(ctx context.Context, p providertypes.Provider) (Gateway, error) {
-		c, err := gatewayclient.Dial(ctx, gatewayclient.Provider{HostURI: p.HostUri, Pins: p.TlsPins, Address: p.Owner}, chainID, signer)
+		c, err := gatewayclient.Dial(ctx, gatewayclient.Provider{HostURI: p.HostUri, Pins: p.TlsPins, Address: p.Owner}, chainID, signer, opts...)
 		if err != nil {
 			return nil, err
 		}
@@ -74,7 +74,7 @@ func (g gateway) LeaseStatus(ctx context.Context, id markettypes.LeaseID) (gatew
 
 // Logs implements Gateway.
 func (g gateway) Logs(ctx context.Context, id markettypes.LeaseID, o LogOptions) (LogStream, error) {
-	s, err := g.c.Logs(ctx, id, gatewayclient.LogOptions{Service: o.Service, Follow: o.Follow, Tail: o.Tail, Since: o.Since, Previous: o.Previous, OnBreak: o.OnBreak})
+	s, err := g.c.Logs(ctx, id, gatewayclient.LogOptions{Service: o.Service, Follow: o.Follow, Tail: o.Tail, Since: o.Since, Previous: o.Previous, OnBreak: broken(o.OnBreak)})
 	if err != nil {
 		return nil, answered(err)
 	}
@@ -99,23 +99,21 @@ func (g gateway) Restart(ctx context.Context, id markettypes.LeaseID, service st
 }
 
 // Events implements Gateway.
-func (g gateway) Events(ctx context.Context, id markettypes.LeaseID, o cluster.EventOptions) (cluster.EventStream, error) {
-	s, err := g.c.Events(ctx, id, o)
+func (g gateway) Events(ctx context.Context, id markettypes.LeaseID, o cluster.EventOptions, onBreak func(error)) (cluster.EventStream, error) {
+	s, err := g.c.Events(ctx, id, gatewayclient.EventOptions{EventOptions: o, OnBreak: broken(onBreak)})
 	if err != nil {
 		return nil, answered(err)
 	}
-	return eventStream{s}, nil
+	return s, nil
 }
 
-type eventStream struct{ *gatewayclient.EventStream }
-
-// Next implements cluster.EventStream.
-func (e eventStream) Next() (cluster.Event, error) {
-	out, err := e.EventStream.Next()
-	if errors.Is(err, gatewayclient.ErrUnauthorized) || errors.Is(err, gatewayclient.ErrUnavailable) {
-		err = fmt.Errorf("%w: %w", ErrExpired, err)
+// broken leaves out that a token has ended, as that happens to every stream that lasts.
+func broken(tell func(error)) func(error) {
+	return func(err error) {
+		if tell != nil && !errors.Is(err, gatewayclient.ErrUnauthorized) {
+			tell(err)
+		}
 	}
-	return out, err
 }
 
 // Close implements Gateway.

@@ -151,7 +151,7 @@ func (m *Machine) viewLeases(ctx context.Context, s *State) ([]leaseView, error)
 
 func (m *Machine) viewLease(ctx context.Context, s *State, i int) (v leaseView) {
 	lease := s.BidID(i)
-	v.err = m.call(ctx, lease.Provider, callTimeout, func(ctx context.Context, g Gateway) error {
+	v.err = m.call(ctx, lease.Provider, m.Timing.Call, func(ctx context.Context, g Gateway) error {
 		st, err := g.LeaseStatus(ctx, lease)
 		v.services, v.current = newServices(st.Services), bytes.Equal(st.ManifestHash, s.Hash())
 		for j := range v.services {
@@ -282,7 +282,7 @@ func (m *Machine) failureLogs(ctx context.Context, s *State, i int, svc ServiceS
 func (m *Machine) lastLogs(ctx context.Context, s *State, i int, service string) []LogLine {
 	lease := s.BidID(i)
 	var lines []LogLine
-	err := m.call(ctx, lease.Provider, callTimeout, func(ctx context.Context, g Gateway) error {
+	err := m.call(ctx, lease.Provider, m.Timing.Call, func(ctx context.Context, g Gateway) error {
 		stream, err := g.Logs(ctx, lease, LogOptions{Service: service, Tail: failureLogs})
 		if err != nil {
 			return err

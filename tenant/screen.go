@@ -18,10 +18,11 @@ import (
 )
 
 const (
-	// screenWait is how long one provider may take to say whether it would bid.
-	screenWait = 5 * time.Second
-	// screenAtOnce is how many are asked at the same time.
-	screenAtOnce = 16
+	// screenAtOnce is how many providers are asked at the same time whether they would bid.
+	screenAtOnce = 64
+	// screenRounds is for how many times the wait for one provider all of them may take together, so that many that hang
+	// cost no more time than some.
+	screenRounds = 3
 )
 
 // GroupScreening is what the registered providers say of a group, those who would bid first, cheapest first.
@@ -74,11 +75,13 @@ func (m *Machine) screen(ctx context.Context, specs []deploymenttypes.GroupSpec,
 	block := m.blockTime(ctx)
 	req := &gatewaytypes.WouldBidRequest{Owner: m.Chain.Address(), Groups: specs, ReclaimWindowSeconds: reclaim}
 	answers := make([][]ScreeningAnswer, len(providers))
+	all, cancel := context.WithTimeout(ctx, screenRounds*m.Timing.Look)
+	defer cancel()
 	var g errgroup.Group
 	g.SetLimit(screenAtOnce)
 	for i, p := range providers {
 		g.Go(func() error {
-			answers[i] = m.ask(ctx, p, req, block)
+			answers[i] = m.ask(all, p, req, block)
 			return nil
 		})
 	}
@@ -103,12 +106,16 @@ func (m *Machine) ask(ctx context.Context, p providertypes.Provider, req *gatewa
 	for i := range out {
 		out[i] = ScreeningAnswer{Provider: p.Owner, Host: p.HostUri, Region: attributeMap(p.Attributes)["region"]}
 	}
-	ctx, cancel := context.WithTimeout(ctx, screenWait)
+	ctx, cancel := context.WithTimeout(ctx, m.Timing.Look)
 	defer cancel()
-	g, err := m.gateway(ctx, p.Owner)
 	var res gatewaytypes.WouldBidResponse
+	g, err := m.gateway(ctx, p.Owner)
 	if err == nil {
-		res, err = g.WouldBid(ctx, req)
+		if res, err = g.WouldBid(ctx, req); err != nil {
+			m.hangUp(p.Owner, g)
+		}
+	} else if ctx.Err() != nil {
+		err = fmt.Errorf("there was no time left to ask it: %w", err)
 	}
 	if err == nil && len(res.Groups) != len(req.Groups) {
 		err = fmt.Errorf("it answered for %d groups of %d", len(res.Groups), len(req.Groups))

@@ -1,8 +1,11 @@
 package tenant_test
 
 import (
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"cosmossdk.io/math"
 
@@ -89,5 +92,37 @@ func TestNobodyBidsAndSaysWhy(t *testing.T) {
 	}
 	// When a provider says that it would bid, its word is not passed on as a reason against.
 	w.Gateways[w.Bidders[0].Record.Owner].Screen = nil
-	wantFailure(t, m.Run(t.Context(), s), tenant.KindNoBid, "could run it but did not bid")
+	f = wantFailure(t, m.Run(t.Context(), s), tenant.KindNoBid, "1 provider: would bid now, and did not in this time")
+	if !strings.Contains(f.Error(), "1 provider: price 12") {
+		t.Errorf("failure %q leaves out what the others say", f.Error())
+	}
+}
+
+// TestScreeningAsksAllAtOnce: no provider's answer waits for another's: here each waits until all have been asked.
+func TestScreeningAsksAllAtOnce(t *testing.T) {
+	const n = 20
+	var bidders []tenanttest.Bidder
+	for i := range n {
+		bidders = append(bidders, tenanttest.NewBidder(fmt.Sprintf("p%d", i), "x", "1"))
+	}
+	w := tenanttest.New(bidders...)
+	var asked sync.WaitGroup
+	asked.Add(n)
+	all := make(chan struct{})
+	go func() { asked.Wait(); close(all) }()
+	for _, b := range bidders {
+		w.Gateways[b.Record.Owner].Screen = func(spec deploymenttypes.GroupSpec) gatewaytypes.Screening {
+			asked.Done()
+			select {
+			case <-all:
+				return asking(1, "ubrt")(spec)
+			case <-time.After(time.Minute):
+				return refusing("alone", "the others are not asked")(spec)
+			}
+		}
+	}
+	groups, err := w.Machine(tenant.NewFileStore(t.TempDir(), "world")).Screen(t.Context(), tenanttest.Plan(t, tenanttest.OneGroup))
+	if err != nil || groups[0].WouldBid() != n {
+		t.Errorf("%+v, %v, want %d that would bid", groups, err, n)
+	}
 }

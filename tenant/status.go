@@ -95,7 +95,8 @@ type LeaseStatus struct {
 	// Unknown says why the provider could not be asked; the services are unknown then, not absent.
 	Unknown string `json:"unknown,omitempty"`
 
-	id markettypes.LeaseID
+	id      markettypes.LeaseID
+	unknown error // what Unknown says
 }
 
 // Reclaim is a provider's announcement that it takes a lease back.
@@ -112,9 +113,6 @@ type EndedLease struct {
 	ClosedAt int64  `json:"closed_at"`
 	Reason   string `json:"reason"`
 }
-
-// statusTimeout bounds how long Status waits for a provider.
-const statusTimeout = 5 * time.Second
 
 // Status reads a deployment from the chain, and what its providers run.
 func (m *Machine) Status(ctx context.Context, id deploymenttypes.DeploymentID) (*Status, error) {
@@ -268,7 +266,7 @@ func newEscrow(e escrowtypes.QueryAccountResponse) Escrow {
 
 // askProviders fills in what each provider runs, all at once.
 func (m *Machine) askProviders(ctx context.Context, st *Status) {
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	ctx, cancel := context.WithTimeout(ctx, m.Timing.Look)
 	defer cancel()
 	var all errgroup.Group
 	for i := range st.Groups {
@@ -277,7 +275,7 @@ func (m *Machine) askProviders(ctx context.Context, st *Status) {
 			continue
 		}
 		all.Go(func() error {
-			err := m.call(ctx, l.Provider, statusTimeout, func(ctx context.Context, g Gateway) error {
+			err := m.call(ctx, l.Provider, m.Timing.Look, func(ctx context.Context, g Gateway) error {
 				res, err := g.LeaseStatus(ctx, l.id)
 				l.Services, l.Current = newServices(res.Services), hex.EncodeToString(res.ManifestHash) == st.ManifestHash
 				l.Volumes, l.VolumesKnown = newVolumes(res.Volumes), res.VolumesKnown
@@ -287,7 +285,7 @@ func (m *Machine) askProviders(ctx context.Context, st *Status) {
 				return err
 			})
 			if err != nil {
-				l.Unknown = err.Error()
+				l.Unknown, l.unknown = err.Error(), err
 			}
 			return nil
 		})

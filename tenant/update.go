@@ -163,7 +163,7 @@ func (m *Machine) presentManifest(ctx context.Context, s *State, i int, root []b
 	}
 	lease := s.BidID(i)
 	var env manifesttypes.Envelope
-	err := m.call(ctx, lease.Provider, callTimeout, func(ctx context.Context, gw Gateway) (err error) {
+	err := m.call(ctx, lease.Provider, m.Timing.Call, func(ctx context.Context, gw Gateway) (err error) {
 		env, err = gw.Manifest(ctx, lease)
 		return err
 	})

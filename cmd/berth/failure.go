@@ -80,6 +80,9 @@ func withNext(cmd *cobra.Command, err error) *codeError {
 // failureJSON is a failure for programs.
 func failureJSON(e *codeError) map[string]any {
 	out := map[string]any{"message": e.Error(), "exit_code": e.code, "next": nonNil(e.next)}
+	if a := advice(e.err); a != "" {
+		out["advice"] = a
+	}
 	var f *tenant.Failure
 	if !errors.As(e.err, &f) {
 		return map[string]any{"error": out}

@@ -40,6 +40,8 @@ type desk struct {
 	world *tenanttest.World
 	dir   string
 	rand  io.Reader // of salts
+	// tune, if set, changes the machine of each command.
+	tune func(*tenant.Machine)
 }
 
 func newDesk(t *testing.T, bidders ...tenanttest.Bidder) *desk {
@@ -72,6 +74,9 @@ func (d *desk) runContext(ctx context.Context, args ...string) (stdout, stderr s
 	connect := func(*cobra.Command) (*tenant.Machine, error) {
 		m := d.world.Machine(tenant.NewFileStore(d.dir, "world"))
 		m.Rand = d.rand
+		if d.tune != nil {
+			d.tune(m)
+		}
 		return m, nil
 	}
 	var out, errs bytes.Buffer

@@ -86,7 +86,7 @@ func (g *Gateway) Restart(ctx context.Context, id markettypes.LeaseID, service s
 }
 
 // Events implements tenant.Gateway.
-func (g *Gateway) Events(ctx context.Context, id markettypes.LeaseID, o cluster.EventOptions) (cluster.EventStream, error) {
+func (g *Gateway) Events(ctx context.Context, id markettypes.LeaseID, o cluster.EventOptions, _ func(error)) (cluster.EventStream, error) {
 	c, err := g.session(ctx, id)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"sync/atomic"
@@ -32,14 +31,10 @@ const (
 	maxManifest = 512 << 10
 	// maxMessage is the largest message taken from a provider: a manifest and its frame.
 	maxMessage = 1 << 20
-	// putTimeout and callTimeout bound one try.
-	putTimeout  = 35 * time.Second
-	callTimeout = 10 * time.Second
-	// tries is how often a call is made before an unavailable provider is given up; the pauses double from firstPause
-	// up to maxPause.
-	tries      = 5
-	firstPause = 250 * time.Millisecond
-	maxPause   = 5 * time.Second
+	// maxHeaders is the most that the headers of an answer may have.
+	maxHeaders = 64 << 10
+	// tries is how often a call is made before an unavailable provider is given up.
+	tries = 5
 )
 
 // Provider is the part of a provider's record on chain that a client needs.
@@ -71,6 +66,8 @@ type Options struct {
 	Certificate *tls.Certificate
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Waits bound what the client waits for.
+	Waits Waits
 }
 
 // Client is a connection to one provider. It may be used from several goroutines.
@@ -81,6 +78,9 @@ type Client struct {
 	tokens  *source
 	pins    [][sha256.Size]byte
 	address string
+	waits   Waits
+	// reached is how far the last connection came.
+	reached atomic.Int32
 	// wrongKey is set while whoever answers holds a key that is not pinned.
 	wrongKey atomic.Pointer[error]
 }
@@ -107,13 +107,14 @@ func Dial(ctx context.Context, p Provider, chainID string, signer Signer, opts .
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{host: target, pins: pins, address: p.Address}
+	c := &Client{host: target, pins: pins, address: p.Address, waits: o.Waits.withDefaults()}
 	dial := []grpc.DialOption{
-		grpc.WithTransportCredentials(credentials.NewTLS(c.tlsConfig(cert))),
+		grpc.WithTransportCredentials(watched{credentials.NewTLS(c.tlsConfig(cert)), &c.reached}),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(wire.Codec{}), grpc.MaxCallRecvMsgSize(maxMessage)),
+		grpc.WithMaxHeaderListSize(maxHeaders),
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: firstPause, Multiplier: 2, Jitter: .2, MaxDelay: maxPause},
-			MinConnectTimeout: callTimeout,
+			Backoff:           backoff.Config{BaseDelay: c.waits.Pause, Multiplier: 2, Jitter: .2, MaxDelay: c.waits.longest()},
+			MinConnectTimeout: c.waits.Call,
 		}),
 		// A quiet log stream notices a peer that is gone.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 15 * time.Second}),
@@ -218,7 +219,11 @@ func (c *Client) verifyConnection(st tls.ConnectionState) error {
 			return nil
 		}
 	}
-	err := fmt.Errorf("the server's TLS key (%x...) is none of the %d that provider %s has on chain", got[:4], len(c.pins), c.address)
+	pinned := "not the one"
+	if n := len(c.pins); n > 1 {
+		pinned = fmt.Sprintf("none of the %d", n)
+	}
+	err := fmt.Errorf("the server's TLS key (%x...) is %s that provider %s has on chain", got[:4], pinned, c.address)
 	c.wrongKey.Store(&err)
 	return err
 }
@@ -228,7 +233,7 @@ func (c *Client) Close() error { return c.conn.Close() }
 
 // Status returns who the provider is and how it fares. It needs no token.
 func (c *Client) Status(ctx context.Context) (*gatewaytypes.StatusResponse, error) {
-	return invoke(ctx, c, call[gatewaytypes.StatusResponse]{op: "ask for the provider's status", timeout: callTimeout,
+	return invoke(ctx, c, call[gatewaytypes.StatusResponse]{op: "ask for the provider's status", timeout: c.waits.Call,
 		do: func(ctx context.Context) (*gatewaytypes.StatusResponse, error) {
 			return c.api.Status(ctx, &gatewaytypes.StatusRequest{})
 		}})
@@ -237,7 +242,7 @@ func (c *Client) Status(ctx context.Context) (*gatewaytypes.StatusResponse, erro
 // WouldBid asks whether the provider would bid on orders for the groups, each for itself. It needs no token. It is asked
 // once only: who asks many providers rather does without the answer of one.
 func (c *Client) WouldBid(ctx context.Context, req *gatewaytypes.WouldBidRequest) (*gatewaytypes.WouldBidResponse, error) {
-	reply, err := once(ctx, c, call[gatewaytypes.WouldBidResponse]{op: "ask whether the provider would bid", timeout: callTimeout,
+	reply, err := once(ctx, c, call[gatewaytypes.WouldBidResponse]{op: "ask whether the provider would bid", timeout: c.waits.Call,
 		do: func(ctx context.Context) (*gatewaytypes.WouldBidResponse, error) { return c.api.WouldBid(ctx, req) }})
 	if err == nil && len(reply.Groups) != len(req.Groups) {
 		return nil, &Error{Host: c.host, Op: "ask whether the provider would bid", is: ErrUnavailable,
@@ -255,7 +260,7 @@ func (c *Client) PutManifest(ctx context.Context, id markettypes.LeaseID, env ma
 			Message: fmt.Sprintf("the manifest has %d bytes, providers take at most %d", n, maxManifest),
 			Next:    "put large files into the image or a volume"}
 	}
-	reply, err := invoke(ctx, c, call[gatewaytypes.PutManifestResponse]{op: op, timeout: putTimeout, token: true,
+	reply, err := invoke(ctx, c, call[gatewaytypes.PutManifestResponse]{op: op, timeout: c.waits.Put, token: true,
 		do: func(ctx context.Context) (*gatewaytypes.PutManifestResponse, error) {
 			return c.api.PutManifest(ctx, &gatewaytypes.PutManifestRequest{Id: id, Envelope: env})
 		}})
@@ -267,7 +272,7 @@ func (c *Client) PutManifest(ctx context.Context, id markettypes.LeaseID, env ma
 
 // GetManifest returns the manifest that the provider last accepted for the lease, salt and secrets included.
 func (c *Client) GetManifest(ctx context.Context, id markettypes.LeaseID) (manifesttypes.Envelope, error) {
-	reply, err := invoke(ctx, c, call[gatewaytypes.GetManifestResponse]{op: "read the manifest back", timeout: callTimeout, token: true,
+	reply, err := invoke(ctx, c, call[gatewaytypes.GetManifestResponse]{op: "read the manifest back", timeout: c.waits.Call, token: true,
 		do: func(ctx context.Context) (*gatewaytypes.GetManifestResponse, error) {
 			return c.api.GetManifest(ctx, &gatewaytypes.GetManifestRequest{Id: id})
 		}})
@@ -279,7 +284,7 @@ func (c *Client) GetManifest(ctx context.Context, id markettypes.LeaseID) (manif
 
 // LeaseStatus returns what runs for the lease.
 func (c *Client) LeaseStatus(ctx context.Context, id markettypes.LeaseID) (*gatewaytypes.LeaseStatusResponse, error) {
-	return invoke(ctx, c, call[gatewaytypes.LeaseStatusResponse]{op: "ask for the lease's status", timeout: callTimeout, token: true,
+	return invoke(ctx, c, call[gatewaytypes.LeaseStatusResponse]{op: "ask for the lease's status", timeout: c.waits.Call, token: true,
 		do: func(ctx context.Context) (*gatewaytypes.LeaseStatusResponse, error) {
 			return c.api.LeaseStatus(ctx, &gatewaytypes.LeaseStatusRequest{Id: id})
 		}})
@@ -293,15 +298,15 @@ type call[R any] struct {
 	do      func(context.Context) (*R, error)
 }
 
-// invoke makes a call until it is answered, or has been made often enough.
+// invoke makes a call until it is answered, or has been made often or long enough.
 func invoke[R any](ctx context.Context, c *Client, k call[R]) (*R, error) {
-	var pause pauses
-	for n := 1; ; n++ {
+	pause := pauses{waits: c.waits}
+	for n, start := 1, time.Now(); ; n++ {
 		reply, err := once(ctx, c, k)
 		if err == nil {
 			return reply, nil
 		}
-		if n == tries || !mayPass(ctx, err) {
+		if n == tries || !mayPass(ctx, err) || time.Since(start) >= k.timeout {
 			return nil, err
 		}
 		if pause.wait(ctx) != nil {
@@ -321,6 +326,9 @@ func once[R any](ctx context.Context, c *Client, k call[R]) (*R, error) {
 			return nil, 0, err
 		}
 		reply, err := k.do(tctx)
+		if err != nil && ctx.Err() == nil && tctx.Err() != nil {
+			err = c.tooLate(k.timeout)
+		}
 		return reply, *number, err
 	}
 	reply, number, err := try()
@@ -357,20 +365,4 @@ func (c *Client) renew(number int) bool {
 	}
 	c.tokens.drop(number)
 	return true
-}
-
-// pauses are the waits between tries: they double, and a random part keeps clients apart.
-type pauses struct{ last time.Duration }
-
-// wait returns the context's error if it ends first.
-func (p *pauses) wait(ctx context.Context) error {
-	p.last = min(max(2*p.last, firstPause), maxPause)
-	t := time.NewTimer(p.last/2 + rand.N(p.last/2))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -275,58 +274,6 @@ func TestUnavailableIsTriedAgain(t *testing.T) {
 	}
 }
 
-// Addresses where nothing, or nothing sensible, answers.
-func TestBadServers(t *testing.T) {
-	t.Parallel()
-	serve := func(handle func(net.Conn)) string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { l.Close() })
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go handle(c)
-			}
-		}()
-		return "https://" + l.Addr().String()
-	}
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone.Close()
-	for name, uri := range map[string]string{
-		"nobody listens": "https://" + gone.Addr().String(),
-		"hangs up":       serve(func(c net.Conn) { c.Close() }),
-		"speaks HTTP": serve(func(c net.Conn) {
-			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-			c.Close()
-		}),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := dial(t, gatewayclient.Provider{HostURI: uri, Pins: [][]byte{make([]byte, 32)}, Address: "berth1x"}, owner)
-			_, err := c.Status(wait(t))
-			var e *gatewayclient.Error
-			if !errors.Is(err, gatewayclient.ErrUnavailable) || !errors.As(err, &e) || e.Next == "" {
-				t.Errorf("Status = %v, want ErrUnavailable with advice", err)
-			}
-		})
-	}
-	// A server that never answers costs the caller's time and no more.
-	hung := dial(t, gatewayclient.Provider{HostURI: serve(func(net.Conn) {}), Pins: [][]byte{make([]byte, 32)}}, owner)
-	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-	defer cancel()
-	if _, err := hung.Status(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Status of a server that hangs = %v, want the caller's deadline", err)
-	}
-}
-
 // clock is a clock that tests set.
 type clock struct{ ahead atomic.Int64 }
 
@@ -481,49 +428,130 @@ func TestLogsGoOnAfterBreaks(t *testing.T) {
 	}
 }
 
-// A stream outlives its token: it is opened again with a new one.
+// tokenEnds is a gateway and a client whose clocks go along, but that the gateway's seems to be shortly before the end of
+// the token whenever a stream is opened, so that the stream ends soon. ended is told each time that the token has, when
+// both clocks say that its time is over.
+func tokenEnds(t *testing.T, backend *gatewaytest.Backend) (c *gatewayclient.Client, id markettypes.LeaseID, signer counting, ended func()) {
+	var theirs, ours clock
+	g := gatewaytest.Start(t, backend, func(c *gateway.Config) { c.Now = theirs.now })
+	signer = newSigner()
+	c = dial(t, provider(g), signer, gatewayclient.Options{Now: ours.now})
+	theirs.advance(13*time.Minute - 3*time.Second)
+	return c, g.Lease(owner), signer, func() {
+		ours.advance(13 * time.Minute)
+		theirs.ahead.Store(ours.ahead.Load() + int64(13*time.Minute-3*time.Second))
+	}
+}
+
+// A stream outlives its tokens: it is opened again with a new one, and brings each line once.
 func TestLogsOutliveTheToken(t *testing.T) {
 	t.Parallel()
 	src := &logSource{changed: make(chan struct{}), lines: numbered(0, 10)}
 	backend := gatewaytest.Obliging()
 	backend.LogsFunc = src.open
-	var theirs clock
-	g := gatewaytest.Start(t, backend, func(c *gateway.Config) { c.Now = theirs.now })
-	signer := newSigner()
-	c := dial(t, provider(g), signer)
-	// The provider's clock stands shortly before the token's end when the stream opens, and is right thereafter.
-	theirs.advance(13*time.Minute - 5*time.Second)
-	s, err := c.Logs(wait(t), g.Lease(owner), gatewayclient.LogOptions{Follow: true, OnBreak: func(error) { theirs.ahead.Store(0) }})
+	c, id, signer, ended := tokenEnds(t, backend)
+	breaks := 0
+	s, err := c.Logs(wait(t), id, gatewayclient.LogOptions{Follow: true, OnBreak: func(err error) {
+		if !errors.Is(err, gatewayclient.ErrUnauthorized) {
+			t.Errorf("the stream broke: %v", err)
+		}
+		ended()
+		// Lines come while the stream is broken, and once it is open again.
+		breaks++
+		src.add(numbered(10*breaks, 10*breaks+10)...)
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	readLines(t, s, 0, 10)
-	got := make(chan error, 1)
-	go func() {
-		l, err := s.Next()
-		if err == nil && l.Line != "10" {
-			err = fmt.Errorf("line %q, want 10", l.Line)
-		}
-		got <- err
-	}()
-	// The line comes only after the stream was opened anew.
-	deadline := time.After(patience)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for opened := 1; opened < 2; {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatal("the stream was not opened again")
-		}
-		src.mu.Lock()
-		opened = len(src.opened)
-		src.mu.Unlock()
+	readLines(t, s, 0, 30)
+	if breaks != 2 || signer.n.Load() != 3 {
+		t.Errorf("%d breaks, %d signatures, want one token for each stream", breaks, signer.n.Load())
 	}
-	src.add(numbered(10, 11)...)
-	if err := <-got; err != nil || signer.n.Load() != 2 {
-		t.Errorf("Next = %v after %d signatures, want the next line after 2", err, signer.n.Load())
+}
+
+// eventSource gives the events of a lease from the time on that is asked for, as clusters do: in no strict order.
+type eventSource struct {
+	mu     sync.Mutex
+	events []cluster.Event
+	asked  []cluster.EventOptions
+	// more is what has happened by the next time that somebody asks.
+	more [][]cluster.Event
+}
+
+func (s *eventSource) open(ctx context.Context, _ markettypes.LeaseID, o cluster.EventOptions) (cluster.EventStream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.asked) > 0 && len(s.more) > 0 {
+		s.events, s.more = append(s.events, s.more[0]...), s.more[1:]
+	}
+	s.asked = append(s.asked, o)
+	var now []cluster.Event
+	for _, e := range s.events {
+		if !e.Time.Before(o.Since) {
+			now = append(now, e)
+		}
+	}
+	return gatewaytest.NewEvents(ctx, o.Follow, now...), nil
+}
+
+func happening(second int64, text string) cluster.Event {
+	return cluster.Event{Time: time.Unix(second, 0), Service: "web", Kind: "Told", Message: text, Count: 1}
+}
+
+// TestEventsOutliveTheToken: a followed stream of events goes on with a new token, without loss and without repetition:
+// neither of events of one time, nor of those that were told late.
+func TestEventsOutliveTheToken(t *testing.T) {
+	t.Parallel()
+	src := &eventSource{
+		events: []cluster.Event{happening(100, "a"), happening(900, "b"), happening(900, "c"), happening(900, "c")},
+		more: [][]cluster.Event{
+			{happening(900, "d"), happening(896, "late"), happening(905, "e")},
+			{happening(905, "f"), happening(905, "e")},
+		},
+	}
+	backend := gatewaytest.Obliging()
+	backend.EventsFunc = src.open
+	c, id, signer, ended := tokenEnds(t, backend)
+	s, err := c.Events(wait(t), id, gatewayclient.EventOptions{
+		EventOptions: cluster.EventOptions{Follow: true, Since: time.Unix(50, 0)}, OnBreak: func(error) { ended() },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i, want := range []string{"a", "b", "c", "c", "d", "late", "e", "f", "e"} {
+		e, err := s.Next()
+		if err != nil || e.Message != want {
+			t.Fatalf("event %d is %+v, %v, want %q", i, e, err, want)
+		}
+	}
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	if len(src.asked) != 3 || signer.n.Load() != 3 {
+		t.Errorf("%d streams, %d signatures, want three of each", len(src.asked), signer.n.Load())
+	}
+	if first := src.asked[0].Since; !first.Equal(time.Unix(50, 0)) {
+		t.Errorf("the first stream was asked for since %v", first)
+	}
+}
+
+// TestGivenTokenEnds: a stream with somebody else's token ends with it, and says whom to ask.
+func TestGivenTokenEnds(t *testing.T) {
+	t.Parallel()
+	var theirs clock
+	g := gatewaytest.Start(t, gatewaytest.Obliging(), func(c *gateway.Config) { c.Now = theirs.now })
+	cert, raw := forAColleague(t, g, time.Minute, token.Logs, token.Status)
+	c := dial(t, provider(g), nil, gatewayclient.Options{Certificate: &cert, Token: raw})
+	theirs.advance(time.Minute - 2*time.Second)
+	s, err := c.Logs(wait(t), g.Lease(owner), gatewayclient.LogOptions{Follow: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Next()
+	var e *gatewayclient.Error
+	if !errors.Is(err, gatewayclient.ErrUnauthorized) || !errors.As(err, &e) || !strings.Contains(e.Next, "another") {
+		t.Errorf("Next = %v, want the end of the token and whom to ask", err)
 	}
 }
 

@@ -14,9 +14,6 @@ import (
 	markettypes "berth.dev/berth/x/market/types"
 )
 
-// maxOutage is how long a broken stream is tried to be opened again.
-const maxOutage = 5 * time.Minute
-
 // LogOptions select log lines.
 type LogOptions struct {
 	// Service narrows to one service; empty means all.
@@ -29,7 +26,8 @@ type LogOptions struct {
 	Since time.Time
 	// Previous gives what the instances wrote before they were started last; Follow is then without effect.
 	Previous bool
-	// OnBreak, if set, is told why the stream broke before it is opened again.
+	// OnBreak, if set, is told why the stream broke before it is opened again. That its token has ended, which happens
+	// to every stream that lasts, is an error that wraps ErrUnauthorized.
 	OnBreak func(error)
 }
 
@@ -44,79 +42,59 @@ type LogLine struct {
 // LogStream gives the lines of a lease. It outlives the connection and the token: when either ends, it goes on where it
 // was. One goroutine calls Next.
 type LogStream struct {
-	c      *Client
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
-	id     markettypes.LeaseID
-	opts   LogOptions
-
-	// stream is nil while broken; end ends it.
-	stream grpc.ServerStreamingClient[gatewaytypes.LogLine]
-	end    context.CancelFunc
-	number int // of the token that the stream was opened with
-	seen   position
+	f    *followed[gatewaytypes.LogLine]
+	id   markettypes.LeaseID
+	opts LogOptions
+	seen position
 	// first and last are when the first and the last line came, by our clock.
 	first, last time.Time
 }
 
+const logsOp = "read logs"
+
 // Logs opens a stream of log lines. It returns once the provider has accepted the request, or an error as of the other
 // calls. The caller closes the stream; it also ends with ctx.
 func (c *Client) Logs(ctx context.Context, id markettypes.LeaseID, o LogOptions) (*LogStream, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	s := &LogStream{c: c, ctx: ctx, cancel: cancel, id: id, opts: o, seen: position{}}
-	var pause pauses
-	for n := 1; ; n++ {
-		err := s.open()
-		if err == nil {
-			return s, nil
-		}
-		if n == tries || !mayPass(ctx, err) || pause.wait(ctx) != nil {
-			cancel()
-			return nil, err
-		}
+	s := &LogStream{id: id, opts: o, seen: position{}}
+	var err error
+	s.f, err = follow(ctx, c, followed[gatewaytypes.LogLine]{
+		op: logsOp, endless: o.Follow && !o.Previous, onBreak: o.OnBreak,
+		ask: func(ctx context.Context) (grpc.ServerStreamingClient[gatewaytypes.LogLine], error) {
+			return c.api.Logs(ctx, s.request())
+		},
+	})
+	if err != nil {
+		return nil, err
 	}
+	return s, nil
 }
 
 // Next returns the next line, or io.EOF when there will be none, or an error that ended the stream. After an error
 // there are no more lines.
 func (s *LogStream) Next() (LogLine, error) {
 	for {
-		line, err := s.recv()
-		if err == nil {
-			if s.seen.take(line) {
-				return line, nil
-			}
-			continue
-		}
-		if errors.Is(err, io.EOF) {
-			return LogLine{}, io.EOF
-		}
-		if err := s.reopen(err); err != nil {
+		m, err := s.f.next()
+		if err != nil {
 			return LogLine{}, err
+		}
+		s.last = time.Now()
+		if s.first.IsZero() {
+			s.first = s.last
+		}
+		line := LogLine{Service: m.Service, Instance: m.Instance, Line: m.Line}
+		if m.TimeUnixNano != 0 {
+			line.Time = time.Unix(0, m.TimeUnixNano)
+		}
+		if s.seen.take(line) {
+			s.f.news()
+			return line, nil
 		}
 	}
 }
 
 // Close ends the stream and a Next that waits.
 func (s *LogStream) Close() error {
-	s.cancel()
-	return nil
-}
-
-const logsOp = "read logs"
-
-// open asks for the lines that were not seen yet.
-func (s *LogStream) open() error {
-	var stream grpc.ServerStreamingClient[gatewaytypes.LogLine]
-	end, number, err := s.c.openStream(s.ctx, logsOp, callTimeout, func(ctx context.Context) (headed, error) {
-		var err error
-		stream, err = s.c.api.Logs(ctx, s.request())
-		return stream, err
-	}, func() error { _, err := stream.Recv(); return err })
-	if err != nil {
-		return plain(err)
-	}
-	s.stream, s.end, s.number = stream, end, number
+	s.f.cancel()
 	return nil
 }
 
@@ -132,14 +110,14 @@ func (c *Client) openStream(ctx context.Context, op string, wait time.Duration, 
 		end()
 		return nil, 0, c.explain(ctx, op, err)
 	}
-	// The provider answers at once, but the answer may never come; the stream itself has no time limit.
+	// The provider answers at once, but the answer may never come; the stream itself goes on.
 	late := time.AfterFunc(wait, end)
 	stream, err := open(tctx)
 	if err == nil {
 		err = accepted(stream, recv)
 	}
 	if !late.Stop() && ctx.Err() == nil {
-		err = wire.Errorf(wire.Unavailable, "the provider did not answer within %s", wait)
+		err = c.tooLate(wait)
 	}
 	if err != nil {
 		end()
@@ -196,47 +174,6 @@ func (s *LogStream) request() *gatewaytypes.LogsRequest {
 	}
 	r.Tail, r.SinceUnixNano = 0, since.UnixNano()
 	return r
-}
-
-func (s *LogStream) recv() (LogLine, error) {
-	m, err := s.stream.Recv()
-	if err != nil {
-		return LogLine{}, err
-	}
-	s.last = time.Now()
-	if s.first.IsZero() {
-		s.first = s.last
-	}
-	l := LogLine{Service: m.Service, Instance: m.Instance, Line: m.Line}
-	if m.TimeUnixNano != 0 {
-		l.Time = time.Unix(0, m.TimeUnixNano)
-	}
-	return l, nil
-}
-
-// reopen opens a stream that broke with cause, if that may help, and returns the error that ends it otherwise.
-func (s *LogStream) reopen(cause error) error {
-	s.end()
-	err := s.c.explain(s.ctx, logsOp, cause)
-	if tokenTurnedAway(cause) {
-		// The token ended, as every token does.
-		s.c.tokens.drop(s.number)
-	} else if !mayPass(s.ctx, err) {
-		return err
-	}
-	if s.opts.OnBreak != nil {
-		s.opts.OnBreak(err)
-	}
-	deadline := time.Now().Add(maxOutage)
-	var pause pauses
-	for {
-		if err = s.open(); err == nil || !mayPass(s.ctx, err) {
-			return err
-		}
-		if time.Now().After(deadline) || pause.wait(s.ctx) != nil {
-			return err
-		}
-	}
 }
 
 // position is how far a stream has come: for each instance the times of its first and last line, and how many lines of

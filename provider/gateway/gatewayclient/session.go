@@ -17,17 +17,13 @@ import (
 	markettypes "berth.dev/berth/x/market/types"
 )
 
-const (
-	// chunk is the most data sent in one message; providers take twice that.
-	chunk = 32 << 10
-	// forwardTimeout is how long a provider may take to connect to a port.
-	forwardTimeout = 35 * time.Second
-)
+// chunk is the most data sent in one message; providers take twice that.
+const chunk = 32 << 10
 
 // Restart replaces the instances of a service by new ones of the same manifest. It returns when the provider's cluster
 // has taken it; LeaseStatus shows how far it is. It is asked once only, as a repeat would restart once more.
 func (c *Client) Restart(ctx context.Context, id markettypes.LeaseID, service string) error {
-	_, err := once(ctx, c, call[gatewaytypes.RestartResponse]{op: "restart " + service, timeout: putTimeout, token: true,
+	_, err := once(ctx, c, call[gatewaytypes.RestartResponse]{op: "restart " + service, timeout: c.waits.Put, token: true,
 		do: func(ctx context.Context) (*gatewaytypes.RestartResponse, error) {
 			return c.api.Restart(ctx, &gatewaytypes.RestartRequest{Id: id, Service: service})
 		}})
@@ -35,67 +31,13 @@ func (c *Client) Restart(ctx context.Context, id markettypes.LeaseID, service st
 }
 
 // openOnce opens a stream, and once more with a new token if the first one was turned away for its age.
-func (c *Client) openOnce(ctx context.Context, op string, wait time.Duration, open func(context.Context) (headed, error), recv func() error) (context.CancelFunc, error) {
-	end, number, err := c.openStream(ctx, op, wait, open, recv)
+func (c *Client) openOnce(ctx context.Context, op string, wait time.Duration, open func(context.Context) (headed, error), recv func() error) (end context.CancelFunc, number int, err error) {
+	end, number, err = c.openStream(ctx, op, wait, open, recv)
 	var t *turnedAway
 	if errors.As(err, &t) && t.token && c.renew(number) {
-		end, _, err = c.openStream(ctx, op, wait, open, recv)
+		end, number, err = c.openStream(ctx, op, wait, open, recv)
 	}
-	return end, plain(err)
-}
-
-// EventStream gives what happened to a lease. One goroutine calls Next.
-type EventStream struct {
-	c      *Client
-	ctx    context.Context
-	cancel context.CancelFunc
-	stream grpc.ServerStreamingClient[gatewaytypes.Event]
-}
-
-const eventsOp = "read events"
-
-// Events opens a stream of events. It returns once the provider has accepted the request. The stream ends with the
-// token that it was opened with, with an error that wraps ErrUnauthorized: who follows opens another one, since the
-// time of the last event. The caller closes the stream; it also ends with ctx.
-func (c *Client) Events(ctx context.Context, id markettypes.LeaseID, o cluster.EventOptions) (*EventStream, error) {
-	req := &gatewaytypes.EventsRequest{Id: id, Service: o.Service, Follow: o.Follow}
-	if !o.Since.IsZero() {
-		req.SinceUnixNano = o.Since.UnixNano()
-	}
-	s := &EventStream{c: c}
-	s.ctx, s.cancel = context.WithCancel(ctx)
-	_, err := c.openOnce(s.ctx, eventsOp, callTimeout, func(ctx context.Context) (headed, error) {
-		var err error
-		s.stream, err = c.api.Events(ctx, req)
-		return s.stream, err
-	}, func() error { _, err := s.stream.Recv(); return err })
-	if err != nil {
-		s.cancel()
-		return nil, err
-	}
-	return s, nil
-}
-
-// Next returns the next event, or io.EOF when there will be none, or an error that ended the stream.
-func (s *EventStream) Next() (cluster.Event, error) {
-	m, err := s.stream.Recv()
-	switch {
-	case errors.Is(err, io.EOF):
-		return cluster.Event{}, io.EOF
-	case err != nil:
-		return cluster.Event{}, s.c.explain(s.ctx, eventsOp, err)
-	}
-	e := cluster.Event{Service: m.Service, Instance: m.Instance, Kind: m.Kind, Warning: m.Warning, Message: m.Message, Count: max(1, m.Count)}
-	if m.TimeUnixNano != 0 {
-		e.Time = time.Unix(0, m.TimeUnixNano)
-	}
-	return e, nil
-}
-
-// Close ends the stream and a Next that waits.
-func (s *EventStream) Close() error {
-	s.cancel()
-	return nil
+	return end, number, plain(err)
 }
 
 const execOp = "run a program"
@@ -117,7 +59,7 @@ func (c *Client) Exec(ctx context.Context, id markettypes.LeaseID, o cluster.Exe
 		}
 	}
 	var stream grpc.BidiStreamingClient[gatewaytypes.ExecRequest, gatewaytypes.ExecResponse]
-	end, err := c.openOnce(ctx, execOp, callTimeout, func(ctx context.Context) (headed, error) {
+	end, _, err := c.openOnce(ctx, execOp, c.waits.Call, func(ctx context.Context) (headed, error) {
 		var err error
 		if stream, err = c.api.Exec(ctx); err == nil {
 			err = stream.Send(start)
@@ -133,7 +75,9 @@ func (c *Client) Exec(ctx context.Context, id markettypes.LeaseID, o cluster.Exe
 	defer end()
 	done := make(chan struct{})
 	defer close(done)
-	talk := &execTalk{stream: stream, cancel: cancel, done: done}
+	idle := c.newIdle(cancel)
+	defer idle.stop()
+	talk := &execTalk{stream: stream, cancel: cancel, done: done, idle: idle}
 	if s.Stdin != nil {
 		go talk.stdin(s.Stdin)
 	}
@@ -142,6 +86,7 @@ func (c *Client) Exec(ctx context.Context, id markettypes.LeaseID, o cluster.Exe
 	}
 	for {
 		m, err := stream.Recv()
+		idle.busy()
 		switch {
 		case errors.Is(err, io.EOF):
 			return 0, c.explain(ctx, execOp, wire.Errorf(wire.Internal, "the provider ended the session without the program's exit code"))
@@ -155,6 +100,29 @@ func (c *Client) Exec(ctx context.Context, id markettypes.LeaseID, o cluster.Exe
 		}
 	}
 }
+
+// idle ends a session in which nothing comes or goes for too long: the provider would have ended it before.
+type idle struct {
+	timer *time.Timer
+	limit time.Duration
+}
+
+func (c *Client) newIdle(cancel context.CancelCauseFunc) *idle {
+	limit := c.waits.Session
+	return &idle{limit: limit, timer: time.AfterFunc(limit, func() {
+		cancel(wire.Errorf(wire.Unavailable, "nothing came or went for %s", limit).
+			Then("start it anew; if the provider stays silent, close the lease and take another bid"))
+	})}
+}
+
+// busy puts the end off.
+func (i *idle) busy() {
+	if i.timer.Stop() { // else it has ended
+		i.timer.Reset(i.limit)
+	}
+}
+
+func (i *idle) stop() { i.timer.Stop() }
 
 func sizeMessage(s cluster.TerminalSize) *gatewaytypes.TerminalSize {
 	return &gatewaytypes.TerminalSize{Width: uint32(s.Width), Height: uint32(s.Height)}
@@ -181,6 +149,7 @@ type execTalk struct {
 	stream grpc.BidiStreamingClient[gatewaytypes.ExecRequest, gatewaytypes.ExecResponse]
 	cancel context.CancelCauseFunc
 	done   chan struct{}
+	idle   *idle
 	mu     sync.Mutex
 }
 
@@ -188,6 +157,7 @@ type execTalk struct {
 func (t *execTalk) send(m *gatewaytypes.ExecRequest) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.idle.busy()
 	return t.stream.Send(m)
 }
 
@@ -227,9 +197,10 @@ const forwardOp = "connect to a port"
 // Forward connects to a port of an instance of a lease. The connection ends with ctx; it has a method CloseWrite, which
 // closes it for writing alone. An error that broke it is an error as of the other calls. The caller closes it.
 func (c *Client) Forward(ctx context.Context, id markettypes.LeaseID, o cluster.ForwardOptions) (net.Conn, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, stop := context.WithCancelCause(ctx)
+	cancel := func() { stop(nil) }
 	var stream grpc.BidiStreamingClient[gatewaytypes.PortForwardRequest, gatewaytypes.PortForwardResponse]
-	_, err := c.openOnce(ctx, forwardOp, forwardTimeout, func(ctx context.Context) (headed, error) {
+	_, _, err := c.openOnce(ctx, forwardOp, c.waits.Put, func(ctx context.Context) (headed, error) {
 		var err error
 		if stream, err = c.api.PortForward(ctx); err == nil {
 			err = stream.Send(&gatewaytypes.PortForwardRequest{Id: id, Start: &gatewaytypes.PortForwardStart{
@@ -245,12 +216,14 @@ func (c *Client) Forward(ctx context.Context, id markettypes.LeaseID, o cluster.
 		cancel()
 		return nil, err
 	}
-	f := &forwardedConn{remote: forwardAddr(fmt.Sprintf("%s:%d", o.Service, o.Port)), cancel: cancel, received: make(chan struct{})}
+	idle := c.newIdle(stop)
+	context.AfterFunc(ctx, idle.stop)
+	f := &forwardedConn{remote: forwardAddr(fmt.Sprintf("%s:%d", o.Service, o.Port)), cancel: cancel, idle: idle, received: make(chan struct{})}
 	var fromPort, toPort net.Conn
 	f.in, fromPort = net.Pipe()
 	f.out, toPort = net.Pipe()
 	go f.receive(stream.Recv, fromPort, func(err error) error { return c.explain(ctx, forwardOp, err) })
-	go send(stream, toPort)
+	go send(stream, toPort, idle)
 	return f, nil
 }
 
@@ -259,6 +232,7 @@ type forwardedConn struct {
 	remote  forwardAddr
 	in, out net.Conn
 	cancel  context.CancelFunc
+	idle    *idle
 	// received is closed when nothing comes any more.
 	received chan struct{}
 	closing  sync.Once
@@ -274,6 +248,7 @@ func (f *forwardedConn) receive(recv func() (*gatewaytypes.PortForwardResponse, 
 	ended := false
 	for {
 		m, err := recv()
+		f.idle.busy()
 		switch {
 		case errors.Is(err, io.EOF):
 			return
@@ -301,11 +276,12 @@ func (f *forwardedConn) broken(err error) {
 }
 
 // send sends what is written to the port, until that ends.
-func send(stream grpc.BidiStreamingClient[gatewaytypes.PortForwardRequest, gatewaytypes.PortForwardResponse], from net.Conn) {
+func send(stream grpc.BidiStreamingClient[gatewaytypes.PortForwardRequest, gatewaytypes.PortForwardResponse], from net.Conn, idle *idle) {
 	defer from.Close()
 	buf := make([]byte, chunk)
 	for {
 		n, err := from.Read(buf)
+		idle.busy()
 		if n > 0 && stream.Send(&gatewaytypes.PortForwardRequest{Data: buf[:n]}) != nil {
 			return // receiving says why
 		}

@@ -298,13 +298,13 @@ func TestEvents(t *testing.T) {
 	}
 	g := gatewaytest.Start(t, backend)
 	c := dial(t, provider(g), newSigner())
-	o := cluster.EventOptions{Service: "web", Follow: true, Since: time.Unix(0, 3)}
+	o := gatewayclient.EventOptions{EventOptions: cluster.EventOptions{Service: "web", Follow: true, Since: time.Unix(0, 3)}}
 	s, err := c.Events(wait(t), g.Lease(owner), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if asked != o {
-		t.Errorf("the backend was asked for %+v, want %+v", asked, o)
+	if asked != o.EventOptions {
+		t.Errorf("the backend was asked for %+v, want %+v", asked, o.EventOptions)
 	}
 	e, err := s.Next()
 	want := cluster.Event{Time: time.Unix(0, 5), Service: "web", Instance: "web-0", Kind: "Pulled", Message: "pulled", Count: 2}
