@@ -142,7 +142,7 @@ func (c *Client) explain(ctx context.Context, op string, err error) error {
 	if e.is = sentinels[p.Code]; e.is == nil {
 		e.is = ErrFaulty
 	}
-	if e.is == ErrUnauthorized && c.tokens != nil && c.tokens.ready != "" {
+	if errors.Is(e.is, ErrUnauthorized) && c.tokens != nil && c.tokens.ready != "" {
 		e.Next = "ask whoever made the token for another one, that allows this"
 	}
 	if e.Next == "" {
