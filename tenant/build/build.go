@@ -4,11 +4,13 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,6 +53,8 @@ type Builder struct {
 	Log io.Writer
 	// Look finds a program; exec.LookPath if nil.
 	Look func(string) (string, error)
+	// Client asks the registry for what BuildKit does not say; http.DefaultClient if nil.
+	Client *http.Client
 }
 
 // job is one build in the making.
@@ -176,7 +180,11 @@ func (j *job) withBuildKit(ctx context.Context) (Built, error) {
 	if err := json.Unmarshal(data, &said); err != nil || !isDigest(said.Digest) {
 		return Built{}, errors.New("BuildKit says no digest of the image")
 	}
-	return j.built(said.Digest, nil), nil
+	ports, err := exposed(ctx, cmp.Or(j.Client, http.DefaultClient), untagged(j.ref), said.Digest)
+	if err != nil {
+		fmt.Fprintf(j.Log, "What ports the image exposes is not known: %v\n", err)
+	}
+	return j.built(said.Digest, ports), nil
 }
 
 // reported finds the digest in what pack says of an image.
