@@ -30,6 +30,12 @@ done
 "$bin/localkube" push --state "$state/kube" berth.local/probe:1 "$bin/probe"
 "$bin/localkube" push --state "$state/kube" berth.local/probe-root:1 "$bin/probe" --user 0
 "$bin/localkube" push --state "$state/kube" berth.local/private/hello:1 "$bin/hello"
+# An image with a shell, of this machine's programs and what they load.
+mkdir -p "$state/shell/bin"
+cp -L /bin/sh /bin/cat "$state/shell/bin/"
+for lib in $(ldd /bin/sh /bin/cat | grep -oE '/[^ )]+' | grep -v : | sort -u); do cp -L --parents "$lib" "$state/shell"; done
+cp "$bin/probe" "$state/shell/probe"
+"$bin/localkube" push --state "$state/kube" berth.local/shell:1 "$state/shell" --entrypoint /probe
 BERTH_E2E_KUBECONFIG=$(field kubeconfig) BERTH_E2E_INGRESS=$(field http) BERTH_E2E_INGRESS_TLS=$(field https) BERTH_E2E_EDGE_AUTHORITY=$(field edge_authority) BERTH_E2E_INGRESS_CLASS=$(field ingress_class) \
   BERTH_E2E_INGRESS_NAMESPACE=$(field ingress_namespace) BERTH_E2E_NETNS=conform BERTH_E2E_ADDRESSES=$(field addresses) BERTH_E2E_SHARE=$(field share) \
   go test -tags e2e -count=1 -timeout 40m ./provider/cluster/kube

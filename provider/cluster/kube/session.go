@@ -151,8 +151,18 @@ func (c *Cluster) exec(ctx context.Context, id markettypes.LeaseID, o cluster.Ex
 	return 0, fmt.Errorf("run a program in instance %s: %w", pod.Name, err)
 }
 
-// run runs a program in a pod: over WebSocket or, where something on the way does not carry that, over SPDY.
+// run runs a program in a pod. The end of the program ends it, whatever of the input was not read, if the image has a shell.
 func (in inside) run(ctx context.Context, pod *corev1.Pod, o cluster.ExecOptions, s cluster.Streams) error {
+	if byShell(o, s) {
+		if ran, err := in.runByShell(ctx, pod, o, s); ran {
+			return err
+		}
+	}
+	return in.stream(ctx, pod, o, s)
+}
+
+// stream opens a session: over WebSocket or, where something on the way does not carry that, over SPDY.
+func (in inside) stream(ctx context.Context, pod *corev1.Pod, o cluster.ExecOptions, s cluster.Streams) error {
 	ctx, cancel := context.WithCancel(klog.NewContext(ctx, logr.Discard())) // what a session meets is not for the provider's log
 	defer cancel()
 	options := &corev1.PodExecOptions{

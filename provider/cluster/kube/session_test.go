@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/streaming/pkg/httpstream"
 	"k8s.io/streaming/pkg/httpstream/spdy"
+	"pgregory.net/rapid"
 
 	"berth.dev/berth/provider/cluster"
 	"berth.dev/berth/provider/cluster/clustertest"
@@ -30,10 +31,12 @@ import (
 type nodeAgent struct {
 	old bool
 	// run is a program in a container; it returns what the kubelet tells of its end.
-	run func(q url.Values, stdin io.Reader, stdout, stderr io.Writer, sizes io.Reader) metav1.Status
+	run runFunc
 	// listen is what listens on a port; it returns what the kubelet tells of the end of the connection.
 	listen func(port string, conn io.ReadWriteCloser) string
 }
+
+type runFunc = func(q url.Values, stdin io.Reader, stdout, stderr io.Writer, sizes io.Reader) metav1.Status
 
 // serve implements apiServer.stream.
 func (k *nodeAgent) serve(w http.ResponseWriter, r *http.Request) bool {
@@ -222,6 +225,147 @@ func program(q url.Values, stdin io.Reader, stdout, stderr io.Writer, sizes io.R
 		return failed(`failed to start exec: OCI runtime exec failed: unable to start container process: exec: "x": executable file not found in $PATH`)
 	}
 	return ok
+}
+
+// shelled gives the containers of the tests a shell that does as shellScript says.
+func shelled(run runFunc) runFunc {
+	return func(q url.Values, stdin io.Reader, stdout, stderr io.Writer, sizes io.Reader) metav1.Status {
+		command := q["command"]
+		if len(command) < 6 || command[0] != shell || command[2] != shellScript {
+			return run(q, stdin, stdout, stderr, sizes)
+		}
+		mark := command[4]
+		_, _ = fmt.Fprintln(stdout, mark)
+		st := run(url.Values{"command": command[5:], "stdin": q["stdin"]}, stdin, stdout, stderr, sizes)
+		code := "0"
+		if st.Details != nil {
+			code = st.Details.Causes[0].Message
+		}
+		_, _ = fmt.Fprintln(stdout, mark, code)
+		_, _ = fmt.Fprintln(stderr, mark, code)
+		_, _ = io.Copy(io.Discard, stdin)
+		return st
+	}
+}
+
+// stuck does as containerd does: it tells nothing of the end of a program that left some of its input, until the test ends.
+func stuck(t *testing.T, run runFunc) runFunc {
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over) })
+	return func(q url.Values, stdin io.Reader, stdout, stderr io.Writer, sizes io.Reader) metav1.Status {
+		st := run(q, stdin, stdout, stderr, sizes)
+		if n, _ := stdin.Read(make([]byte, 1)); n > 0 {
+			<-over
+		}
+		return st
+	}
+}
+
+// endless is input that has no end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+// TestExecEndsWithItsProgram holds that the end of a program ends its session with its code, whatever of its input was not
+// read, and that the shell which sees to that shows in nothing else.
+func TestExecEndsWithItsProgram(t *testing.T) {
+	transports(t, func(t *testing.T, _ *apiServer, c *Cluster, k *nodeAgent) {
+		k.run = stuck(t, shelled(program))
+		for name, stdin := range map[string]func() io.Reader{
+			"nothing": func() io.Reader { return strings.NewReader("") },
+			"1 MiB":   func() io.Reader { return bytes.NewReader(make([]byte, 1<<20)) },
+			"no end":  func() io.Reader { return endless{} },
+			"silence": func() io.Reader { r, _ := io.Pipe(); return r },
+		} {
+			for _, want := range []int{0, 3} {
+				o := cluster.ExecOptions{Target: cluster.Target{Service: "web"}, Command: []string{"exit", fmt.Sprint(want)}}
+				if code, err := c.Exec(t.Context(), testLease, o, cluster.Streams{Stdin: stdin()}); code != want || err != nil {
+					t.Errorf("input %s: code %d, %v, want code %d", name, code, err, want)
+				}
+			}
+		}
+		var out, errs bytes.Buffer
+		o := cluster.ExecOptions{Target: cluster.Target{Service: "web"}, Command: []string{"write", "one", "two"}}
+		code, err := c.Exec(t.Context(), testLease, o, cluster.Streams{Stdin: endless{}, Stdout: &out, Stderr: &errs})
+		if code != 0 || err != nil || out.String() != "one\n" || errs.String() != "two\n" {
+			t.Errorf("write: %d, %v, %q, %q", code, err, out.String(), errs.String())
+		}
+		out.Reset()
+		o.Command = []string{"cat"}
+		sent := strings.Repeat("0123456789abcdef", 10_000)
+		if code, err := c.Exec(t.Context(), testLease, o, cluster.Streams{Stdin: strings.NewReader(sent), Stdout: &out}); code != 0 || err != nil || out.String() != sent {
+			t.Errorf("cat: %d, %v, %d bytes", code, err, out.Len())
+		}
+	})
+}
+
+// TestWhatIsNoShell holds that a program is run without a shell, with all of its input, where something else stands in the
+// shell's place.
+func TestWhatIsNoShell(t *testing.T) {
+	transports(t, func(t *testing.T, _ *apiServer, c *Cluster, k *nodeAgent) {
+		k.run = func(q url.Values, stdin io.Reader, stdout, stderr io.Writer, sizes io.Reader) metav1.Status {
+			if q.Get("command") != shell {
+				return program(q, stdin, stdout, stderr, sizes)
+			}
+			_, _ = io.WriteString(stdout, "welcome\n")
+			return program(url.Values{"command": {"exit", "2"}}, stdin, stdout, stderr, sizes)
+		}
+		var out bytes.Buffer
+		o := cluster.ExecOptions{Target: cluster.Target{Service: "web"}, Command: []string{"cat"}}
+		if code, err := c.Exec(t.Context(), testLease, o, cluster.Streams{Stdin: strings.NewReader("all of it"), Stdout: &out}); code != 0 || err != nil || out.String() != "all of it" {
+			t.Errorf("cat: %d, %v, %q", code, err, out.String())
+		}
+	})
+}
+
+// TestMarks holds that marks are found however the output is cut, and that all else passes.
+func TestMarks(t *testing.T) {
+	const mark = "\x1eabc\x1eabd"
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringOfN(rapid.RuneFrom([]rune("\x1eabcd \n")), 0, 40, -1).Filter(func(s string) bool { return !strings.Contains(s, mark) }).Draw(t, "text")
+		ends := rapid.Bool().Draw(t, "ends")
+		all := mark + "\n" + text
+		if ends {
+			all += mark + " 7\nnothing of this"
+		}
+		e, got := newShellEnd(mark), &bytes.Buffer{}
+		e.left = 1
+		w := e.watch(got, true)
+		for all != "" {
+			n := rapid.IntRange(1, len(all)).Draw(t, "piece")
+			if _, err := w.Write([]byte(all[:n])); err != nil {
+				t.Fatal(err)
+			}
+			all = all[n:]
+		}
+		if err := w.flush(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-e.ended:
+			if !ends || e.code != 7 {
+				t.Fatalf("an end with code %d", e.code)
+			}
+		default:
+			if ends {
+				t.Fatal("the end was not seen")
+			}
+		}
+		if got.String() != text {
+			t.Fatalf("passed %q of %q", got.String(), text)
+		}
+	})
+	// A program that knows the mark cannot make the provider keep what it writes.
+	e := newShellEnd(mark)
+	w := e.watch(io.Discard, false)
+	for range 1000 {
+		if _, err := w.Write([]byte(mark + " 1111")); err != nil {
+			t.Fatal(err)
+		}
+		if len(w.held) > 100 {
+			t.Fatalf("%d bytes are held", len(w.held))
+		}
+	}
 }
 
 // instanceOf puts a pod of a lease beside what was applied of it.
