@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // addrKey names whom a connection is counted for: an IPv4 address, or the /64 network of an IPv6 address, as one
@@ -32,6 +33,8 @@ type boundedListener struct {
 	net.Listener
 	slots   *slots
 	refused func()
+	// arrival is how long a connection may take to ask something that is worked on.
+	arrival time.Duration
 }
 
 // Accept implements net.Listener.
@@ -43,7 +46,9 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		}
 		key := addrKey(c.RemoteAddr().String())
 		if l.slots.take(key) {
-			return &boundedConn{Conn: c, release: sync.OnceFunc(func() { l.slots.give(key) })}, nil
+			b := &boundedConn{Conn: c, release: sync.OnceFunc(func() { l.slots.give(key) })}
+			b.late = time.AfterFunc(l.arrival, func() { _ = c.Close() }) // who serves it sees that, and gives the slot back
+			return b, nil
 		}
 		l.refused()
 		_ = c.Close() // nothing was read or written; there is nobody to tell
@@ -54,7 +59,13 @@ type boundedConn struct {
 	net.Conn
 	release func()
 	narrow  sync.Once
+	// late closes the connection. Each stage of a request has a limit of its own; a client that is slow in all of them
+	// would have their sum, and one that asks only what is refused would have no end.
+	late *time.Timer
 }
+
+// arrived says that something was asked over the connection that is worked on.
+func (c *boundedConn) arrived() { c.late.Stop() }
 
 // streamBuffer is the kernel's buffer for a connection that streams, in bytes; it keeps about twice that. Left alone,
 // it grows to several megabytes for a client that takes nothing.
@@ -79,15 +90,15 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// boundConn narrows the connection that a context came by.
-func boundConn(ctx context.Context) {
-	if c, ok := ctx.Value(connKey{}).(*boundedConn); ok {
-		c.bound()
-	}
+// connOf is the connection that a context came by; nil if it came by none of ours.
+func connOf(ctx context.Context) *boundedConn {
+	c, _ := ctx.Value(connKey{}).(*boundedConn)
+	return c
 }
 
 // Close implements net.Conn and gives the slot back.
 func (c *boundedConn) Close() error {
 	defer c.release()
+	c.late.Stop()
 	return c.Conn.Close()
 }

@@ -50,12 +50,18 @@ func (s *Server) dispatch(ctx context.Context, rt *route, req proto.Message, out
 	if err := s.authorise(rt, c.claims, req); err != nil {
 		return s.explain(ctx, rt, err)
 	}
+	conn := connOf(ctx)
+	if conn != nil {
+		conn.arrived()
+	}
 	if rt.stream {
 		if !s.streams.take(c.claims.Owner) {
 			return wire.Errorf(wire.TooMany, "too many streams are open").Then("close some, or wait until others have ended")
 		}
 		defer s.streams.give(c.claims.Owner)
-		boundConn(ctx)
+		if conn != nil {
+			conn.bound()
+		}
 	}
 	ctx, cancel := s.bound(ctx, rt, c.claims)
 	defer cancel()

@@ -17,6 +17,9 @@ type Limits struct {
 	// HeaderTimeout bounds the TLS handshake and the time until a request's headers are there; BodyTimeout that until
 	// its body is.
 	HeaderTimeout, BodyTimeout time.Duration
+	// ArrivalTimeout closes connections over which nothing came since they were opened that the backend works on: who is
+	// slow in each of the handshake, the headers and the body has no more time than this for all of them.
+	ArrivalTimeout time.Duration
 	// CallTimeout bounds the backend's work on a request that is no stream.
 	CallTimeout time.Duration
 	// IdleTimeout closes connections without requests.
@@ -49,6 +52,7 @@ func DefaultLimits() Limits {
 		MaxHeader:       16 << 10,
 		HeaderTimeout:   10 * time.Second,
 		BodyTimeout:     20 * time.Second,
+		ArrivalTimeout:  25 * time.Second,
 		CallTimeout:     30 * time.Second,
 		IdleTimeout:     30 * time.Second,
 		StallTimeout:    30 * time.Second,
@@ -56,7 +60,7 @@ func DefaultLimits() Limits {
 		SessionIdle:     30 * time.Minute,
 		SessionLife:     8 * time.Hour,
 		SilenceTimeout:  25 * time.Second,
-		Conns:           4096,
+		Conns:           8192,
 		ConnsPerAddr:    256,
 		RequestsPerConn: 128,
 		Streams:         1024,
@@ -78,6 +82,7 @@ func (l Limits) Validate() error {
 		{"max header", l.MaxHeader >= 8<<10},
 		{"header timeout", l.HeaderTimeout > 0},
 		{"body timeout", l.BodyTimeout > 0},
+		{"arrival timeout", l.ArrivalTimeout > 0},
 		{"call timeout", l.CallTimeout > 0},
 		{"idle timeout", l.IdleTimeout > 0},
 		{"stall timeout", l.StallTimeout > 0},

@@ -19,6 +19,7 @@ func nextProtocols(protocols map[string]func(*tls.Conn)) map[string]func(*http.S
 			_ = conn.SetDeadline(time.Time{}) // fails only on a connection that is lost
 			if c, ok := conn.NetConn().(*boundedConn); ok {
 				c.release()
+				c.arrived()
 			}
 			take(conn)
 		}

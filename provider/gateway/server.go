@@ -126,7 +126,7 @@ func New(cfg Config, backend Backend) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: listen on %s: %w", cfg.Listen, err)
 	}
-	s.listener = &boundedListener{Listener: inner, slots: conns, refused: s.metrics.refusedConns.Inc}
+	s.listener = &boundedListener{Listener: inner, slots: conns, refused: s.metrics.refusedConns.Inc, arrival: cfg.Limits.ArrivalTimeout}
 	return s, nil
 }
 

@@ -67,7 +67,7 @@ func (in inside) runByShell(ctx context.Context, pod *corev1.Pod, o cluster.Exec
 		late := time.NewTimer(shellWait)
 		defer late.Stop()
 		select {
-		case <-done:
+		case err = <-done:
 		case <-late.C: // something that the program left behind has its outputs, or there is nothing that takes the input
 		}
 	}
