@@ -100,6 +100,11 @@ bench-bid: ## What the bid engine decides in a second, its memory; a burst of 2,
 bench-link: ## A link between two providers against a plain pair of TLS proxies: throughput and what it adds to a message
 	go test -run '^$$' -bench AgainstPlain -benchtime 15x ./provider/link
 
+.PHONY: bench-gateway
+bench-gateway: ## The gateway under load: lines a second, slow readers, 1,000 streams, 5,000 slow connections and 1,000 silent WebSockets, 1,000,000 mutated manifests
+	ulimit -n $$(ulimit -Hn) && go test -tags gatewaybench -count=1 -timeout 10m -v -run TestFigures ./provider/gateway/internal/gatewaybench
+	BERTH_MUTATIONS=1000000 go test -count=1 -timeout 20m -v -run TestMutated ./provider/daemon
+
 SOAK_TIME ?= 5m
 .PHONY: soak
 soak: ## A node built with the race detector under a mixed load for SOAK_TIME (default 5m)
