@@ -109,13 +109,28 @@ func (c *Client) Account(ctx context.Context) (number, sequence uint64, err erro
 	return res.Info.AccountNumber, res.Info.Sequence, nil
 }
 
-// Estimate simulates a transaction and returns the gas to ask for and its price.
+// Estimate simulates a transaction and returns the gas to ask for and its price. It tries again when another transaction
+// of the account comes between.
 func (c *Client) Estimate(ctx context.Context, msgs ...sdk.Msg) (Fee, error) {
-	number, sequence, err := c.Account(ctx)
-	if err != nil {
-		return Fee{}, err
+	for try := 1; ; try++ {
+		number, sequence, err := c.Account(ctx)
+		if err != nil {
+			return Fee{}, err
+		}
+		fee, err := c.estimate(ctx, BuildOptions{AccountNumber: number, Sequence: sequence}, msgs)
+		if err == nil || !isWrongSequence(err) || try >= sequenceTries {
+			return fee, err
+		}
+		if err := wait(ctx, includePoll); err != nil {
+			return Fee{}, err
+		}
 	}
-	return c.estimate(ctx, BuildOptions{AccountNumber: number, Sequence: sequence}, msgs)
+}
+
+// isWrongSequence tells whether a simulation failed because another transaction of the account came first: what the node
+// answers is a text.
+func isWrongSequence(err error) bool {
+	return strings.Contains(err.Error(), sdkerrors.ErrWrongSequence.Error())
 }
 
 func (c *Client) estimate(ctx context.Context, o BuildOptions, msgs []sdk.Msg) (Fee, error) {
@@ -310,7 +325,7 @@ func (c *Client) sendOnce(ctx context.Context, msgs []sdk.Msg) ([]byte, error) {
 	o := BuildOptions{AccountNumber: number, Sequence: sequence}
 	fee, err := c.estimate(ctx, o, msgs)
 	if err != nil {
-		if strings.Contains(err.Error(), sdkerrors.ErrWrongSequence.Error()) {
+		if isWrongSequence(err) {
 			return nil, fmt.Errorf("%w: %w", sdkerrors.ErrWrongSequence, err)
 		}
 		return nil, err
