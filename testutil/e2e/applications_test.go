@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -13,9 +14,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,22 +36,34 @@ var pushed = map[string][]string{
 	"berth.local/app:2":     {"app", "--entrypoint", "/usr/local/bin/probe", "--env", "PATH=/usr/local/bin:/usr/bin:/bin", "--env", "APP_VERSION=2"},
 	"postgres:17":           {"postgres", "--entrypoint", "/usr/local/bin/docker-entrypoint", "--env", "PATH=/usr/local/bin:/usr/bin:/bin", "--user", "0"},
 	"valkey/valkey:7.2":     {"redis", "--entrypoint", "/usr/bin/redis-server", "--user", "0"},
-	"axllent/mailpit:v1.27": {"mail", "--entrypoint", "/mailpit"},
+	"axllent/mailpit:v1.27": {"mail", "--entrypoint", "/mailpit", "--env", "PATH=/bin"},
 	"berth.local/debian:12": {"debian", "--entrypoint", "/bin/bash", "--user", "0", "--env", "PATH=/usr/local/bin:/usr/bin:/bin"},
+}
+
+// pushing is held by who pushes images, each of which is pushed once.
+var pushing struct {
+	sync.Mutex
+	done []string
 }
 
 func pushImages(t *testing.T, refs ...string) {
 	t.Helper()
+	pushing.Lock()
+	defer pushing.Unlock()
 	dir := os.Getenv("BERTH_E2E_IMAGES")
 	if dir == "" {
 		t.Fatal("BERTH_E2E_IMAGES names no directory; scripts/local-images.sh makes it")
 	}
 	for _, ref := range refs {
+		if slices.Contains(pushing.done, ref) {
+			continue
+		}
 		how := pushed[ref]
 		args := append([]string{"push", "--state", filepath.Join(marketplace.State, "kube"), ref, filepath.Join(dir, how[0])}, how[1:]...)
 		if _, err := program(t.Context(), "localkube", args...); err != nil {
 			t.Fatal(err)
 		}
+		pushing.done = append(pushing.done, ref)
 	}
 }
 
@@ -81,7 +97,7 @@ func stored(t *testing.T, dir, name string) string {
 	return ""
 }
 
-// podsOf are the pods of a service of a deployment's only lease that are not ending.
+// podsOf are the instances of a service of a deployment's only lease that are not ending, without the runs of its hooks.
 func podsOf(ctx context.Context, t *testing.T, s tenant.Status, service string) []corev1.Pod {
 	t.Helper()
 	pods, err := cluster(t).CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: "berth.dev/service=" + service})
@@ -91,7 +107,8 @@ func podsOf(ctx context.Context, t *testing.T, s tenant.Status, service string) 
 	var out []corev1.Pod
 	for _, p := range pods.Items {
 		ns, err := cluster(t).CoreV1().Namespaces().Get(ctx, p.Namespace, metav1.GetOptions{})
-		if err == nil && p.DeletionTimestamp == nil && ns.Annotations["berth.dev/lease-id"] == s.Groups[0].Lease.ID {
+		hook := slices.ContainsFunc(p.OwnerReferences, func(r metav1.OwnerReference) bool { return r.Kind == "Job" })
+		if err == nil && !hook && p.DeletionTimestamp == nil && ns.Annotations["berth.dev/lease-id"] == s.Groups[0].Lease.ID {
 			out = append(out, p)
 		}
 	}
@@ -101,12 +118,21 @@ func podsOf(ctx context.Context, t *testing.T, s tenant.Status, service string) 
 // TestAnApplicationOfAkinon runs the example: its database keeps what it was given through an update and through the loss of
 // its pod, its credentials stay, and nobody else reaches it.
 func TestAnApplicationOfAkinon(t *testing.T) {
-	pushImages(t, "berth.local/shop:1", "berth.local/shop:2", "postgres:17", "valkey/valkey:7.2", "axllent/mailpit:v1.27")
 	dir := copied(t, filepath.Join("..", "..", "examples", "akinon", "shop"))
 	file := filepath.Join(dir, "akinon.json")
 	flags := append([]string{"--image", "berth.local/shop:1"}, shop...)
+	sent := sequence(t) // no other test runs yet beside this one
 	refused(t, 3, "SECRET_KEY: required, not set (Secret Key)", append([]string{"deploy", "--yes", file}, flags...)...)
 	refused(t, 3, "SECRET_KEY: 11 characters, minimum 12", append([]string{"deploy", "--yes", file, "--env", "SECRET_KEY=elevenchars"}, flags...)...)
+	two := written(t, map[string]string{"app.json": `{"env": {"A_URL": {"description": "of the one"}, "B_URL": {"description": "of the other"}}}`, "Procfile": "web: run\n"})
+	for _, missing := range []string{"A_URL: required, not set (of the one)", "B_URL: required, not set (of the other)"} {
+		refused(t, 3, missing, "deploy", "--yes", filepath.Join(two, "app.json"), "--image", "berth.local/app:1")
+	}
+	if now := sequence(t); now != sent {
+		t.Errorf("%d transactions were sent for what is refused", now-sent)
+	}
+	t.Parallel()
+	pushImages(t, "berth.local/shop:1", "berth.local/shop:2", "postgres:17", "valkey/valkey:7.2", "axllent/mailpit:v1.27")
 	berth(t, nil, "env", "set", dir+"/", "SECRET_KEY=twelve-chars")
 	d := deploy(t, file, flags...)
 	if len(d.URLs) != 1 {
@@ -125,10 +151,17 @@ func TestAnApplicationOfAkinon(t *testing.T) {
 		t.Errorf("a password of %d characters", len(password))
 	}
 
-	// Another image: the order is there, and the password is what it was.
-	var s tenant.Status
+	if out, err := program(t.Context(), "berth", "addon", "dump", "--home", marketplace.TenantHome, strconv.FormatUint(d.Dseq, 10), "db"); err != nil ||
+		!strings.Contains(string(out), "CREATE TABLE public.orders") || !strings.Contains(string(out), "\ttea\t") {
+		t.Errorf("addon dump: %v\n%s", err, out)
+	}
+
+	// Another image: the order is there, and the password is what it was. The tables were made anew before it ran.
+	s := status(t, d.Dseq)
+	old := podsOf(t.Context(), t, s, "web")
 	berth(t, &s, append([]string{"update", "--yes", strconv.FormatUint(d.Dseq, 10), file, "--image", "berth.local/shop:2"}, shop...)...)
 	eventually(t, "the order after an update", packed)
+	releasedFirst(t, s, old)
 	if again := stored(t, dir, "DB_PASSWORD"); again != password {
 		t.Error("the update made another password")
 	}
@@ -158,8 +191,8 @@ func TestAnApplicationOfAkinon(t *testing.T) {
 			t.Fatalf("%d pods of %s", len(pods), addon.service)
 		}
 		target := "http://" + net.JoinHostPort(pods[0].Status.PodIP, strconv.Itoa(addon.port))
-		if code, body, err := fetch(t.Context(), stranger.URLs[0], target); err != nil || code != http.StatusBadGateway {
-			t.Errorf("a stranger reaches %s at %s: %d %q, %v; want 502", addon.service, target, code, body, err)
+		if code, body, err := fetch(t.Context(), stranger.URLs[0], target); err != nil || code != http.StatusBadGateway || !strings.Contains(body, "Timeout exceeded") {
+			t.Errorf("a stranger reaches %s at %s: %d %q, %v; want 502, as nothing answers", addon.service, target, code, body, err)
 		}
 	}
 }
@@ -207,6 +240,7 @@ const demo = `{
 // TestAnApplicationOfAppJSON: variables, an internal process, and scripts, through a first deployment, an update, and one
 // whose last script fails.
 func TestAnApplicationOfAppJSON(t *testing.T) {
+	t.Parallel()
 	pushImages(t, "berth.local/app:1", "berth.local/app:2")
 	const procfile = "release: echo released\nweb: probe app\ninternal-web: probe app\n"
 	dir := written(t, map[string]string{"app.json": strings.Replace(demo, "HOOK", "echo always", 1), "Procfile": procfile})
@@ -226,6 +260,10 @@ func TestAnApplicationOfAppJSON(t *testing.T) {
 		t.Errorf("a variable that is not required and has no value: %d, %v; want that it is not set", code, err)
 	}
 	hooks(t, d.Dseq, "release succeeded", "dokku-postdeploy succeeded", "postdeploy succeeded")
+	inOrder(t, d.Dseq, "hook release succeeded", "hook postdeploy was started", "hook postdeploy succeeded", "hook dokku-postdeploy was started")
+	if out, err := inside(t.Context(), d.Dseq, "web", "echo $WEB_CONCURRENCY"); err != nil || out != "5" {
+		t.Errorf("WEB_CONCURRENCY is %q, %v", out, err)
+	}
 
 	// The process inside is reached by its name, on its port, from here and not from elsewhere.
 	eventually(t, "internal-web from web", func(ctx context.Context) error {
@@ -256,6 +294,7 @@ func TestAnApplicationOfAppJSON(t *testing.T) {
 		t.Error(err)
 	}
 	hooks(t, d.Dseq, "release succeeded", "dokku-postdeploy succeeded", "postdeploy skipped")
+	nowhere(t, secret)
 
 	// A last script that fails is told, and the site goes on.
 	failing := written(t, map[string]string{"app.json": strings.Replace(demo, "HOOK", "echo broken; exit 3", 1), "Procfile": procfile})
@@ -283,6 +322,38 @@ func hooks(t *testing.T, dseq uint64, want ...string) {
 	for _, w := range want {
 		if !strings.Contains(strings.Join(got, "\n")+"\n", w+"\n") {
 			t.Errorf("the hooks are %q, want %q", got, w)
+		}
+	}
+}
+
+// inOrder checks that the hooks of a deployment ran in the order of these messages of its events, and that web became ready
+// between the first and the second.
+func inOrder(t *testing.T, dseq uint64, want ...string) {
+	t.Helper()
+	out, err := program(t.Context(), "berth", "events", strconv.FormatUint(dseq, 10), "--home", marketplace.TenantHome, "-o", "jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := make([]time.Time, len(want))
+	for line := range strings.Lines(string(out)) {
+		var h tenant.Happening
+		if err := json.Unmarshal([]byte(line), &h); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if i := slices.Index(want, h.Message); i >= 0 {
+			at[i] = h.Time
+		}
+	}
+	for i, when := range at {
+		if when.IsZero() || i > 0 && when.Before(at[i-1]) {
+			t.Errorf("%q at %s is not in its order: %v at %v", want[i], when, want, at)
+		}
+	}
+	for _, p := range podsOf(t.Context(), t, status(t, dseq), "web") {
+		for _, c := range p.Status.Conditions {
+			if c.Type == corev1.PodReady && (c.LastTransitionTime.Time.Before(at[0]) || c.LastTransitionTime.After(at[1])) {
+				t.Errorf("web became ready at %s, the release had ended at %s, and what follows began at %s", c.LastTransitionTime, at[0], at[1])
+			}
 		}
 	}
 }
