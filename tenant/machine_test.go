@@ -292,6 +292,15 @@ func TestFailedServiceStopsAtOnce(t *testing.T) {
 	}
 }
 
+// TestRefusedConnectionsAreExplained: a service that does not listen where it is asked gets the advice that mostly helps.
+func TestRefusedConnectionsAreExplained(t *testing.T) {
+	const said = `a check fails: Startup probe failed: Get "http://10.0.0.9:8008/healthz": dial tcp 10.0.0.9:8008: connect: connection refused`
+	w := tenanttest.New(tenanttest.NewBidder("a", "x", "1"))
+	w.Gateways[tenanttest.Address("a")].Failing = map[string]string{"web": said}
+	m := w.Machine(tenant.NewFileStore(t.TempDir(), "world"))
+	wantFailure(t, m.Run(t.Context(), begin(t, m, tenanttest.OneGroup)), tenant.KindRollout, said+" (listening on 127.0.0.1 or another port?)")
+}
+
 // TestHooksAreAPartOfTheRollout: a deployment is done when its hooks are, and fails when one of them does.
 func TestHooksAreAPartOfTheRollout(t *testing.T) {
 	world := func(failed string) (*tenanttest.World, *tenant.Machine, *tenant.State) {

@@ -75,6 +75,51 @@ func TestVariablesOfARemovedAddon(t *testing.T) {
 	has("with it again", true)
 }
 
+// TestBadApplications: all that is wrong with a manifest is said at once with its place, nothing is printed for programs to
+// take for a plan, and nothing is sent.
+func TestBadApplications(t *testing.T) {
+	for name, tc := range map[string]struct {
+		file, text string
+		want       []string
+	}{
+		"broken": {"app.json", `{"cron": [}`, []string{"app.json:1:11: ", "  1 | {\"cron\": [}\n", "    |           ^\n"}},
+		"app.json": {"app.json", `{"cron": [{"command": "x", "schedule": "61 * * * *"}, {"command": "a && b", "schedule": "@daily"}],
+  "formation": {"beat": {"quantity": 1}, "web": {"quantity": 99}}, "addons": ["mongolab", "heroku-redis", "heroku-redis"], "env": {"1": ""}}`, []string{
+			"app.json:1:40: error: cron[0].schedule", "app.json:1:67: error: cron[1].command", "write sh -c 'a && b'", "app.json:2:17: error: formation.beat: no such process in Procfile (have: web, worker)",
+			"app.json:2:62: error: formation.web.quantity", "[E-ADDON]", "[E-ADDON-ROLE]", "[E-ENV]", "7 errors",
+		}},
+		"akinon.json": {"akinon.json", `{"formation": {"web": {"healthcheck": "/h", "max": "many"}, "beat": {}}, "addons": [{"plan": "mysql"}, {"plan": "redis"}, {"plan": "redis"}],
+  "env": {"K": {"minlength": 9, "maxlength": 3}, "L": {"minlength": -1}}}`, []string{
+			"[E-SCALE]", "formation.beat: no such process in Procfile (have: web, worker)", "postgresql, redis, sentry, mail, cdn, static_cdn, elasticsearch [E-ADDON-PLAN]",
+			"[E-ADDON-ROLE]", "minlength 9 is more than maxlength 3", `minlength "-1" is not a whole number`, "6 errors",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := appDesk(t, map[string]string{tc.file: tc.text, "Procfile": "web: a\nworker: b\n"})
+			for _, args := range [][]string{{"plan", tc.file}, {"deploy", tc.file, "-y", "--image", "shop:1"}, {"render", tc.file}} {
+				stdout, stderr, code := d.run(append([]string{"--home", d.dir}, args...)...)
+				if code != exitUsage || stdout != "" {
+					t.Errorf("%v: exit %d, %q", args, code, stdout)
+				}
+				for _, want := range tc.want {
+					if !strings.Contains(stderr, want) {
+						t.Errorf("%v: %q is not in\n%s", args, want, stderr)
+					}
+				}
+			}
+			if len(d.world.Sent) > 0 {
+				t.Errorf("transactions %v", d.world.Sent)
+			}
+		})
+	}
+	// A mistake of the document comes before a network that is missing.
+	t.Chdir(t.TempDir())
+	writeFiles(t, map[string]string{"app.json": `{"cron": [}`})
+	if _, stderr, code := runDocuments(t, "", "deploy", "app.json", "-y", "--home", t.TempDir()); code != exitUsage || !strings.Contains(stderr, "app.json:1:11: ") {
+		t.Errorf("without a network: exit %d, %s", code, stderr)
+	}
+}
+
 // TestHerokuAddons: a deployment of app.json makes the password of its database once, and shows it to nobody.
 func TestHerokuAddons(t *testing.T) {
 	d := appDesk(t, map[string]string{"app.json": `{"addons": ["heroku-postgresql:mini", "heroku-redis"], "env": {"DATABASE_URL": {"required": true}}}`, "Procfile": "web: run\n"})

@@ -49,6 +49,9 @@ func readyInput(cmd *cobra.Command, in compile.Input, dseq uint64) (*ready, erro
 	}
 	store, env, err := storedValues(cmd, file, dseq)
 	if err != nil {
+		if _, wrong := compileInput(cmd, in); wrong != nil { // that comes first
+			return nil, wrong
+		}
 		return nil, err
 	}
 	flags := maps.Clone(in.Overlay.Env)

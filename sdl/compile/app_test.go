@@ -364,6 +364,12 @@ func TestAppInternalService(t *testing.T) {
 			t.Errorf("%s: %+v", form, s.Expose)
 		}
 	}
+	for _, form := range []string{"false", `{"exposed": false}`, "{}"} {
+		p := planned(t, application(`{"formation": {"internal_web": {"quantity": 1, "service": `+form+`}}}`, "Procfile", "web: a\ninternal_web: b\n"))
+		if s := service(t, p, "internal-web"); len(s.Expose) > 0 || variable(s, "PORT") != nil {
+			t.Errorf("%s: %+v", form, s.Expose)
+		}
+	}
 	r := application(`{"formation": {"web": {"service": {"exposed": true}}}}`)
 	if find(r.Found, "W-WEB-SERVICE") == nil || len(service(t, planned(t, r), "web").Expose) != 1 {
 		t.Errorf("service of web: %v", r.Found)

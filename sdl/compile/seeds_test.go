@@ -142,3 +142,33 @@ func TestAppAddons(t *testing.T) {
 		}
 	}
 }
+
+// TestPricesAreThoseThatAreWritten: the description of SDL has a placement whose prices its own prose gives otherwise.
+func TestPricesAreThoseThatAreWritten(t *testing.T) {
+	const text = `version: "1.0"
+services: {web: {image: a/web:1}, db: {image: a/db:1}}
+profiles:
+  compute:
+    web: {cpu: 1, memory: 512Mi, storage: 1Gi}
+    db: {cpu: 1, memory: 512Mi, storage: 1Gi}
+  placement:
+    westcoast:
+      attributes:
+        region: us-west
+      pricing:
+        web: 8u
+        db: 100u
+deployment:
+  web: {westcoast: {profile: web, count: 1}}
+  db: {westcoast: {profile: db, count: 1}}
+`
+	p, found := compile.Compile("deploy.yaml", []byte(text))
+	if p == nil {
+		t.Fatal(found)
+	}
+	for _, r := range p.Groups[0].Resources {
+		if want := map[string]int64{"web": 8, "db": 100}[r.Service]; r.Price.TruncateInt64() != want || !r.Price.IsInteger() {
+			t.Errorf("%s costs %s, want %d", r.Service, r.Price, want)
+		}
+	}
+}

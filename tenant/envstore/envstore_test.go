@@ -229,9 +229,36 @@ func TestAValueIsSetOnce(t *testing.T) {
 	if got := resolve(t, s, vars, envstore.Inputs{File: map[string]string{"WEB_CONCURRENCY": "7"}}); got["WEB_CONCURRENCY"] != "9" {
 		t.Errorf("what was set by hand: %q", got)
 	}
+	// What a manifest has only later is taken when it comes, sync or not.
+	later := append(vars[:len(vars):len(vars)], app.Variable{Name: "NEW", Value: ptr("n"), Required: true}, app.Variable{Name: "NEW_SECRET", Generate: secret})
+	if got := resolve(t, s, later, envstore.Inputs{}); got["NEW"] != "n" || len(got["NEW_SECRET"]) != 64 {
+		t.Errorf("variables that came later: %q", got["NEW"])
+	}
 	// Optional, without a value and without a terminal: absent, not empty.
 	if v, there := resolve(t, s, vars, envstore.Inputs{})["LATER"]; there {
 		t.Errorf("LATER = %q", v)
+	}
+}
+
+// TestVariablesOfAddons: what was typed or given for an addon is kept without it, and not passed on, unless it is given
+// anew. What follows from another variable is neither stored nor asked for.
+func TestVariablesOfAddons(t *testing.T) {
+	s := newStore(t.TempDir(), "anna")
+	dsn := app.Variable{Name: "SENTRY_DSN", Required: true, Addon: "sentry"}
+	made := app.Variable{Name: "DATABASE_URL", Required: true, Addon: "database", Made: &app.Made{From: "DATABASE_PASSWORD"}}
+	got := resolve(t, s, []app.Variable{dsn, made}, envstore.Inputs{Flags: map[string]string{"SENTRY_DSN": "a", "EXTRA": "b"}})
+	if d := cmp.Diff(map[string]string{"SENTRY_DSN": "a", "EXTRA": "b"}, got); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(map[string]string{"EXTRA": "b"}, resolve(t, s, nil, envstore.Inputs{})); d != "" {
+		t.Errorf("without the addon: %s", d)
+	}
+	if got := resolve(t, s, []app.Variable{dsn}, envstore.Inputs{}); got["SENTRY_DSN"] != "a" {
+		t.Errorf("with it again: %v", got)
+	}
+	resolve(t, s, nil, envstore.Inputs{})
+	if got := resolve(t, s, nil, envstore.Inputs{Flags: map[string]string{"SENTRY_DSN": "a"}}); got["SENTRY_DSN"] != "a" {
+		t.Errorf("given anew: %v", got)
 	}
 }
 
