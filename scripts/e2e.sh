@@ -29,6 +29,7 @@ for version in 1 2; do
 done
 "$bin/localkube" push --state "$state/kube" berth.local/probe:1 "$bin/probe"
 "$bin/localkube" push --state "$state/kube" berth.local/probe-root:1 "$bin/probe" --user 0
+"$bin/localkube" push --state "$state/kube" berth.local/probe-user:1 "$bin/probe" --user 12345:12345
 "$bin/localkube" push --state "$state/kube" berth.local/private/hello:1 "$bin/hello"
 # An image with a shell, of this machine's programs and what they load.
 mkdir -p "$state/shell/bin"

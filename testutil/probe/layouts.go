@@ -116,23 +116,45 @@ func tell(w http.ResponseWriter, v any) {
 	}
 }
 
-// databaseLayout is a database server: root gives the directory of data to the server's user, who goes on alone.
+// databaseLayout is a database server: root gives the directory of data, which is pgdata below the first argument, or
+// what the second one names there, to the server's user, who goes on alone. It does so once.
 func databaseLayout(args []string) error {
-	dir := args[0]
 	if os.Getuid() != 0 {
 		return database(args)
 	}
-	if err := owned(filepath.Join(dir, "pgdata"), databaseUser, 0o700); err != nil {
+	dir := dataDirectory(args)
+	if info, err := os.Stat(dir); err != nil || info.Sys().(*syscall.Stat_t).Uid != databaseUser {
+		if err := owned(dir, databaseUser, 0o700); err != nil {
+			return err
+		}
+	}
+	return as(databaseUser, nil, append([]string{"database"}, args...)...)
+}
+
+func dataDirectory(args []string) string {
+	if len(args) > 1 {
+		return filepath.Join(args[0], args[1])
+	}
+	return filepath.Join(args[0], "pgdata")
+}
+
+// onlyOwn refuses a directory that others than its owner may look into or write to, as database servers do.
+func onlyOwn(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
 		return err
 	}
-	return as(databaseUser, nil, "database", dir)
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("%s may be used by others than its owner: mode %#o", dir, mode)
+	}
+	return nil
 }
 
 // database keeps values in a directory that it locks, and serves them on port 8080: / tells who it is and what it holds,
 // /put?v=VALUE adds a value, /space?path=PATH tells the kind and size of a file system, /write?path=PATH tries to write.
 func database(args []string) error {
-	dir := filepath.Join(args[0], "pgdata")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	dir := dataDirectory(args)
+	if err := errors.Join(os.MkdirAll(dir, 0o700), onlyOwn(dir)); err != nil {
 		return err
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "postmaster.pid"), os.O_CREATE|os.O_RDWR, 0o600)

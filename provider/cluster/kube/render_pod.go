@@ -102,12 +102,9 @@ func (r *rendering) confine(spec *corev1.PodSpec, sv manifesttypes.Service) {
 	if user, known := r.ImageUsers[sv.Image]; known {
 		spec.SecurityContext.RunAsNonRoot = new(true)
 		spec.SecurityContext.RunAsUser = &user
-		if stateful(sv) {
-			// A new volume belongs to root. Who is not root may write to what belongs to a group of its own.
-			spec.SecurityContext.FSGroup = &user
-			spec.SecurityContext.FSGroupChangePolicy = new(corev1.FSGroupChangeOnRootMismatch)
-		}
+		r.share(spec, sv, user)
 	} else {
+		r.shareUnknown(spec, sv)
 		spec.HostUsers = new(false)
 		security.Capabilities.Add = rootCapabilities
 	}
@@ -123,7 +120,7 @@ func (r *rendering) container(sv manifesttypes.Service) corev1.Container {
 		Env:          r.envVars(sv),
 		Ports:        containerPorts(sv),
 		Resources:    r.resources(sv),
-		VolumeMounts: mounts(sv),
+		VolumeMounts: r.mounts(sv),
 	}
 	if len(sv.Expose) > 0 {
 		c.Lifecycle = &corev1.Lifecycle{
@@ -269,16 +266,6 @@ func volumes(sv manifesttypes.Service) []corev1.Volume {
 			dir.Medium = corev1.StorageMediumMemory
 		}
 		out = append(out, corev1.Volume{Name: volumeName(i, v), VolumeSource: corev1.VolumeSource{EmptyDir: dir}})
-	}
-	return out
-}
-
-func mounts(sv manifesttypes.Service) []corev1.VolumeMount {
-	var out []corev1.VolumeMount
-	for i, v := range sv.Volumes {
-		if v.Mount != "" {
-			out = append(out, corev1.VolumeMount{Name: volumeName(i, v), MountPath: v.Mount, ReadOnly: v.ReadOnly})
-		}
 	}
 	return out
 }

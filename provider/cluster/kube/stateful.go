@@ -21,6 +21,8 @@ const (
 	labelClass  = "berth.dev/storage-class"
 	// labelKept marks claims that no instance of the manifest uses any more.
 	labelKept = "berth.dev/kept"
+	// labelLayout says on a claim how its volume is mounted; without it the volume is mounted as a whole.
+	labelLayout = "berth.dev/volume-layout"
 
 	// defaultClass is the class of a persistent volume that names none; ramClass is memory, and never persistent.
 	defaultClass = "default"
@@ -115,11 +117,12 @@ func (r *rendering) claimTemplates(sv manifesttypes.Service) []corev1.Persistent
 			continue
 		}
 		class := r.clusterClass(sv, v)
+		labels := with(r.labels, labelService, sv.Name, labelVolume, v.Name, labelClass, classOf(v))
+		if r.nested(sv, v) {
+			labels[labelLayout] = layoutNested
+		}
 		out = append(out, corev1.PersistentVolumeClaim{
-			ObjectMeta: metav1.ObjectMeta{
-				Name:   claimTemplate(v.Name),
-				Labels: with(r.labels, labelService, sv.Name, labelVolume, v.Name, labelClass, classOf(v)),
-			},
+			ObjectMeta: metav1.ObjectMeta{Name: claimTemplate(v.Name), Labels: labels},
 			Spec: corev1.PersistentVolumeClaimSpec{
 				AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
 				StorageClassName: &class,
@@ -149,7 +152,7 @@ type claim struct {
 	ordinal               int64
 	class, storageClass   string // in documents, and the cluster's
 	bytes                 int64
-	kept, ending          bool
+	kept, ending, nested  bool
 	uid                   string
 }
 
@@ -169,7 +172,7 @@ func readClaim(u *unstructured.Unstructured) claim {
 	labels := u.GetLabels()
 	c := claim{
 		name: u.GetName(), service: labels[labelService], volume: labels[labelVolume], class: labels[labelClass],
-		kept: labels[labelKept] == "true", ending: u.GetDeletionTimestamp() != nil, uid: string(u.GetUID()),
+		kept: labels[labelKept] == "true", nested: labels[labelLayout] == layoutNested, ending: u.GetDeletionTimestamp() != nil, uid: string(u.GetUID()),
 	}
 	c.storageClass, _, _ = unstructured.NestedString(u.Object, "spec", "storageClassName")
 	size, _, _ := unstructured.NestedString(u.Object, "spec", "resources", "requests", "storage")

@@ -21,8 +21,8 @@ import (
 )
 
 // These tests need, besides what the others do, a class of persistent storage that can grow, BERTH_E2E_STORAGE_CLASS; a
-// runtime class with an overhead, BERTH_E2E_RUNTIME_CLASS; the probe in an image that starts as root, BERTH_E2E_ROOT_PROBE; and
-// an image, BERTH_E2E_PRIVATE_IMAGE, that only BERTH_E2E_PRIVATE_USER with
+// runtime class with an overhead, BERTH_E2E_RUNTIME_CLASS; the probe in an image that starts as root, BERTH_E2E_ROOT_PROBE, and
+// in one that runs as user 12345, BERTH_E2E_USER_PROBE; and an image, BERTH_E2E_PRIVATE_IMAGE, that only BERTH_E2E_PRIVATE_USER with
 // BERTH_E2E_PRIVATE_PASSWORD may pull. By default they are localkube's.
 
 func storageConfig(t *testing.T) Config {
@@ -176,6 +176,60 @@ func TestVolumeOfUser(t *testing.T) {
 	if who := askWho(t, door(t, c, status)); who.UID != 4711 || who.CapBnd != strings.Repeat("0", 16) {
 		t.Errorf("got %+v, want user 4711 without capabilities", who)
 	}
+}
+
+// TestVolumeOfImageUser: an image that runs as a user of its own, of whom the operator knows nothing, writes to its
+// volumes; and what an image that starts as root has made its own at the root of its volume stays its own. Both go on
+// after a restart and an update with what they wrote.
+func TestVolumeOfImageUser(t *testing.T) {
+	t.Parallel()
+	c, _ := start(t, storageConfig(t))
+	user, root := layout("user", 8080, "database-layout", "/data"), layout("root", 8080, "database-layout", "/data", ".")
+	user.Image = setting("BERTH_E2E_USER_PROBE", "berth.local/probe-user:1")
+	user.Expose[0].As, root.Expose[0].As = 9001, 9002
+	for _, sv := range []*manifesttypes.Service{&user, &root} {
+		sv.Volumes = append(sv.Volumes, clustertest.Persistent("data", "default", 16<<20), manifesttypes.Volume{
+			Name: "ram", Bytes: 8 << 20, Mount: "/ram", Attributes: []manifesttypes.Attribute{{Key: "class", Value: "ram"}, {Key: "persistent", Value: "false"}},
+		})
+	}
+	id, status := deploy(t, c, 1, user, root)
+	runsAs := map[string]int{"user": 12345, "root": 999}
+	check := func(when string, starts int) {
+		t.Helper()
+		for _, st := range status {
+			at := door(t, c, []cluster.ServiceStatus{st})
+			who := askWho(t, at)
+			if who.nobodyOutside(t); who.UID != runsAs[st.Name] || who.Starts != starts || len(who.Values) != starts-1 {
+				t.Errorf("%s: %s is %+v, want user %d at start %d with what was put there", when, st.Name, who, runsAs[st.Name], starts)
+			}
+			if code, body := get(fmt.Sprintf("%s/put?v=%s-%d", at, st.Name, starts), ""); code != http.StatusOK {
+				t.Errorf("%s: put: %d %s", when, code, body)
+			}
+			for _, dir := range []string{"/data", "/ram"} {
+				if code, body := get(at+"/write?path="+dir, ""); code != http.StatusOK {
+					t.Errorf("%s: %s writes to %s: %d %s", when, st.Name, dir, code, body)
+				}
+			}
+		}
+	}
+	check("at first", 1)
+	for _, name := range []string{"user", "root"} {
+		if err := c.Restart(t.Context(), id, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "the restarts", func() (bool, string) {
+		all, err := c.Status(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return clustertest.Complete(all)
+	})
+	check("after a restart", 2)
+	user.Env = []manifesttypes.EnvVar{{Name: "MODE", Value: "next"}}
+	root.Env = []manifesttypes.EnvVar{{Name: "MODE", Value: "next"}}
+	reapply(t, c, clustertest.Workload(id, user, root))
+	check("after an update", 3)
 }
 
 // TestWebLayout: an image that starts as root, opens port 80 and serves as a user of its own.
