@@ -56,7 +56,8 @@ type Workload struct {
 	// host names and ports. The cluster keeps this with the manifest.
 	Suspended bool
 	// Accepted is when the tenant sent the manifest; zero if that is not known. A host name that several leases of one
-	// owner ask for leads to the one that was accepted last.
+	// owner ask for leads to the one that was accepted last. With the hash that the lease has and a later time, the tenant
+	// has sent its manifest again: hooks that failed run again, and those of them that run once only are passed over.
 	Accepted time.Time
 }
 

@@ -13,7 +13,7 @@ const (
 	// HookSucceeded is a program that ended with exit code 0, HookFailed one that did not, or took too long.
 	HookSucceeded HookState = "succeeded"
 	HookFailed    HookState = "failed"
-	// HookSkipped is a hook that runs once only and did so for an earlier manifest.
+	// HookSkipped is a hook that runs once only and did so for an earlier manifest, or failed before its manifest was sent again.
 	HookSkipped HookState = "skipped"
 )
 

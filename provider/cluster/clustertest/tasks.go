@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	manifesttypes "berth.dev/berth/manifest/types"
 	"berth.dev/berth/provider/cluster"
@@ -25,7 +26,8 @@ func (s *suite) version(n int, hooks ...manifesttypes.Hook) manifesttypes.Servic
 }
 
 // testHooks: a hook before a rollout that fails keeps what ran before, and says why; others run in their order, and one that
-// runs once does so for the first manifest that has it.
+// runs once does so for the first manifest that has it. A manifest that is applied again runs nothing again; one that is sent
+// again passes over what failed and runs once only.
 func testHooks(t *testing.T, s *suite) {
 	id := s.lease(t)
 	s.apply(t, Workload(id, s.version(1)))
@@ -46,6 +48,28 @@ func testHooks(t *testing.T, s *suite) {
 	}
 	if want := "hook " + FailingHook + " of service web failed: " + h.Message; web.Message != want {
 		t.Errorf("message %q, want %q", web.Message, want)
+	}
+
+	failing := s.hook(FailingHook, manifesttypes.WHEN_BEFORE_ROLLOUT)
+	failing.Once = true
+	w := Workload(id, s.version(5, failing))
+	w.Accepted = time.Now()
+	s.apply(t, w)
+	failed := func(when string) {
+		t.Helper()
+		s.await(t, when, func() (bool, string) {
+			web := find(t, s.status(t, id), "web")
+			return web.Failed && web.Hooks[0].State == cluster.HookFailed, fmt.Sprintf("%+v", web)
+		})
+	}
+	failed("the hook to fail")
+	s.apply(t, w)
+	failed("the hook to have failed")
+	w.Accepted = w.Accepted.Add(time.Second)
+	s.apply(t, w)
+	s.awaitReady(t, id)
+	if web := find(t, s.status(t, id), "web"); web.Hooks[0].State != cluster.HookSkipped {
+		t.Errorf("a hook that failed and runs once only, after its manifest was sent again: %+v", web)
 	}
 
 	once := s.hook("seed", manifesttypes.WHEN_AFTER_ROLLOUT)

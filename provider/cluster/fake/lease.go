@@ -68,7 +68,7 @@ func newLease(w cluster.Workload, old *lease, takePort func(key string) uint32) 
 	l := &lease{workload: w, hooks: map[string]*hook{}}
 	if old != nil && !old.terminating {
 		l.events = old.events
-		l.hooks = nextHooks(old.hooks, l.manifest())
+		l.hooks = nextHooks(old.hooks, l.manifest(), w.Accepted.After(old.workload.Accepted) && old.manifest() == l.manifest())
 	}
 	for _, spec := range w.Group.Services {
 		s := &service{spec: spec, ports: map[door]uint32{}}

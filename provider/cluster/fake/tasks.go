@@ -14,7 +14,9 @@ import (
 type hook struct {
 	manifest string
 	once     bool
-	state    cluster.HookState
+	// passed says that it failed and does not run again.
+	passed bool
+	state  cluster.HookState
 	// age counts the steps since it was started.
 	age int
 	log []string
@@ -24,11 +26,16 @@ func hookKey(service, name string) string { return service + "/" + name }
 
 func (l *lease) manifest() string { return string(l.workload.ManifestHash) }
 
-// nextHooks are what a lease remembers of its hooks when it gets another manifest.
-func nextHooks(old map[string]*hook, manifest string) map[string]*hook {
+// nextHooks are what a lease remembers of its hooks when it gets another manifest, or the same one again: then those that
+// failed run again, but for those that run once only.
+func nextHooks(old map[string]*hook, manifest string, again bool) map[string]*hook {
 	out := map[string]*hook{}
 	for k, h := range old {
-		if h.manifest == manifest || h.once {
+		failed := again && h.manifest == manifest && h.state == cluster.HookFailed
+		if failed && h.once {
+			h.passed = true
+		}
+		if h.once || h.manifest == manifest && !failed {
 			out[k] = h
 		}
 	}
@@ -40,7 +47,7 @@ func (l *lease) pending(sv manifesttypes.Service, when manifesttypes.When) *mani
 	for i := range sv.Hooks {
 		h := &sv.Hooks[i]
 		rec := l.hooks[hookKey(sv.Name, h.Name)]
-		ran := rec != nil && (h.Once && rec.manifest != l.manifest() || rec.manifest == l.manifest() && rec.state == cluster.HookSucceeded)
+		ran := rec != nil && (h.Once && rec.manifest != l.manifest() || rec.passed || rec.manifest == l.manifest() && rec.state == cluster.HookSucceeded)
 		if h.When == when && !ran {
 			return h
 		}
@@ -126,7 +133,7 @@ func (l *lease) lookAtHooks(sv manifesttypes.Service, held map[string]bool, st *
 		out := cluster.HookStatus{Name: h.Name, State: cluster.HookWaiting}
 		switch rec := l.hooks[hookKey(sv.Name, h.Name)]; {
 		case rec == nil:
-		case rec.manifest != l.manifest():
+		case rec.manifest != l.manifest() || rec.passed:
 			if h.Once {
 				out.State = cluster.HookSkipped
 			}

@@ -295,7 +295,7 @@ func TestHooksAfterARolloutAndOnce(t *testing.T) {
 	s.settle(t, ns)
 	pass(t, s, c, ns)
 	first := s.jobs(ns)
-	if want := hookJobName("web", "first", manifestHash(w)); !slices.Equal(first, []string{want}) {
+	if want := hookJobName("web", "first", manifestHash(w), 0); !slices.Equal(first, []string{want}) {
 		t.Fatalf("jobs %v, want %s alone", first, want)
 	}
 	s.finishJob(t, ns, first[0], "Failed")
@@ -308,11 +308,125 @@ func TestHooksAfterARolloutAndOnce(t *testing.T) {
 	apply(t, c, w)
 	s.settle(t, ns)
 	pass(t, s, c, ns)
-	if want := hookJobName("web", "each", manifestHash(w)); !slices.Equal(s.jobs(ns), []string{want}) {
+	if want := hookJobName("web", "each", manifestHash(w), 0); !slices.Equal(s.jobs(ns), []string{want}) {
 		t.Errorf("jobs %v, want %s alone", s.jobs(ns), want)
 	}
 	if st := serviceStatus(t, c, "web"); st.Hooks[0].State != cluster.HookSkipped || st.Hooks[1].State != cluster.HookRunning {
 		t.Errorf("hooks %+v", st.Hooks)
+	}
+}
+
+// TestHooksOfAManifestThatIsSentAgain: a repair runs nothing again. Sent again, hooks that failed run in a job of another
+// name, the former one goes, and what runs once only is passed over.
+func TestHooksOfAManifestThatIsSentAgain(t *testing.T) {
+	s, c := serve(t, Config{})
+	ns := namespaceOf(testLease)
+	once := before("once")
+	once.Once = true
+	w := hooked("app:1", once, before("migrate"))
+	w.Accepted = time.Unix(1000, 0)
+	apply(t, c, w)
+	s.settle(t, ns)
+	pass(t, s, c, ns)
+	fail := func() {
+		t.Helper()
+		for _, name := range s.jobs(ns) {
+			s.finishJob(t, ns, name, "Failed")
+		}
+		pass(t, s, c, ns)
+	}
+	states := func(when string, want ...cluster.HookState) {
+		t.Helper()
+		var got []cluster.HookState
+		for _, h := range serviceStatus(t, c, "web").Hooks {
+			got = append(got, h.State)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", when, got, want)
+		}
+	}
+	again := func(at int64) {
+		t.Helper()
+		w.Accepted = time.Unix(at, 0)
+		apply(t, c, w)
+		pass(t, s, c, ns)
+	}
+	fail()
+	states("the first one failed", cluster.HookFailed, cluster.HookWaiting)
+	again(1000)
+	states("applied again", cluster.HookFailed, cluster.HookWaiting)
+	again(1001)
+	states("sent again", cluster.HookSkipped, cluster.HookRunning)
+	hash := manifestHash(w)
+	if want := hookJobName("web", "migrate", hash, 0); !slices.Contains(s.jobs(ns), want) {
+		t.Errorf("jobs %v, want %s among them", s.jobs(ns), want)
+	}
+	fail()
+	states("the second one failed", cluster.HookSkipped, cluster.HookFailed)
+	w.Suspended = true
+	again(1002)
+	states("sent again while suspended", cluster.HookSkipped, cluster.HookWaiting)
+	w.Suspended = false
+	again(1002)
+	s.settle(t, ns)
+	pass(t, s, c, ns)
+	rerun := hookJobName("web", "migrate", hash, 1)
+	want := []string{rerun, hookJobName("web", "once", hash, 0)}
+	slices.Sort(want)
+	there := func(when string) {
+		t.Helper()
+		got := s.jobs(ns)
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Fatalf("%s: jobs %v, want %v", when, got, want)
+		}
+	}
+	there("started again")
+	s.finishJob(t, ns, rerun, "Complete")
+	pass(t, s, c, ns)
+	states("it succeeded", cluster.HookSkipped, cluster.HookSucceeded)
+	again(1003)
+	states("sent again after all succeeded", cluster.HookSkipped, cluster.HookSucceeded)
+	there("sent again after all succeeded")
+}
+
+// TestEndedHooksGoWhereInstancesFollowTheirLoad: a hook that succeeded is remembered and its job goes after a minute, where its
+// pod would be counted; one that failed stays, as its pod is not counted.
+func TestEndedHooksGoWhereInstancesFollowTheirLoad(t *testing.T) {
+	web := clustertest.Service("web", "app:1")
+	web.Scale = &manifesttypes.Scale{Min: 1, Triggers: []manifesttypes.Trigger{{Resource: "cpu", UtilizationPercent: 80}}}
+	web.Hooks = []manifesttypes.Hook{before("migrate")}
+	w := clustertest.Workload(testLease, web)
+	plain := web
+	plain.Scale = nil
+	hash, now := manifestHash(w), time.Unix(10_000, 0)
+	job := func(name string) *unstructured.Unstructured {
+		u := &unstructured.Unstructured{Object: map[string]any{"kind": kindJob}}
+		u.SetName(name)
+		u.SetLabels(map[string]string{labelManifest: shortHash(hash)})
+		return u
+	}
+	current := job(hookJobName("web", "migrate", hash, 0))
+	for name, tc := range map[string]struct {
+		service manifesttypes.Service
+		job     *unstructured.Unstructured
+		rec     hookRecord
+		stays   bool
+	}{
+		"running":               {web, current, hookRecord{Manifest: hash, State: hookRunning}, true},
+		"just ended":            {web, current, hookRecord{Manifest: hash, State: hookSucceeded, Ended: now.Unix() - endedHookSeconds + 1}, true},
+		"ended a while ago":     {web, current, hookRecord{Manifest: hash, State: hookSucceeded, Ended: now.Unix() - endedHookSeconds}, false},
+		"failed a while ago":    {web, current, hookRecord{Manifest: hash, State: hookFailed, Ended: now.Unix() - endedSeconds}, true},
+		"does not scale":        {plain, current, hookRecord{Manifest: hash, State: hookSucceeded, Ended: now.Unix() - endedHookSeconds}, true},
+		"a former run":          {web, current, hookRecord{Manifest: hash, State: hookMarked, Again: 1}, false},
+		"nobody's":              {web, job("other"), hookRecord{Manifest: hash, State: hookRunning}, false},
+		"without a record":      {web, current, hookRecord{}, true},
+		"of a former manifest":  {web, current, hookRecord{Manifest: "ff", State: hookSucceeded, Ended: 1}, true},
+		"end that nobody noted": {web, current, hookRecord{Manifest: hash, State: hookSucceeded}, true},
+	} {
+		w.Group.Services = []manifesttypes.Service{tc.service}
+		if got := (hookRecords{"web/migrate": tc.rec}).settled(tc.job, w, now); got != tc.stays {
+			t.Errorf("%s: the job is left alone: %v, want %v", name, got, tc.stays)
+		}
 	}
 }
 

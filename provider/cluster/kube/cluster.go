@@ -165,7 +165,7 @@ func (c *Cluster) apply(ctx context.Context, ns string, w cluster.Workload) (dis
 	if err != nil && !errors.Is(err, cluster.ErrNotFound) {
 		return nil, err
 	}
-	s.Accepted = acceptance(w, have)
+	s.Accepted, s.Again = acceptance(w, have), sentAgain(w, have)
 	seen, err := c.see(ctx, ns, have)
 	if err != nil {
 		return nil, err
@@ -208,6 +208,7 @@ func (c *Cluster) restore(ctx context.Context, ns string, before live, s setting
 	if err != nil {
 		return err
 	}
+	s.Again = false
 	ch := diff(nil, now)
 	former, had, err := heldBy(ns, before)
 	if err == nil && had {

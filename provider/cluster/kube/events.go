@@ -351,13 +351,17 @@ func (c *Cluster) teller(ctx context.Context, secret *corev1.Secret) (*teller, e
 		return nil, err
 	}
 	t := &teller{services: map[string]bool{}, names: map[string]string{}, pods: map[string]string{}, nodes: map[string]bool{}}
+	records, err := readHooks(secret.Data[keyHooks])
+	if err != nil {
+		return nil, err
+	}
 	for _, sv := range w.Group.Services {
 		t.services[sv.Name] = true
 		for _, name := range []string{statefulName(sv.Name), cronName(sv.Name), portsName(sv.Name)} {
 			t.names[name] = sv.Name
 		}
 		for _, h := range sv.Hooks {
-			t.names[hookJobName(sv.Name, h.Name, manifestHash(w))] = sv.Name
+			t.names[records.job(sv.Name, h.Name, manifestHash(w))] = sv.Name
 		}
 	}
 	pods, err := c.typed.CoreV1().Pods(secret.Namespace).List(ctx, metav1.ListOptions{LabelSelector: c.ourLabels()})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +23,8 @@ import (
 )
 
 // Hooks run as jobs, each once for a manifest. What came of them stands beside the manifest in the lease's Secret, as jobs
-// do not stay: a hook is marked there before its job is made, so that no restart and no repair runs it twice.
+// do not stay: a hook is marked there before its job is made, so that no restart and no repair runs it twice. One that failed
+// runs again when its tenant sends the same manifest again.
 //
 // While hooks before a rollout are not through, the services of the new manifest are held: those that the hooks' own
 // services depend on go on to the new manifest, as hooks may need them, all others go on as the former manifest has them,
@@ -52,6 +54,12 @@ const (
 	hookRunning   hookState = "running"
 	hookSucceeded hookState = "succeeded"
 	hookFailed    hookState = "failed"
+	// hookAgain is one that failed and is to be started anew, hookPassed one that failed and is never to be.
+	hookAgain  hookState = "again"
+	hookPassed hookState = "passed"
+
+	// endedHookSeconds is how long the job of a hook that succeeded stays where instances are counted by their load.
+	endedHookSeconds = 60
 )
 
 // hookRecord is what is remembered of a hook.
@@ -61,6 +69,8 @@ type hookRecord struct {
 	State    hookState `json:"state"`
 	// Once says that it runs for the first manifest only that has it.
 	Once bool `json:"once,omitempty"`
+	// Again counts how often it was started anew for its manifest.
+	Again int `json:"again,omitempty"`
 	// At is when it was marked, in seconds of the Unix epoch.
 	At int64 `json:"at"`
 	// Ended is when it was seen to have ended; 0 if it has not, or that was not noted.
@@ -92,9 +102,22 @@ func manifestHash(w cluster.Workload) string { return hex.EncodeToString(w.Manif
 // shortHash is a hash as it stands in labels, which hold 63 characters.
 func shortHash(hash string) string { return hash[:min(len(hash), 32)] }
 
-// hookJobName is the name of the job of a hook for a manifest. No part of it is chosen by a tenant.
-func hookJobName(service, hook, hash string) string {
-	return "hook-" + digest([]byte(hookKey(service, hook)+"/"+hash), 12)
+// hookJobName is the name of the job of a hook for a manifest, for which it was started anew so many times. No part of it
+// is chosen by a tenant.
+func hookJobName(service, hook, hash string, again int) string {
+	id := hookKey(service, hook) + "/" + hash
+	if again > 0 {
+		id += "/" + strconv.Itoa(again)
+	}
+	return "hook-" + digest([]byte(id), 12)
+}
+
+// job is the name of the job of a hook for a manifest.
+func (r hookRecords) job(service, hook, hash string) string {
+	if rec := r[hookKey(service, hook)]; rec.Manifest == hash {
+		return hookJobName(service, hook, hash, rec.Again)
+	}
+	return hookJobName(service, hook, hash, 0)
 }
 
 // readHooks reads what is remembered of the hooks of a lease.
@@ -120,7 +143,7 @@ func (r hookRecords) encode() []byte {
 // due tells whether a hook still has to run for a manifest, or to be through with it.
 func (r hookRecords) due(service string, h manifesttypes.Hook, hash string) bool {
 	rec, known := r[hookKey(service, h.Name)]
-	if h.Once && known && rec.Manifest != hash {
+	if known && (h.Once && rec.Manifest != hash || rec.State == hookPassed && rec.Manifest == hash) {
 		return false
 	}
 	return !known || rec.Manifest != hash || rec.State != hookSucceeded
@@ -143,7 +166,7 @@ func (r hookRecords) observe(services []manifesttypes.Service, hash string, l li
 		for _, h := range sv.Hooks {
 			k := hookKey(sv.Name, h.Name)
 			if rec, ok := r[k]; ok && rec.Manifest == hash {
-				name := hookJobName(sv.Name, h.Name, hash)
+				name := r.job(sv.Name, h.Name, hash)
 				r[k] = rec.observed(l[key{kindJob, name}], name, seen)
 			}
 		}
@@ -162,6 +185,23 @@ func (r hookRecords) observe(services []manifesttypes.Service, hash string, l li
 	r.bound()
 }
 
+// renew lets what failed of a manifest's hooks run again. One that runs once only has done so, and is passed over as it is by
+// the next manifest.
+func (r hookRecords) renew(hash string) {
+	for k, rec := range r {
+		switch {
+		case rec.Manifest != hash || rec.State != hookFailed:
+			continue
+		case rec.Once:
+			rec.State = hookPassed
+		default:
+			rec.State = hookAgain
+		}
+		rec.Ended, rec.Message, rec.Log = 0, "", nil
+		r[k] = rec
+	}
+}
+
 // bound forgets the oldest records where there are too many.
 func (r hookRecords) bound() {
 	if len(r) <= maxOnce {
@@ -178,7 +218,7 @@ func (r hookRecords) bound() {
 func (r hookRecord) observed(job *unstructured.Unstructured, name string, seen sight) hookRecord {
 	rec := r
 	switch {
-	case rec.State == hookSucceeded || rec.State == hookFailed:
+	case rec.State != hookMarked && rec.State != hookRunning:
 	case job == nil:
 		if rec.State == hookRunning || seen.now.Unix()-rec.At >= endedSeconds {
 			rec.State, rec.Message = hookFailed, "its end was not seen"
@@ -220,7 +260,8 @@ func jobFailure(job *unstructured.Unstructured) string {
 }
 
 // hooks reads how far the hooks of a workload are, and which of its services have to wait for them.
-func (st *stage) hooks(w cluster.Workload, l live, seen sight) error {
+// again says that the tenant has sent the manifest once more.
+func (st *stage) hooks(w cluster.Workload, l live, seen sight, again bool) error {
 	stored, had, err := heldBy(namespaceOf(w.Lease), l)
 	if err != nil {
 		return err
@@ -242,6 +283,9 @@ func (st *stage) hooks(w cluster.Workload, l live, seen sight) error {
 	}
 	hash := manifestHash(w)
 	st.Hooks.observe(w.Group.Services, hash, l, seen)
+	if again {
+		st.Hooks.renew(hash)
+	}
 	st.Held = st.Hooks.held(w.Group.Services, hash)
 	if len(st.Held) == 0 {
 		return nil
@@ -367,7 +411,7 @@ func (r *rendering) hookJob(run hookRun) *batchv1.Job {
 	hash := manifestHash(r.workload)
 	job := &batchv1.Job{
 		TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: kindJob},
-		ObjectMeta: r.meta(hookJobName(run.service.Name, run.hook.Name, hash),
+		ObjectMeta: r.meta(r.Stage.Hooks.job(run.service.Name, run.hook.Name, hash),
 			labelService, sv.Name, labelRole, roleHook, labelManifest, shortHash(hash)),
 		Spec: r.jobSpec(sv, roleHook, or(run.hook.DeadlineSeconds, manifest.DefaultHookSeconds)),
 	}
@@ -420,10 +464,10 @@ func (st *stage) startable(w cluster.Workload, l live, ready func(service string
 		}
 		waits := slices.ContainsFunc(slices.Collect(maps.Keys(dependencies(sv, byName))), func(dep string) bool { return !ready(dep) })
 		rec, known := st.Hooks[hookKey(sv.Name, h.Name)]
-		marked := known && rec.Manifest == hash
+		marked := known && rec.Manifest == hash && rec.State != hookAgain
 		switch {
 		case marked && rec.State != hookMarked:
-		case marked && l[key{kindJob, hookJobName(sv.Name, h.Name, hash)}] != nil:
+		case marked && l[key{kindJob, st.Hooks.job(sv.Name, h.Name, hash)}] != nil:
 		case marked || !waits:
 			out = append(out, hookRun{sv, *h})
 		}
@@ -437,8 +481,12 @@ func (st *stage) start(runs []hookRun, hash string, now time.Time) {
 	st.Hooks = maps.Clone(st.Hooks)
 	for _, run := range runs {
 		k := hookKey(run.service.Name, run.hook.Name)
-		if rec, ok := st.Hooks[k]; !ok || rec.Manifest != hash {
+		rec, ok := st.Hooks[k]
+		switch {
+		case !ok || rec.Manifest != hash:
 			st.Hooks[k] = hookRecord{Manifest: hash, State: hookMarked, Once: run.hook.Once, At: now.Unix()}
+		case rec.State == hookAgain:
+			st.Hooks[k] = hookRecord{Manifest: hash, State: hookMarked, Once: run.hook.Once, At: now.Unix(), Again: rec.Again + 1}
 		}
 	}
 }
@@ -451,6 +499,27 @@ func (st *stage) waits(w cluster.Workload) bool {
 			if rec := st.Hooks[hookKey(sv.Name, h.Name)]; st.Hooks.due(sv.Name, h, hash) && (rec.Manifest != hash || rec.State != hookFailed) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// settled tells whether a job is one of a manifest's hooks that is to be left alone: it is never written again, nor taken for
+// one too many, while it is the one that its hook's record is about. Of a service that scales by load, one that succeeded is
+// one too many after a while: Kubernetes counts its pod as an instance whose use is not known, and ends none for as long.
+func (r hookRecords) settled(u *unstructured.Unstructured, w cluster.Workload, now time.Time) bool {
+	hash := manifestHash(w)
+	if u.GetKind() != kindJob || u.GetLabels()[labelManifest] != shortHash(hash) {
+		return false
+	}
+	for _, sv := range w.Group.Services {
+		for _, h := range sv.Hooks {
+			if r.job(sv.Name, h.Name, hash) != u.GetName() {
+				continue
+			}
+			rec := r[hookKey(sv.Name, h.Name)]
+			done := rec.Manifest == hash && rec.State == hookSucceeded && rec.Ended > 0
+			return sv.Scale == nil || !done || now.Unix()-rec.Ended < endedHookSeconds
 		}
 	}
 	return false

@@ -22,7 +22,7 @@ func hook(name string, when manifesttypes.When, args ...string) manifesttypes.Ho
 
 func (td *tending) job(t *testing.T, w cluster.Workload, service, name string) *batchv1.Job {
 	t.Helper()
-	job, err := td.typed.BatchV1().Jobs(td.ns).Get(t.Context(), hookJobName(service, name, manifestHash(w)), metav1.GetOptions{})
+	job, err := td.typed.BatchV1().Jobs(td.ns).Get(t.Context(), hookJobName(service, name, manifestHash(w), 0), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -61,13 +61,38 @@ func hooksRunInTheirPlace(t *testing.T, td *tending) {
 		t.Errorf("the former version does not go on: %+v", all)
 	}
 
+	// The hook of this one is not told to go on in its time; sent again, it runs again, and is told. Its former run is gone.
+	late := hook("migrate", manifesttypes.WHEN_BEFORE_ROLLOUT, "hold")
+	late.DeadlineSeconds = 2
+	again := td.apply(t, version(2, late)...)
+	td.until(t, "web", "the hook to take too long", func(st cluster.ServiceStatus) bool {
+		return st.Failed && st.Hooks[0].Message == "it took longer than 2 s"
+	})
+	first := td.job(t, again, "web", "migrate")
+	again.Accepted = time.Now()
+	if err := td.c.Apply(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	rerun := hookJobName("web", "migrate", manifestHash(again), 1)
+	td.until(t, "web", "the hook to run again", func(st cluster.ServiceStatus) bool {
+		_, err := td.typed.BatchV1().Jobs(td.ns).Get(t.Context(), rerun, metav1.GetOptions{})
+		return err == nil && (st.Hooks[0].State == cluster.HookRunning || st.Hooks[0].State == cluster.HookFailed)
+	})
+	if first == nil {
+		t.Error("the first run was gone before the manifest was sent again")
+	}
+	td.until(t, "web", "the hook to take too long once more", func(st cluster.ServiceStatus) bool { return st.Failed })
+	if job := td.job(t, again, "web", "migrate"); job != nil && job.DeletionTimestamp == nil {
+		t.Errorf("the first run is still there: %+v", job.Status)
+	}
+
 	third := version(3, hook("migrate", manifesttypes.WHEN_BEFORE_ROLLOUT, "hold"), hook("seed", manifesttypes.WHEN_AFTER_ROLLOUT, "crash", "1", "0"),
 		hook("each", manifesttypes.WHEN_AFTER_ROLLOUT, "crash", "1", "0"))
 	third[1].Hooks[1].Once = true
 	w := td.apply(t, third...)
 	var pod string
 	await(t, "the hook to run", func() (bool, string) {
-		list, err := td.typed.CoreV1().Pods(td.ns).List(t.Context(), metav1.ListOptions{LabelSelector: labelJob + "=" + hookJobName("web", "migrate", manifestHash(w))})
+		list, err := td.typed.CoreV1().Pods(td.ns).List(t.Context(), metav1.ListOptions{LabelSelector: labelJob + "=" + hookJobName("web", "migrate", manifestHash(w), 0)})
 		if err != nil || len(list.Items) == 0 || container(list.Items[0]).State.Running == nil {
 			return false, fmt.Sprintf("%+v, %v", list, err)
 		}
@@ -113,6 +138,19 @@ func hooksRunInTheirPlace(t *testing.T, td *tending) {
 	if st.Hooks[0].State != cluster.HookSkipped || td.job(t, w, "web", "seed") != nil {
 		t.Errorf("a hook that runs once ran again: %+v", st.Hooks)
 	}
+	// Pods of hooks are there for their logs, and take nothing of what the lease may have.
+	await(t, "the quota to count instances alone", func() (bool, string) {
+		pods, err := td.typed.CoreV1().Pods(td.ns).List(t.Context(), metav1.ListOptions{LabelSelector: labelRole + "=" + roleHook})
+		if err != nil {
+			t.Fatal(err)
+		}
+		quota, err := td.typed.CoreV1().ResourceQuotas(td.ns).Get(t.Context(), "lease", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := quota.Status.Used.Pods().Value()
+		return len(pods.Items) > 0 && used == 2, fmt.Sprintf("%d pods of hooks, and the quota counts %d", len(pods.Items), used)
+	})
 }
 
 // tasksRunByTime: a task runs when its time has come, and its status tells of the run, of one that failed and of one that

@@ -3,7 +3,6 @@ package kube
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -85,17 +84,17 @@ func stampIn(data []byte) int64 {
 // acceptance is when the manifest of a workload was sent, as it is to be remembered: an earlier manifest that is applied
 // again does not become the newer one.
 func acceptance(w cluster.Workload, have live) int64 {
-	var at, stored int64
+	var at int64
 	if !w.Accepted.IsZero() {
 		at = w.Accepted.UnixNano()
 	}
-	if u, ok := have[key{kindSecret, manifestSecret}]; ok {
-		text, _, _ := unstructured.NestedString(u.Object, "data", keyAccepted)
-		if data, err := base64.StdEncoding.DecodeString(text); err == nil {
-			stored = acceptedIn(&corev1.Secret{Data: map[string][]byte{keyAccepted: data}})
-		}
-	}
-	return max(at, stored)
+	return max(at, stampIn(secretData(have, manifestSecret, keyAccepted)))
+}
+
+// sentAgain tells whether the tenant has sent a manifest once more that the lease has already.
+func sentAgain(w cluster.Workload, have live) bool {
+	return !w.Accepted.IsZero() && w.Accepted.UnixNano() > stampIn(secretData(have, manifestSecret, keyAccepted)) &&
+		bytes.Equal(secretData(have, manifestSecret, keyHash), w.ManifestHash)
 }
 
 // wantedHosts are the hosts that a workload asks for, by the first field that names them.

@@ -136,7 +136,8 @@ func instancesFollowTheirLoad(t *testing.T, td *tending) {
 	td.becomes(t, kindAutoscaler, "web", "there", func(*unstructured.Unstructured) bool { return true })
 	web.Env = []manifesttypes.EnvVar{{Name: "VERSION", Value: "2"}}
 	web.Args = append(web.Args, "load") // goes on in the new instances
-	td.apply(t, web)
+	web.Hooks = []manifesttypes.Hook{hook("prepare", manifesttypes.WHEN_BEFORE_ROLLOUT, "crash", "1", "0")}
+	w := td.apply(t, web)
 	td.until(t, "web", "the update", func(st cluster.ServiceStatus) bool { return st.Desired == 3 && ready(st) })
 	if all := resets(); len(all) > 0 {
 		t.Errorf("the number of instances was changed together with something else: %v", all)
@@ -148,7 +149,14 @@ func instancesFollowTheirLoad(t *testing.T, td *tending) {
 			t.Fatal(err) // others are ended as soon as there is less load
 		}
 	}
+	// The pod of the hook, whose use nobody knows, keeps instances for a minute and not for as long as hooks stay elsewhere.
 	td.until(t, "web", "its least instances", func(st cluster.ServiceStatus) bool { return st.Desired == 1 && ready(st) })
+	if job := td.job(t, w, "web", "prepare"); job != nil && job.DeletionTimestamp == nil {
+		t.Error("the hook's job is still there, and instances were ended all the same")
+	}
+	if st := td.status(t, "web"); st.Hooks[0].State != cluster.HookSucceeded {
+		t.Errorf("the hook whose job is gone: %+v", st.Hooks)
+	}
 	// Kubernetes leaves alone what was scaled to nothing; the manifest wants an instance.
 	td.patch(t, kindDeployment, "web", `{"spec":{"replicas":0}}`, "scale")
 	td.becomes(t, kindDeployment, "web", "an instance again", func(u *unstructured.Unstructured) bool { return number(u, "spec", "replicas") == 1 })

@@ -65,6 +65,8 @@ type settings struct {
 	Claims claims
 	// Accepted is when the tenant sent the manifest, in nanoseconds of the Unix epoch; 0 if that is not known.
 	Accepted int64
+	// Again says that the tenant has sent the manifest that the lease has once more.
+	Again bool
 	// LeaseKey hides what hashes would tell of secrets; see leaseKey. Without it the salt of the workload is the key.
 	LeaseKey []byte
 	// Metrics says that the cluster tells what pods use.

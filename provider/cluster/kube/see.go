@@ -118,7 +118,7 @@ func (c *Cluster) see(ctx context.Context, ns string, have live) (sight, error) 
 	hash := manifestHash(w)
 	for _, sv := range w.Group.Services {
 		for _, h := range sv.Hooks {
-			name := hookJobName(sv.Name, h.Name, hash)
+			name := records.job(sv.Name, h.Name, hash)
 			job, there := have[key{kindJob, name}]
 			rec := records[hookKey(sv.Name, h.Name)]
 			if !there || rec.State == hookFailed || jobCondition(job, "Failed") == nil {

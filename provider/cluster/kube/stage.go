@@ -170,7 +170,7 @@ func secretData(l live, secret, name string) []byte {
 func changesFor(w cluster.Workload, s settings, have live, seen sight, links []cluster.Link) (changes, error) {
 	s.Metrics = s.Metrics || have.holds(kindAutoscaler) // it was there, and cannot be asked at the moment
 	var st stage
-	if err := st.hooks(w, have, seen); err != nil {
+	if err := st.hooks(w, have, seen, s.Again); err != nil {
 		return changes{}, err
 	}
 	if len(st.Held) > 0 {
@@ -182,10 +182,7 @@ func changesFor(w cluster.Workload, s settings, have live, seen sight, links []c
 	run.Group.Services = compose(w.Group.Services, st.Held, st.Former)
 	st.read(run.Group.Services, have, seen)
 	starts := st.mayStart(startsWithLinks(starter(run.Group.Services, have), w.Group, links, have))
-	// A job that stands for the manifest is never written again, nor taken for one too many.
-	others := have.without(func(u *unstructured.Unstructured) bool {
-		return u.GetKind() == kindJob && u.GetLabels()[labelManifest] == shortHash(manifestHash(w))
-	})
+	others := have.without(func(u *unstructured.Unstructured) bool { return st.Hooks.settled(u, w, seen.now) })
 	s.Stage = st
 	rendered, err := render(run, s, starts)
 	if err != nil {

@@ -141,7 +141,7 @@ func (o observation) heldBack(sv manifesttypes.Service) (held bool, message stri
 		if message == "" {
 			message = fmt.Sprintf("waiting for hook %s of service %s", h.Name, other.Name)
 			// A job waits for its image, or for room, until its time is over.
-			if p := o.runs[hookJobName(other.Name, h.Name, hash)]; p != nil && !terminal(p) {
+			if p := o.runs[o.hooks.job(other.Name, h.Name, hash)]; p != nil && !terminal(p) {
 				if f := o.trouble(p); f.message != "" {
 					message = cut(message+": "+f.message, maxMessage)
 				}
@@ -162,7 +162,8 @@ func (o observation) hooksOf(sv manifesttypes.Service) []cluster.HookStatus {
 			st.State = cluster.HookSucceeded
 		case known && rec.Manifest == hash && rec.State == hookFailed:
 			st.State, st.Message, st.Log = cluster.HookFailed, rec.Message, rec.Log
-		case known && rec.Manifest == hash:
+		case known && rec.Manifest == hash && rec.State == hookAgain:
+		case known && (rec.Manifest == hash && rec.State != hookPassed):
 			st.State = cluster.HookRunning
 		case known && h.Once:
 			st.State = cluster.HookSkipped
