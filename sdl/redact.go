@@ -9,7 +9,7 @@ import "strings"
 
 // openWords are the keys whose values are shown.
 var openWords = wordSet("version services profiles deployment endpoints reclamation compute placement image expose port as accept proto to " +
-	"service global ip http_options max_body_size read_timeout send_timeout next_tries next_timeout next_cases proxy_buffer_size " +
+	"service global ip http_options max_body_size read_timeout send_timeout next_tries next_timeout next_cases proxy_buffer_size h2c " +
 	"depends-on dependencies params storage mount readOnly permissions read tee resources cpu memory disk gpu units size attributes " +
 	"arch class persistent vendor model ram interface pricing denom amount signedBy allOf anyOf profile count kind min_window include " +
 	"env-file env_file file secret name " +

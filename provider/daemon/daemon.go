@@ -215,6 +215,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		"earnings":       d.keepWithdrawing,
 		"prices":         d.keepTerms,
 		"balance":        d.keepBalance,
+		"claims":         d.keepClaims,
 	}
 	// A cluster that has to watch and repair what it runs, for depends_on and drift, does so as one more part.
 	if c, ok := d.cluster.(interface{ Run(context.Context) error }); ok {

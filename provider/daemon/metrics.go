@@ -38,6 +38,7 @@ type metrics struct {
 	snapshots  prometheus.Counter
 	withdrawn  *prometheus.CounterVec
 	clusterUp  prometheus.Gauge
+	unkept     prometheus.Gauge
 	broadcast  prometheus.Histogram
 	steps      *prometheus.HistogramVec
 	balance    *prometheus.GaugeVec
@@ -77,6 +78,7 @@ func newMetrics() *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}, []string{"step"}),
 		clusterUp: gauge("cluster_up", "1 while the cluster's nodes can be read."),
+		unkept:    gauge("unkept_claims", "Abilities that the provider claims and its cluster does not have."),
 		balance: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "berth_provider_signer_balance", Help: "What the account that signs has, in whole units of the denom.",
 		}, []string{"denom"}),

@@ -183,6 +183,7 @@ func boundariesOfPorts(add adder, checked checker) {
 	for options, code := range map[string]string{
 		"read_timeout: 60000": "", "read_timeout: 60001": "E-HTTP", "max_body_size: 104857600": "", "max_body_size: 104857601": "E-HTTP",
 		"next_cases: [off, error]": "E-HTTP", `next_cases: ["418"]`: "E-HTTP", "next_cases: [off]": "", `next_cases: [error, "403"]`: "", "proxy_buffer_size: 1048577": "E-HTTP",
+		"h2c: true": "", "h2c: false": "", "h2c: maybe": "E-TYPE",
 	} {
 		add(9, options, expose("[{port: 80, http_options: {"+options+"}, to: [{global: true}]}]"), code)
 	}

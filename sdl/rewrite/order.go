@@ -60,7 +60,7 @@ var (
 			with("placement", each(keys("attributes", "pricing")))).
 		with("deployment", deploymentForm)
 
-	httpForm = keys("max_body_size", "read_timeout", "send_timeout", "next_tries", "next_timeout", "next_cases", "proxy_buffer_size")
+	httpForm = keys("max_body_size", "read_timeout", "send_timeout", "next_tries", "next_timeout", "next_cases", "proxy_buffer_size", "h2c")
 
 	volumeForm = keys("name", "size", "attributes").with("attributes", keys("persistent", "class"))
 

@@ -302,6 +302,7 @@ func (w *writer) http() *yaml.Node {
 		maybe(30, "send_timeout", func() *yaml.Node { return w.one("1", "60000") }).
 		maybe(30, "next_timeout", func() *yaml.Node { return w.one("1", "60000") }).
 		maybe(30, "next_tries", func() *yaml.Node { return w.one("0", "1000") }).
+		maybe(30, "h2c", func() *yaml.Node { return word(pick(w.Rand, []string{"true", "false"})) }).
 		maybe(30, "proxy_buffer_size", func() *yaml.Node { return w.one("0", "1048576") }).
 		maybe(40, "next_cases", func() *yaml.Node {
 			if w.chance(30) {

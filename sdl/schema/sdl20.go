@@ -112,7 +112,8 @@ func httpOptions(g sdl20.Grammar) *node {
 		may("next_tries", whole("How many instances are tried; 0 is any number.", 0, manifest.MaxNextTries, 3)),
 		may("next_timeout", ms("How long other instances are tried")),
 		may("next_cases", next),
-		may("proxy_buffer_size", whole("The size of the route's buffer, in bytes.", 0, manifest.MaxProxyBufferBytes, 8192)))
+		may("proxy_buffer_size", whole("The size of the route's buffer, in bytes.", 0, manifest.MaxProxyBufferBytes, 8192)),
+		may("h2c", flag("Whether the service speaks HTTP/2 without TLS on this port, as gRPC does.")))
 }
 
 // off is the case that turns the others off.

@@ -104,7 +104,9 @@ func readProto(r *sdl.Reporter, n *doc.Node) manifesttypes.Proto {
 	}
 	d := n.Problem("E-PROTO", "%s is not a protocol", n.Show()).WithAllowed("tcp, udp")
 	switch lower := strings.ToLower(strings.TrimSpace(text)); {
-	case slices.Contains([]string{"ws", "wss", "websocket", "tls", "ssl", "grpc", "grpcs", "h2", "h2c"}, lower), strings.HasPrefix(lower, "http"):
+	case slices.Contains([]string{"grpc", "grpcs", "h2", "h2c"}, lower):
+		d = d.WithSuggestion("tcp").WithHint("a global tcp port that clients see as 80 is routed by host; http_options: {h2c: true} says that the service speaks HTTP/2 without TLS there")
+	case slices.Contains([]string{"ws", "wss", "websocket", "tls", "ssl"}, lower), strings.HasPrefix(lower, "http"):
 		d = d.WithSuggestion("tcp").WithHint("a global tcp port that clients see as 80 is routed by host")
 	case lower == "tcp" || lower == "udp":
 		d = d.WithSuggestion(lower)
@@ -183,6 +185,9 @@ func readHTTP(r *sdl.Reporter, n *doc.Node) *manifesttypes.HTTPOptions {
 	}
 	if cases := o.Get("next_cases"); cases != nil {
 		h.NextCases = readNextCases(r, cases)
+	}
+	if h2c := o.Get("h2c"); h2c != nil {
+		h.H2C, _ = h2c.Bool(r, "h2c")
 	}
 	return h
 }

@@ -58,7 +58,7 @@ var (
 	toShape = shape("a client", []string{"service", "global", "ip", "http_options"}, nil, nil)
 
 	httpShape = strict("http_options", []string{"max_body_size", "read_timeout", "send_timeout", "next_tries", "next_timeout",
-		"next_cases", "proxy_buffer_size"}, nil, nil)
+		"next_cases", "proxy_buffer_size", "h2c"}, map[string]string{"grpc": "h2c", "http2": "h2c"}, nil)
 
 	paramsShape = strict("params", []string{"storage", "permissions", "tee"}, nil, nil)
 

@@ -106,6 +106,7 @@ func adornOptions(t *rapid.T, s *manifesttypes.Service) {
 			s.Expose[i].HttpOptions = &manifesttypes.HTTPOptions{
 				MaxBodyBytes: rapid.Uint32Range(0, 104_857_600).Draw(t, "body"), ReadTimeoutMs: rapid.Uint32Range(0, 60_000).Draw(t, "read"),
 				SendTimeoutMs: rapid.Uint32Range(0, 60_000).Draw(t, "send"),
+				H2C: rapid.Bool().Draw(t, "h2c"),
 			}
 		}
 	}

@@ -111,15 +111,39 @@ func (l *look) checkAbilities(ctx context.Context) doctor.Finding {
 	if len(claimed) == 0 {
 		return doctor.Okf("none is claimed")
 	}
+	wrong, err := l.unkept(ctx, claimed)
+	switch {
+	case err != nil:
+		return unread("what the cluster can do", err)
+	case len(wrong) > 0:
+		return doctor.Failf("%s", brief(wrong))
+	}
+	return doctor.Okf("%s", strings.Join(claimed, ", "))
+}
+
+// Unkept are the abilities that attributes claim and that manifests would be refused for, each with the reason.
+func (c *Cluster) Unkept(ctx context.Context, attributes map[string]string) ([]string, error) {
+	l := c.newLook(CheckOptions{Attributes: attributes})
+	claimed := l.abilities()
+	if len(claimed) == 0 {
+		return nil, nil
+	}
+	wrong, err := l.unkept(ctx, claimed)
+	if err != nil {
+		return nil, fmt.Errorf("kube: compare what is claimed with what the cluster can do: %w", err)
+	}
+	return wrong, nil
+}
+
+func (l *look) unkept(ctx context.Context, claimed []string) (wrong []string, err error) {
 	s, err := l.settled(ctx)
 	if err != nil {
-		return unread("what the cluster can do", err)
+		return nil, err
 	}
 	nodes, err := l.nodes(ctx)
 	if err != nil {
-		return unread("the nodes", err)
+		return nil, err
 	}
-	var wrong []string
 	for _, name := range claimed {
 		change, known := abilityTrial(name)
 		if !known {
@@ -134,10 +158,7 @@ func (l *look) checkAbilities(ctx context.Context) doctor.Finding {
 			wrong = append(wrong, name+": no node that takes workloads has it")
 		}
 	}
-	if len(wrong) > 0 {
-		return doctor.Failf("%s", brief(wrong))
-	}
-	return doctor.Okf("%s", strings.Join(claimed, ", "))
+	return wrong, nil
 }
 
 func haveArch(nodes []corev1.Node, arch string) bool {

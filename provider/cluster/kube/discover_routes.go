@@ -38,6 +38,8 @@ type routeAbilities struct {
 	Extensions bool
 	// BackendTimeout says that the Gateway honours the timeout of a request to a backend.
 	BackendTimeout bool
+	// BackendH2C says that the Gateway speaks HTTP/2 without TLS to backends whose port says so.
+	BackendH2C bool
 	// TLSRoute is the version in which TLSRoute is served; empty if it is not.
 	TLSRoute string
 	// Passthrough are the host names for which TLS is passed through: names, *.DOMAIN, or * for all.
@@ -116,10 +118,13 @@ func (c *Cluster) gatewayAbilities(ctx context.Context, r routing) (routeAbiliti
 	controller, _, _ := unstructured.NestedString(class.Object, "spec", "controllerName")
 	a.Carrier = controllers[controller]
 	features, _, _ := unstructured.NestedSlice(class.Object, "status", "supportedFeatures")
-	a.BackendTimeout = slices.ContainsFunc(features, func(f any) bool {
-		m, ok := f.(map[string]any)
-		return ok && m["name"] == "HTTPRouteBackendTimeout"
-	})
+	has := func(name string) bool {
+		return slices.ContainsFunc(features, func(f any) bool {
+			m, ok := f.(map[string]any)
+			return ok && m["name"] == name
+		})
+	}
+	a.BackendTimeout, a.BackendH2C = has("HTTPRouteBackendTimeout"), has("HTTPRouteBackendProtocolH2C")
 	return a, c.extensions(&a)
 }
 

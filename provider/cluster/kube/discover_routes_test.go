@@ -64,6 +64,7 @@ func TestRouteAbilities(t *testing.T) {
 		"edge of another domain":  {Config{}, []func(*apiServer){gateway(http, listener("s", "HTTPS", "*.west.test", ""))}, routeAbilities{HTTPListener: "web"}},
 		"edge off":                {Config{EdgeTLS: SwitchOff}, []func(*apiServer){gateway(http, listener("s", "HTTPS", "", ""))}, routeAbilities{HTTPListener: "web", EdgeListener: "s"}},
 		"another class":           {Config{}, []func(*apiServer){gateway(http), class("example.com/x", map[string]any{"name": "HTTPRouteBackendTimeout"}), traefik}, routeAbilities{HTTPListener: "web", BackendTimeout: true}},
+		"h2c":                     {Config{}, []func(*apiServer){gateway(http), class("example.com/x", map[string]any{"name": "HTTPRouteBackendProtocolH2C"}), traefik}, routeAbilities{HTTPListener: "web", BackendH2C: true}},
 		"traefik":                 {Config{}, []func(*apiServer){gateway(http), class("traefik.io/gateway-controller"), traefik}, routeAbilities{HTTPListener: "web", Carrier: carrierTraefik, Extensions: true}},
 		"traefik, its kinds away": {Config{}, []func(*apiServer){gateway(http), class("traefik.io/gateway-controller")}, routeAbilities{HTTPListener: "web", Carrier: carrierTraefik}},
 		"ingress, another":        {Config{RouteMode: RouteIngress, EdgeTLS: SwitchOn, Passthrough: SwitchOn}, []func(*apiServer){ingressClass("x", "example.com/x", "true")}, routeAbilities{EdgeTLS: true}},

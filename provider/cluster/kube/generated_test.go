@@ -56,7 +56,7 @@ func bountiful(t *rapid.T) settings {
 	s.IPv6 = rapid.Bool().Draw(t, "ipv6")
 	s.Link.Peers = []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "198.51.100.7/32"}}}
 	able := routeAbilities{
-		Carrier: carrierTraefik, Extensions: true, BackendTimeout: true, TLSRoute: "v1alpha3", Passthrough: []string{"*"}, EdgeTLS: true,
+		Carrier: carrierTraefik, Extensions: true, BackendTimeout: true, BackendH2C: true, TLSRoute: "v1alpha3", Passthrough: []string{"*"}, EdgeTLS: true,
 		EdgeListener: "https", HTTPListener: "http",
 	}
 	s.Able = rapid.SampledFrom([]routeAbilities{able, s.Able}).Draw(t, "able")

@@ -463,16 +463,20 @@ func (st *stage) startable(w cluster.Workload, l live, ready func(service string
 			continue
 		}
 		waits := slices.ContainsFunc(slices.Collect(maps.Keys(dependencies(sv, byName))), func(dep string) bool { return !ready(dep) })
-		rec, known := st.Hooks[hookKey(sv.Name, h.Name)]
-		marked := known && rec.Manifest == hash && rec.State != hookAgain
-		switch {
-		case marked && rec.State != hookMarked:
-		case marked && l[key{kindJob, st.Hooks.job(sv.Name, h.Name, hash)}] != nil:
-		case marked || !waits:
+		switch rec, begun := st.Hooks.begun(sv.Name, h.Name, hash); {
+		case begun && rec.State != hookMarked:
+		case begun && l[key{kindJob, st.Hooks.job(sv.Name, h.Name, hash)}] != nil:
+		case begun || !waits:
 			out = append(out, hookRun{sv, *h})
 		}
 	}
 	return out
+}
+
+// begun is the record of a hook that was started for a manifest and is not to be started anew.
+func (r hookRecords) begun(service, hook, hash string) (hookRecord, bool) {
+	rec, known := r[hookKey(service, hook)]
+	return rec, known && rec.Manifest == hash && rec.State != hookAgain
 }
 
 // start marks hooks, which are then to be rendered.

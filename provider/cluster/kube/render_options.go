@@ -23,6 +23,20 @@ const (
 	traefikTries = 10
 )
 
+// schemeH2C is the word for HTTP/2 without TLS, of Traefik and of Kubernetes for ports.
+const schemeH2C = "h2c"
+
+// h2c tells whether a service speaks HTTP/2 without TLS.
+func h2c(h *manifesttypes.HTTPOptions) bool { return h != nil && h.H2C }
+
+// backendScheme is how Traefik speaks to a service; empty for what it does by itself.
+func backendScheme(h *manifesttypes.HTTPOptions) string {
+	if h2c(h) {
+		return schemeH2C
+	}
+	return ""
+}
+
 // routeOptions is how the options of an http port are honoured by who carries its route.
 type routeOptions struct {
 	objects     []runtime.Object
@@ -92,7 +106,7 @@ func (r *rendering) traefikOptions(o *routeOptions, meta metav1.ObjectMeta, rout
 		return
 	}
 	o.objects = append(o.objects, r.traefik(kindTraefikService, meta, traefikSpec{Weighted: &traefikWeighted{Services: []traefikBackend{
-		{Name: route.Service, Port: int64(route.Port), ServersTransport: meta.Name, Weight: 1},
+		{Name: route.Service, Port: int64(route.Port), Scheme: backendScheme(h), ServersTransport: meta.Name, Weight: 1},
 	}}}))
 	o.rule.BackendRefs = []gatewayv1.HTTPBackendRef{{BackendRef: gatewayv1.BackendRef{
 		BackendObjectReference: gatewayv1.BackendObjectReference{
@@ -132,6 +146,9 @@ func nginxOptions(h *manifesttypes.HTTPOptions) map[string]string {
 		if n > 0 {
 			out[annotationNginx+name] = strconv.FormatUint(uint64(n), 10)
 		}
+	}
+	if h.H2C {
+		out[annotationNginx+"backend-protocol"] = "GRPC"
 	}
 	var words []string
 	for _, c := range h.NextCases {
@@ -196,6 +213,7 @@ func (s settings) beyond(h *manifesttypes.HTTPOptions) []string {
 	_, again := tries(h)
 	refuse(h.MaxBodyBytes > 0, s.Able.Extensions, "max_body_size")
 	refuse(h.ReadTimeoutMs > 0, s.Able.Extensions || s.Routes == RouteGateway && s.Able.BackendTimeout, "read_timeout")
+	refuse(h.H2C, s.Able.Extensions || s.Routes == RouteGateway && s.Able.BackendH2C, "h2c")
 	refuse(h.SendTimeoutMs > 0, s.Able.Extensions, "send_timeout")
 	refuse(again && h.NextTries > 0, s.Able.Extensions, "next_tries")
 	refuse(len(h.NextCases) > 0, s.Able.Extensions, "next_cases")

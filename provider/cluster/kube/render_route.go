@@ -173,7 +173,8 @@ func (r *rendering) tlsRoute(meta metav1.ObjectMeta, route cluster.Route, hosts 
 // ingressRoutes lead host names to an http port where the Gateway API is not used.
 func (r *rendering) ingressRoutes(meta metav1.ObjectMeta, route cluster.Route, hosts []string) []runtime.Object {
 	o := r.options(meta, route)
-	if o.transport == "" && len(o.middlewares) == 0 {
+	own := o.transport != "" || len(o.middlewares) > 0 || h2c(route.Options) && r.Able.Extensions
+	if !own {
 		in := r.ingress(meta, route, hosts)
 		in.Annotations = o.annotations
 		return []runtime.Object{in}
@@ -181,7 +182,7 @@ func (r *rendering) ingressRoutes(meta metav1.ObjectMeta, route cluster.Route, h
 	// Traefik takes settings of one port from its own kind of route only.
 	rule := traefikRoute{
 		Kind: "Rule", Match: matchHosts("Host", hosts),
-		Services: []traefikBackend{{Name: route.Service, Port: int64(route.Port), ServersTransport: o.transport}},
+		Services: []traefikBackend{{Name: route.Service, Port: int64(route.Port), Scheme: backendScheme(route.Options), ServersTransport: o.transport}},
 	}
 	for _, m := range o.middlewares {
 		rule.Middlewares = append(rule.Middlewares, traefikBackend{Name: m})

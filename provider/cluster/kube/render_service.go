@@ -79,9 +79,13 @@ func servicePorts(sv manifesttypes.Service, wanted func(manifesttypes.Expose) bo
 			continue
 		}
 		seen[p] = true
-		out = append(out, corev1.ServicePort{
+		port := corev1.ServicePort{
 			Name: p.name(), Protocol: p.proto, Port: int32(e.As), TargetPort: intstr.FromInt32(int32(e.Port)),
-		})
+		}
+		if h2c(e.HttpOptions) {
+			port.AppProtocol = new("kubernetes.io/" + schemeH2C)
+		}
+		out = append(out, port)
 	}
 	return out
 }

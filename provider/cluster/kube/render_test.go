@@ -120,6 +120,8 @@ func goldenCases() map[string]goldenCase {
 	}
 	edge.Expose = append(edge.Expose,
 		manifesttypes.Expose{Port: 8081, As: 8081, Proto: manifesttypes.PROTO_HTTP, To: anyone()},
+		manifesttypes.Expose{Port: 9090, As: 9090, Proto: manifesttypes.PROTO_HTTP, HttpOptions: &manifesttypes.HTTPOptions{H2C: true}, To: anyone()},
+		manifesttypes.Expose{Port: 9091, As: 9091, Proto: manifesttypes.PROTO_HTTP, HttpOptions: &manifesttypes.HTTPOptions{H2C: true, ReadTimeoutMs: 1000}, To: anyone()},
 		manifesttypes.Expose{Port: 8443, As: 443, Proto: manifesttypes.PROTO_HTTPS, Accept: []string{"secure.example.com"}, To: anyone()})
 	traefik := testSettings()
 	traefik.Able = routeAbilities{

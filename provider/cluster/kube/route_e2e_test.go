@@ -84,7 +84,7 @@ func (e edgeClient) await(t *testing.T, url string, own bool, want ...string) {
 	})
 }
 
-// probeWeb is a service with two http ports and an https port, each with hosts of its own.
+// probeWeb is a service with four http ports, two of them without HTTP/1, and an https port, each with hosts of its own.
 func probeWeb(suffix string) manifesttypes.Service {
 	web := clustertest.Service("web", probeImage())
 	web.Args = []string{"web"}
@@ -93,6 +93,8 @@ func probeWeb(suffix string) manifesttypes.Service {
 	anyone := []manifesttypes.To{{Global: true}}
 	web.Expose = append(web.Expose,
 		manifesttypes.Expose{Port: 8080, As: 8081, Proto: manifesttypes.PROTO_HTTP, Accept: []string{"two-" + suffix}, To: anyone},
+		manifesttypes.Expose{Port: 8080, As: 8082, Proto: manifesttypes.PROTO_HTTP, HttpOptions: &manifesttypes.HTTPOptions{H2C: true, ReadTimeoutMs: 10_000}, To: anyone},
+		manifesttypes.Expose{Port: 8080, As: 8083, Proto: manifesttypes.PROTO_HTTP, HttpOptions: &manifesttypes.HTTPOptions{H2C: true}, To: anyone},
 		manifesttypes.Expose{Port: 8443, As: 443, Proto: manifesttypes.PROTO_HTTPS, Accept: []string{"own-" + suffix}, To: anyone})
 	return web
 }
@@ -116,24 +118,31 @@ func TestRoutes(t *testing.T) {
 				e.await(t, u, own, "web host=", fmt.Sprintf("tls=%v", own))
 			}
 			for _, want := range []string{"http://one-" + suffix, "http://two-" + suffix, "https://own-" + suffix, ".e2e.localhost"} {
-				if !strings.Contains(urls, want) || len(status[0].URLs) != 6 {
+				if !strings.Contains(urls, want) || len(status[0].URLs) != 8 {
 					t.Errorf("urls %s lack %s", urls, want)
 				}
 			}
 			if _, text, _ := e.ask(http.MethodGet, "https://own-"+suffix, "", true); !strings.Contains(text, "HTTP/2") {
 				t.Errorf("HTTP/2, which gRPC needs, is not passed through: %s", text)
 			}
-			e.checkCalls(t, "own-"+suffix)
+			e.checkCalls(t, "own-"+suffix, true)
+			for _, u := range status[0].URLs {
+				if host := strings.TrimPrefix(u, "https://"); strings.Contains(u, "-8082-") || strings.Contains(u, "-8083-") {
+					e.await(t, u, false, "proto=HTTP/2.0")
+					e.checkCalls(t, host, false)
+				}
+			}
 			e.checkOptions(t, "http://one-"+suffix)
 		})
 	}
 }
 
-// checkCalls makes calls of gRPC to a host that is passed through: one with one answer, one with a stream of them.
-func (e edgeClient) checkCalls(t *testing.T, host string) {
+// checkCalls makes calls of gRPC to a host: one with one answer, one with a stream of them. own says that TLS is passed through
+// to the service, else it ends at the edge.
+func (e edgeClient) checkCalls(t *testing.T, host string, own bool) {
 	t.Helper()
-	own := credentials.NewTLS(&tls.Config{ServerName: host, InsecureSkipVerify: true}) //nolint:gosec // the service makes its certificate itself
-	conn, err := grpc.NewClient("passthrough:///"+host, grpc.WithTransportCredentials(own), grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+	creds := credentials.NewTLS(&tls.Config{ServerName: host, RootCAs: e.roots, InsecureSkipVerify: own}) //nolint:gosec // the service makes its certificate itself
+	conn, err := grpc.NewClient("passthrough:///"+host, grpc.WithTransportCredentials(creds), grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", e.tls)
 	}))
 	if err != nil {

@@ -38,6 +38,7 @@ type traefikWeighted struct {
 type traefikBackend struct {
 	Name             string `json:"name"`
 	Port             int64  `json:"port,omitempty"`
+	Scheme           string `json:"scheme,omitempty"`
 	ServersTransport string `json:"serversTransport,omitempty"`
 	Weight           int64  `json:"weight,omitempty"`
 }
