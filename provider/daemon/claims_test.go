@@ -41,9 +41,11 @@ func TestClaimsThatAreNotKept(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- d.keepClaims(ctx) }()
-		wait := func(pause time.Duration, errorsTold int, gauge float64) {
+		wait := func(by time.Duration, errorsTold int, gauge float64) {
 			t.Helper()
-			time.Sleep(pause)
+			if err := pause(ctx, by); err != nil {
+				t.Fatal(err)
+			}
 			synctest.Wait()
 			if got := strings.Count(text.String(), "level=ERROR"); got != errorsTold {
 				t.Errorf("%d errors after %d looks, want %d: %s", got, len(c.asked), errorsTold, text.String())

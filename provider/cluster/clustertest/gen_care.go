@@ -103,11 +103,14 @@ func adornCredentials(t *rapid.T, s *manifesttypes.Service) {
 func adornOptions(t *rapid.T, s *manifesttypes.Service) {
 	for i := range s.Expose {
 		if cluster.Anyone(s.Expose[i]) && s.Expose[i].Proto == manifesttypes.PROTO_HTTP {
-			s.Expose[i].HttpOptions = &manifesttypes.HTTPOptions{
-				MaxBodyBytes: rapid.Uint32Range(0, 104_857_600).Draw(t, "body"), ReadTimeoutMs: rapid.Uint32Range(0, 60_000).Draw(t, "read"),
-				SendTimeoutMs: rapid.Uint32Range(0, 60_000).Draw(t, "send"),
+			o := &manifesttypes.HTTPOptions{
+				MaxBodyBytes: rapid.Uint32Range(0, 104_857_600).Draw(t, "body"), SendTimeoutMs: rapid.Uint32Range(0, 60_000).Draw(t, "send"),
 				H2C: rapid.Bool().Draw(t, "h2c"),
 			}
+			if !o.H2C { // not every proxy has the two together
+				o.ReadTimeoutMs = rapid.Uint32Range(0, 60_000).Draw(t, "read")
+			}
+			s.Expose[i].HttpOptions = o
 		}
 	}
 }

@@ -106,7 +106,7 @@ func (r *rendering) traefikOptions(o *routeOptions, meta metav1.ObjectMeta, rout
 		return
 	}
 	o.objects = append(o.objects, r.traefik(kindTraefikService, meta, traefikSpec{Weighted: &traefikWeighted{Services: []traefikBackend{
-		{Name: route.Service, Port: int64(route.Port), Scheme: backendScheme(h), ServersTransport: meta.Name, Weight: 1},
+		{Name: route.Service, Port: int64(route.Port), ServersTransport: meta.Name, Weight: 1},
 	}}}))
 	o.rule.BackendRefs = []gatewayv1.HTTPBackendRef{{BackendRef: gatewayv1.BackendRef{
 		BackendObjectReference: gatewayv1.BackendObjectReference{
@@ -212,7 +212,8 @@ func (s settings) beyond(h *manifesttypes.HTTPOptions) []string {
 	}
 	_, again := tries(h)
 	refuse(h.MaxBodyBytes > 0, s.Able.Extensions, "max_body_size")
-	refuse(h.ReadTimeoutMs > 0, s.Able.Extensions || s.Routes == RouteGateway && s.Able.BackendTimeout, "read_timeout")
+	// Traefik waits for an answer in HTTP/2 without TLS for as long as that takes.
+	refuse(h.ReadTimeoutMs > 0, s.Able.Extensions && !h.H2C || !s.Able.Extensions && s.Routes == RouteGateway && s.Able.BackendTimeout, "read_timeout")
 	refuse(h.H2C, s.Able.Extensions || s.Routes == RouteGateway && s.Able.BackendH2C, "h2c")
 	refuse(h.SendTimeoutMs > 0, s.Able.Extensions, "send_timeout")
 	refuse(again && h.NextTries > 0, s.Able.Extensions, "next_tries")

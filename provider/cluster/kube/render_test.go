@@ -121,7 +121,6 @@ func goldenCases() map[string]goldenCase {
 	edge.Expose = append(edge.Expose,
 		manifesttypes.Expose{Port: 8081, As: 8081, Proto: manifesttypes.PROTO_HTTP, To: anyone()},
 		manifesttypes.Expose{Port: 9090, As: 9090, Proto: manifesttypes.PROTO_HTTP, HttpOptions: &manifesttypes.HTTPOptions{H2C: true}, To: anyone()},
-		manifesttypes.Expose{Port: 9091, As: 9091, Proto: manifesttypes.PROTO_HTTP, HttpOptions: &manifesttypes.HTTPOptions{H2C: true, ReadTimeoutMs: 1000}, To: anyone()},
 		manifesttypes.Expose{Port: 8443, As: 443, Proto: manifesttypes.PROTO_HTTPS, Accept: []string{"secure.example.com"}, To: anyone()})
 	traefik := testSettings()
 	traefik.Able = routeAbilities{
@@ -375,7 +374,11 @@ func TestRefusals(t *testing.T) {
 		"cases":          {refusedOption(manifesttypes.HTTPOptions{NextCases: []string{"off"}}), "services.web.expose[0].http_options.next_cases"},
 		"time for tries": {refusedOption(manifesttypes.HTTPOptions{NextTimeoutMs: 1}), "services.web.expose[0].http_options.next_timeout"},
 		"buffer":         {refusedOption(manifesttypes.HTTPOptions{ProxyBufferBytes: 1}), "services.web.expose[0].http_options.proxy_buffer_size"},
+		"h2c":            {refusedOption(manifesttypes.HTTPOptions{H2C: true}), "services.web.expose[0].http_options.h2c"},
 		"unknown case":   {refusedOption(manifesttypes.HTTPOptions{NextCases: []string{"418) || IsNetworkError("}}), "services.web.expose[0].http_options.next_cases[0]"},
+		"read timeout of h2c": {func(s *manifesttypes.Service, x *settings) {
+			s.Expose[0].HttpOptions, x.Able.Extensions = &manifesttypes.HTTPOptions{H2C: true, ReadTimeoutMs: 1}, true
+		}, "services.web.expose[0].http_options.read_timeout"},
 		"longer than allowed": {func(s *manifesttypes.Service, x *settings) {
 			s.Expose[0].HttpOptions, x.Able.Extensions = &manifesttypes.HTTPOptions{ReadTimeoutMs: 60_001}, true
 		}, "services.web.expose[0].http_options.read_timeout: 1m0.001s, this provider allows at most 1m0s"},

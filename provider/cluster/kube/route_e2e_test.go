@@ -84,7 +84,7 @@ func (e edgeClient) await(t *testing.T, url string, own bool, want ...string) {
 	})
 }
 
-// probeWeb is a service with four http ports, two of them without HTTP/1, and an https port, each with hosts of its own.
+// probeWeb is a service with three http ports, one of them without HTTP/1, and an https port, each with hosts of its own.
 func probeWeb(suffix string) manifesttypes.Service {
 	web := clustertest.Service("web", probeImage())
 	web.Args = []string{"web"}
@@ -93,8 +93,7 @@ func probeWeb(suffix string) manifesttypes.Service {
 	anyone := []manifesttypes.To{{Global: true}}
 	web.Expose = append(web.Expose,
 		manifesttypes.Expose{Port: 8080, As: 8081, Proto: manifesttypes.PROTO_HTTP, Accept: []string{"two-" + suffix}, To: anyone},
-		manifesttypes.Expose{Port: 8080, As: 8082, Proto: manifesttypes.PROTO_HTTP, HttpOptions: &manifesttypes.HTTPOptions{H2C: true, ReadTimeoutMs: 10_000}, To: anyone},
-		manifesttypes.Expose{Port: 8080, As: 8083, Proto: manifesttypes.PROTO_HTTP, HttpOptions: &manifesttypes.HTTPOptions{H2C: true}, To: anyone},
+		manifesttypes.Expose{Port: 8080, As: 8082, Proto: manifesttypes.PROTO_HTTP, HttpOptions: &manifesttypes.HTTPOptions{H2C: true}, To: anyone},
 		manifesttypes.Expose{Port: 8443, As: 443, Proto: manifesttypes.PROTO_HTTPS, Accept: []string{"own-" + suffix}, To: anyone})
 	return web
 }
@@ -118,7 +117,7 @@ func TestRoutes(t *testing.T) {
 				e.await(t, u, own, "web host=", fmt.Sprintf("tls=%v", own))
 			}
 			for _, want := range []string{"http://one-" + suffix, "http://two-" + suffix, "https://own-" + suffix, ".e2e.localhost"} {
-				if !strings.Contains(urls, want) || len(status[0].URLs) != 8 {
+				if !strings.Contains(urls, want) || len(status[0].URLs) != 7 {
 					t.Errorf("urls %s lack %s", urls, want)
 				}
 			}
@@ -127,7 +126,7 @@ func TestRoutes(t *testing.T) {
 			}
 			e.checkCalls(t, "own-"+suffix, true)
 			for _, u := range status[0].URLs {
-				if host := strings.TrimPrefix(u, "https://"); strings.Contains(u, "-8082-") || strings.Contains(u, "-8083-") {
+				if host := strings.TrimPrefix(u, "https://"); strings.Contains(u, "-8082-") {
 					e.await(t, u, false, "proto=HTTP/2.0")
 					e.checkCalls(t, host, false)
 				}
