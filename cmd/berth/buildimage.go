@@ -22,6 +22,7 @@ import (
 const (
 	flagApp          = "app"
 	flagBuild        = "build"
+	flagBuilder      = "builder"
 	flagRegistryAuth = "registry-auth"
 )
 
@@ -29,6 +30,7 @@ const (
 func addDeployFlags(cmd *cobra.Command) {
 	cmd.Flags().String(flagApp, "", "applications: name of the application, where a directory has several")
 	cmd.Flags().String(flagBuild, "", "applications: build the sources beside the manifest, and push the image to this repository")
+	cmd.Flags().String(flagBuilder, "", "applications: image that builds with buildpacks (default "+build.DefaultBuilder+")")
 	cmd.Flags().String(flagRegistryAuth, "", "applications: what lets the provider pull the image: docker, for what docker login stored, or a file with USER:PASSWORD")
 }
 
@@ -51,6 +53,12 @@ func buildImage(cmd *cobra.Command, in *compile.Input, c compile.Result, file st
 	}
 	recipe := recipeOf(c, tree.Dir)
 	recipe.Env = in.Values
+	if recipe.Builder, err = cmd.Flags().GetString(flagBuilder); err != nil {
+		return err
+	}
+	if recipe.Builder != "" && len(recipe.Buildpacks) == 0 {
+		return usageErrorf("--builder %s: nothing is built with buildpacks; name them with --buildpack", recipe.Builder)
+	}
 	if recipe.Script != "" && recipe.Runtime == "" {
 		return usageErrorf("--build %s: scripts.build has no runtime to run in", repository)
 	}

@@ -89,10 +89,13 @@ func TestThePortOfABuiltImage(t *testing.T) {
 func TestLaunched(t *testing.T) {
 	d := appDesk(t, map[string]string{
 		"app.json": `{"buildpacks": [{"url": "heroku/python"}], "formation": {"worker": {"quantity": 1}}, "scripts": {"postdeploy": "seed"}}`,
-		"Procfile": "web: gunicorn app\nworker: run $QUEUE\n", "app.py": "",
+		"Procfile": "web: gunicorn app\nworker: run $QUEUE\n", "app.py": "", "plain.json": "{}",
 	})
 	withBuilders(t, "")
-	d.deployBuilt("--command", "web=gunicorn app")
+	if out := d.do(exitUsage, "deploy", "--format", "app.json", "plain.json", "-y", "--build", "registry.example.com/me/shop", "--builder", "acme/builder"); !strings.Contains(out, "--builder acme/builder: nothing is built with buildpacks") {
+		t.Error(out)
+	}
+	d.deployBuilt("--command", "web=gunicorn app", "--builder", "acme/builder:1")
 	launcher := []string{"/cnb/lifecycle/launcher", "--"}
 	web, worker := d.serviceOf(t, "web"), d.serviceOf(t, "worker")
 	if !slices.Equal(web.Command, append(launcher, "gunicorn", "app")) || !slices.Equal(worker.Command, append(launcher, "/bin/sh", "-c", "run $QUEUE")) {
@@ -121,5 +124,13 @@ func TestRegistryAuth(t *testing.T) {
 	c := d.serviceOf(t, "web").Credentials
 	if c == nil || c.Host != "registry.example.com" || c.Username != "me" || c.Password != "kanarienvogel" || strings.Contains(said, "kanarienvogel") {
 		t.Errorf("%v\n%s", c, said)
+	}
+}
+
+// TestInitNamesThePort: a Dockerfile says where web takes connections, as a comment.
+func TestInitNamesThePort(t *testing.T) {
+	d := appDesk(t, map[string]string{"app.json": `{"formation": {"web": {"quantity": 1}}}`, "Dockerfile": "FROM x\nEXPOSE 8000\n"})
+	if out := d.do(exitOK, "init", "--stdout"); !strings.Contains(out, "\n#port: {web: 8000}\n") {
+		t.Error(out)
 	}
 }

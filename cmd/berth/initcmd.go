@@ -12,8 +12,10 @@ import (
 	"berth.dev/berth/internal/document"
 	"berth.dev/berth/sdl"
 	"berth.dev/berth/sdl/app"
+	"berth.dev/berth/sdl/appjson"
 	"berth.dev/berth/sdl/compile"
 	"berth.dev/berth/sdl/quantity"
+	"berth.dev/berth/tenant/build"
 )
 
 func newInitCommand() *cobra.Command {
@@ -42,7 +44,7 @@ func newInitCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text := overlayText(result)
+			text := overlayText(result, exposedBeside(result, file))
 			if stdout {
 				_, err := io.WriteString(cmd.OutOrStdout(), text)
 				return err
@@ -69,8 +71,21 @@ func newInitCommand() *cobra.Command {
 	return cmd
 }
 
+// exposedBeside is the port that the Dockerfile beside an app.json exposes, or 0.
+func exposedBeside(r compile.Result, file string) uint32 {
+	if r.Format != appjson.Format || file == "-" {
+		return 0
+	}
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(file), "Dockerfile"))
+	if err != nil {
+		return 0 // only a hint would come of it
+	}
+	return build.ExposedBy(string(text))
+}
+
 // overlayText is a berth.yaml for an application, in which everything is a comment.
-func overlayText(r compile.Result) string {
+// exposed is the port that the Dockerfile beside it exposes, or 0.
+func overlayText(r compile.Result, exposed uint32) string {
 	var b strings.Builder
 	b.WriteString("# What " + printable(r.Format) + " does not say. Everything is optional; flags win over this file.\n# docs/spec/app-json.md describes each key.\n\n")
 	list := func(key, what string, line func(s sdl.Resource) string) {
@@ -82,6 +97,9 @@ func overlayText(r compile.Result) string {
 	}
 	if len(r.Plan.Extras.Unbuilt) > 0 {
 		b.WriteString("# The image of all processes; or image: {web: ..., worker: ...}.\n#image: registry.example/" + r.Plan.Groups[0].Name + ":1\n\n")
+	}
+	if exposed != 0 && exposed != appjson.Port {
+		fmt.Fprintf(&b, "# Where web takes connections. The Dockerfile exposes this port, which a deployment with --build takes by itself.\n#port: {web: %d}\n\n", exposed)
 	}
 	list("compute", "What an instance takes. These are the sizes that count now; cron stands for all tasks.", func(x sdl.Resource) string {
 		storage := uint64(0)

@@ -6,6 +6,8 @@ package build
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -200,7 +202,10 @@ func (j *job) buildpacks(ctx context.Context) (Built, error) {
 	if builder == "" {
 		builder = DefaultBuilder
 	}
-	args := []string{"build", j.ref, "--path", j.context, "--builder", builder, "--trust-builder", "--publish", "--report-output-dir", j.dir}
+	// By itself pack keeps a cache for each tag, which are as many as there are versions of the sources.
+	sum := sha256.Sum256([]byte(untagged(j.ref)))
+	cache := "type=build;format=volume;name=berth-" + hex.EncodeToString(sum[:8])
+	args := []string{"build", j.ref, "--path", j.context, "--builder", builder, "--trust-builder", "--publish", "--report-output-dir", j.dir, "--cache", cache}
 	for _, id := range j.recipe.Buildpacks {
 		args = append(args, "--buildpack", id)
 	}
@@ -217,7 +222,7 @@ func (j *job) buildpacks(ctx context.Context) (Built, error) {
 	}
 	built := j.built(string(m[1]), nil)
 	if j.recipe.Predeploy != "" {
-		if built, err = j.docker(ctx, "FROM "+built.Ref+"\n"+predeploy(j.recipe.Predeploy)); err != nil {
+		if built, err = j.docker(ctx, "FROM "+built.Ref+"\n"+predeploy(j.recipe.Predeploy, launcher...)); err != nil {
 			return Built{}, err
 		}
 	}

@@ -3,10 +3,10 @@ package build
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
-
 	"maps"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 // workdir is where the sources lie in an image that is made of a runtime.
@@ -47,9 +47,41 @@ func words(w ...string) string {
 
 // predeploy is the step that runs a command and keeps what it changes. It alone sees the application's variables: they
 // are mounted for it, and are no part of any layer. An image may run as any user: all may read them, within the step.
-func predeploy(command string) string {
+// launcher, if there is one, starts it with what buildpacks have set.
+func predeploy(command string, launcher ...string) string {
 	script := "set -e; if (set -o pipefail) 2>/dev/null; then set -o pipefail; fi; set -a; . " + secretFile + "; set +a; " + command
-	return "RUN --mount=type=secret,id=" + secretID + ",mode=0444,required=true " + words("/bin/sh", "-c", script) + "\n"
+	return "RUN --mount=type=secret,id=" + secretID + ",mode=0444,required=true " + words(append(slices.Clone(launcher), "/bin/sh", "-c", script)...) + "\n"
+}
+
+// ExposedBy is the one TCP port that a Dockerfile exposes in its last stage, or 0. A base image may expose others: what an
+// image exposes is known for sure when it was built.
+func ExposedBy(dockerfile string) uint32 {
+	ports := map[uint32]bool{}
+	for line := range strings.Lines(dockerfile) {
+		f := strings.Fields(line)
+		if len(f) == 0 {
+			continue
+		}
+		switch strings.ToUpper(f[0]) {
+		case "FROM":
+			clear(ports)
+		case "EXPOSE":
+			for _, p := range f[1:] {
+				number, proto, _ := strings.Cut(p, "/")
+				n, err := strconv.ParseUint(number, 10, 16)
+				if err != nil || n == 0 { // a range or a variable: that is not one port
+					return 0
+				}
+				if proto == "" || strings.EqualFold(proto, "tcp") {
+					ports[uint32(n)] = true
+				}
+			}
+		}
+	}
+	if len(ports) != 1 {
+		return 0
+	}
+	return slices.Collect(maps.Keys(ports))[0]
 }
 
 // assignments are variables as a shell reads them.

@@ -101,3 +101,14 @@ func TestHere(t *testing.T) {
 		}
 	}
 }
+
+func TestExposedBy(t *testing.T) {
+	for text, want := range map[string]uint32{
+		"FROM x\nEXPOSE 8000\n": 8000, "FROM x\nexpose 8000/tcp 53/udp\n": 8000, "FROM x\nEXPOSE 8000 9000\n": 0, "FROM x\nEXPOSE $PORT\n": 0,
+		"FROM x\nEXPOSE 8000\nFROM y\nCOPY --from=0 /a /\n": 0, "FROM x\nEXPOSE 1\nFROM y\nEXPOSE 8000\nEXPOSE 8000\n": 8000, "FROM x\nEXPOSE 3000-3005\n": 0, "": 0,
+	} {
+		if got := ExposedBy(text); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+}
