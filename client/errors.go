@@ -1,6 +1,8 @@
 package client
 
 import (
+	"regexp"
+
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -16,4 +18,36 @@ func IsUnavailable(err error) bool {
 	default:
 		return false
 	}
+}
+
+// plainError is an error with a text for people; programs see the original.
+type plainError struct {
+	text string
+	error
+}
+
+func (p plainError) Error() string { return p.text }
+func (p plainError) Unwrap() error { return p.error }
+
+var (
+	rpcPrefix   = regexp.MustCompile(`rpc error: code = \w+ desc = `)
+	queryPrefix = regexp.MustCompile(`^query /[\w./]+: `)
+	failedAt    = regexp.MustCompile(`^failed to execute message; message index: \d+: `)
+	gasSuffix   = regexp.MustCompile(`( \[[^\]\n]*:\d+\])?( with gas used: '\d+')?: unknown request$`)
+)
+
+// Plain takes off an error of a node what says nothing to people: gRPC's wrapping, and where in the node's source it came
+// from. The error stays what it is for errors.Is and status.Code.
+func Plain(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := rpcPrefix.ReplaceAllString(err.Error(), "")
+	for _, noise := range []*regexp.Regexp{queryPrefix, failedAt, gasSuffix} {
+		text = noise.ReplaceAllString(text, "")
+	}
+	if text == err.Error() || text == "" {
+		return err
+	}
+	return plainError{text, err}
 }

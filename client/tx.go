@@ -140,7 +140,7 @@ func (c *Client) estimate(ctx context.Context, o BuildOptions, msgs []sdk.Msg) (
 	}
 	res, err := txtypes.NewServiceClient(c.Conn()).Simulate(ctx, &txtypes.SimulateRequest{TxBytes: tx})
 	if err != nil {
-		return Fee{}, fmt.Errorf("simulate the transaction: %w", err)
+		return Fee{}, fmt.Errorf("simulate the transaction: %w", Plain(err))
 	}
 	gas := res.GasInfo.GasUsed * gasMarginNum / gasMarginDen
 	return Fee{Gas: gas, Amount: c.feeFor(gas)}, nil

@@ -98,9 +98,9 @@ func asked(what string, err error) error {
 	case client.IsNotFound(err):
 		return fmt.Errorf("%s: %w", what, ErrNotFound)
 	case client.IsUnavailable(err):
-		return fmt.Errorf("read %s: %w: %w", what, ErrUnreachable, err)
+		return fmt.Errorf("read %s: %w: %w", what, ErrUnreachable, client.Plain(err))
 	default:
-		return fmt.Errorf("read %s: %w", what, err)
+		return fmt.Errorf("read %s: %w", what, client.Plain(err))
 	}
 }
 

@@ -94,7 +94,7 @@ func ParseExpression(text string) (*Expression, error) {
 	}
 	ast, issues := env.Compile(text)
 	if err := issues.Err(); err != nil {
-		return nil, fmt.Errorf("the expression cannot be read: %w", err)
+		return nil, fmt.Errorf("the expression cannot be read: %w\n%s", err, expressionHelp(err.Error()))
 	}
 	if ast.OutputType() != cel.BoolType {
 		return nil, fmt.Errorf("the expression gives a %s, not true or false", ast.OutputType())
@@ -104,6 +104,14 @@ func ParseExpression(text string) (*Expression, error) {
 		return nil, fmt.Errorf("prepare the expression: %w", err)
 	}
 	return &Expression{program}, nil
+}
+
+// expressionHelp says how to mend an expression that cannot be read.
+func expressionHelp(problem string) string {
+	if strings.Contains(problem, "double") {
+		return "amounts are whole numbers of " + units.BaseDenom + ": write " + units.DisplayDenom + " / 10 for a tenth of a token"
+	}
+	return "it may read " + strings.Join(slices.Sorted(maps.Keys(offerVariables)), ", ")
 }
 
 // Holds evaluates the condition for an offer. An error, such as an attribute that the offer does not have, means that

@@ -106,7 +106,7 @@ func (m *Machine) followHappenings(ctx context.Context, r EventRequest, leases [
 				}
 				return nil
 			})
-			if lost[i] != nil && ctx.Err() == nil {
+			if lost[i] != nil && ctx.Err() == nil && len(leases) > 1 { // else the error says it
 				m.tell(Warned{lost[i].Error()})
 			}
 		})

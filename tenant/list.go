@@ -3,10 +3,16 @@ package tenant
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
 
+	"cosmossdk.io/math"
+
+	sdk "github.com/cosmos/cosmos-sdk/types"
+
+	"berth.dev/berth/units"
 	deploymenttypes "berth.dev/berth/x/deployment/types"
 )
 
@@ -45,7 +51,48 @@ func (m *Machine) List(ctx context.Context, all bool) ([]Summary, error) {
 		}
 		out = append(out, m.summary(st))
 	}
+	unsent, err := m.unsent(ctx)
+	if err != nil {
+		return nil, asFailure(err)
+	}
+	out = append(out, unsent...)
 	slices.SortFunc(out, func(a, b Summary) int { return cmp.Compare(a.Dseq, b.Dseq) })
+	return out, nil
+}
+
+// StateUnsent is the state of a deployment that this machine has prepared and the chain does not have: it was interrupted
+// before its first transaction, or the outcome of that is not known yet.
+const StateUnsent = "unsent"
+
+// unsent are the key's deployments of which only this machine knows.
+func (m *Machine) unsent(ctx context.Context) ([]Summary, error) {
+	known, err := m.Store.List()
+	if err != nil {
+		return nil, err
+	}
+	var out []Summary
+	for _, dseq := range known {
+		s, err := m.Store.Load(dseq)
+		if err != nil || s.Step != StepCreate || s.Owner != m.Chain.Address() {
+			continue // a state that cannot be read is told of by who needs it
+		}
+		if _, err = m.Chain.Deployment(ctx, s.ID()); !errors.Is(err, ErrNotFound) {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		none := Price{sdk.DecCoin{Denom: units.BaseDenom, Amount: math.LegacyZeroDec()}}
+		zero := sdk.NewInt64Coin(units.BaseDenom, 0)
+		sum := Summary{
+			Dseq: dseq, State: StateUnsent, Step: s.Step, Document: s.Document, Groups: []string{}, PricePerBlock: none,
+			Escrow: Escrow{State: StateUnsent, Deposited: zero, Paid: zero, Refunded: zero, Spendable: none, Accrued: none},
+		}
+		for _, g := range s.Groups {
+			sum.Groups = append(sum.Groups, g.Name)
+		}
+		out = append(out, sum)
+	}
 	return out, nil
 }
 

@@ -62,7 +62,9 @@ func (m *Machine) Logs(ctx context.Context, r LogRequest, line func(LogLine) err
 			open--
 			if !errors.Is(res.err, io.EOF) && ctx.Err() == nil {
 				lost = append(lost, res.err)
-				m.tell(Warned{res.err.Error()})
+				if len(leases) > 1 { // else the error says it
+					m.tell(Warned{res.err.Error()})
+				}
 			}
 		}
 	}
@@ -139,7 +141,8 @@ func (m *Machine) logLeases(ctx context.Context, r LogRequest) ([]markettypes.Le
 		return leases, nil
 	case len(names) > 0:
 		slices.Sort(names)
-		return nil, failf(KindUsage, []Hint{HintStatus}, "deployment %d has no service %q (have: %s)", r.ID.Dseq, r.Service, strings.Join(slices.Compact(names), ", "))
+		return nil, &Failure{Kind: KindUsage, Dseq: r.ID.Dseq, Hints: []Hint{HintStatus},
+			Err: fmt.Errorf("deployment %d has no service %q (have: %s)", r.ID.Dseq, r.Service, strings.Join(slices.Compact(names), ", "))}
 	case st.State != "active":
 		return nil, failf(KindLease, []Hint{HintDeploy}, "deployment %d is closed; its logs are gone with it", r.ID.Dseq)
 	default:

@@ -73,7 +73,7 @@ func (m *Machine) notFound(st *Status, p Place, names []string, unknown []error)
 	case st.State != "active":
 		return fail(KindLease, []Hint{HintDeploy}, "deployment %d is closed", p.ID.Dseq)
 	case len(unknown) > 0:
-		return fail(KindOther, []Hint{HintStatus}, "which services run is not known: %w", errors.Join(unknown...))
+		return fail(allLost(p.ID.Dseq, unknown).Kind, []Hint{HintStatus}, "which services run is not known: %w", errors.Join(unknown...))
 	case len(names) == 0:
 		return fail(KindLease, []Hint{HintResume, HintStatus}, "deployment %d runs nothing yet", p.ID.Dseq)
 	case p.Service == "":

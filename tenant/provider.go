@@ -104,7 +104,15 @@ func (g gateway) Events(ctx context.Context, id markettypes.LeaseID, o cluster.E
 	if err != nil {
 		return nil, answered(err)
 	}
-	return s, nil
+	return eventStream{s}, nil
+}
+
+type eventStream struct{ *gatewayclient.EventStream }
+
+// Next implements cluster.EventStream.
+func (e eventStream) Next() (cluster.Event, error) {
+	event, err := e.EventStream.Next()
+	return event, answered(err)
 }
 
 // broken leaves out that a token has ended, as that happens to every stream that lasts.
@@ -124,7 +132,7 @@ type logStream struct{ s *gatewayclient.LogStream }
 // Next implements LogStream.
 func (l logStream) Next() (LogLine, error) {
 	line, err := l.s.Next()
-	return LogLine(line), err
+	return LogLine(line), answered(err)
 }
 
 // Close implements LogStream.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"berth.dev/berth/manifest"
+	"berth.dev/berth/provider/cluster"
 	gatewaytypes "berth.dev/berth/provider/gateway/types"
 )
 
@@ -202,7 +203,11 @@ func (m *Machine) firstFailure(ctx context.Context, s *State, views []leaseView)
 		}
 		for _, svc := range v.services {
 			if svc.Failed {
-				f := failf(KindRollout, []Hint{HintLogs, HintUpdate, HintClose}, "service %q failed: %s", svc.Name, orUnknown(svc.Message))
+				hints := []Hint{HintLogs, HintUpdate, HintClose}
+				if svc.Reason == string(cluster.ReasonImage) && len(svc.Log) == 0 { // nothing has run, so nothing was written
+					hints[0] = HintEvents
+				}
+				f := failf(KindRollout, hints, "service %q failed: %s", svc.Name, orUnknown(svc.Message))
 				f.Logs = m.failureLogs(ctx, s, i, svc)
 				return f
 			}

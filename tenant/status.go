@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -165,6 +166,10 @@ func (m *Machine) view(ctx context.Context, id deploymenttypes.DeploymentID) (ch
 func (m *Machine) missing(ctx context.Context, id deploymenttypes.DeploymentID) error {
 	if floor, err := m.Chain.PruneFloor(ctx, id.Owner); err == nil && id.Dseq <= floor {
 		return failf(KindUsage, []Hint{HintList}, "%s has no deployment %d any more: one that has closed is removed after a while", id.Owner, id.Dseq)
+	}
+	if s, err := m.Store.Load(id.Dseq); err == nil && s.Step == StepCreate && s.Owner == id.Owner {
+		return &Failure{Kind: KindUsage, Dseq: id.Dseq, Hints: []Hint{HintResume, HintList},
+			Err: fmt.Errorf("deployment %d has not reached the chain: nothing of it was paid, and nothing runs", id.Dseq)}
 	}
 	return failf(KindUsage, []Hint{HintList}, "%s has no deployment %d", id.Owner, id.Dseq)
 }

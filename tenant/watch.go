@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
@@ -151,7 +152,19 @@ func (l *watchLoop) failOver(ctx context.Context) {
 	l.failovers = retry{}
 	for i, g := range s.Groups {
 		if l.state.groups[g.Name].lease == "" {
-			l.tell(ctx, Alert{Kind: AlertFailover, Group: g.Name, Text: fmt.Sprintf("group %q runs with %s now", g.Name, s.BidID(i).Provider)})
+			l.tell(ctx, Alert{Kind: AlertFailover, Group: g.Name, Text: fmt.Sprintf("group %q runs with %s now%s", g.Name, s.BidID(i).Provider, l.addresses(ctx, s, i))})
 		}
 	}
+}
+
+// addresses says where a group answers with another provider, as far as that can be learned.
+func (l *watchLoop) addresses(ctx context.Context, s *State, i int) string {
+	var urls []string
+	for _, svc := range l.m.viewLease(ctx, s, i).services {
+		urls = append(urls, svc.URLs...)
+	}
+	if len(urls) == 0 {
+		return ""
+	}
+	return " and answers at " + strings.Join(urls, ", ")
 }

@@ -148,10 +148,18 @@ func (l *look) tellFunds(left time.Duration, known, low, suspended bool) {
 	case suspended && !l.was.suspended:
 		l.tell(AlertSuspended, "", "the deposit of deployment %d is used up: its leases are suspended and will end", l.st.Dseq)
 	case low && !l.was.low && !suspended:
-		l.tell(AlertFundsLow, "", "the deposit of deployment %d lasts for %s only", l.st.Dseq, left.Round(time.Second))
+		l.tell(AlertFundsLow, "", "the deposit of deployment %d lasts for %s only", l.st.Dseq, spanText(left))
 	case !suspended && l.was.suspended, known && !low && l.was.low:
-		l.tell(AlertFunded, "", "deployment %d is funded for %s", l.st.Dseq, left.Round(time.Second))
+		l.tell(AlertFunded, "", "deployment %d is funded for %s", l.st.Dseq, spanText(left))
 	}
+}
+
+// spanText is a time for people: days, once there are some.
+func spanText(d time.Duration) string {
+	if days := d / (24 * time.Hour); days >= 3 {
+		return fmt.Sprintf("%d days", days)
+	}
+	return d.Round(time.Second).String()
 }
 
 // topUp works out the deposit that makes the runway twice of what is to be kept.

@@ -40,14 +40,14 @@ func newEventsCommand(connect connector) *cobra.Command {
 	return cmd
 }
 
-// events prints what happened: with -o json or jsonl one object a line, as it comes.
+// events prints what happened: with -o json or jsonl one object a line, with yaml one document each, as it comes.
 func (s *session) events(ctx context.Context, r tenant.EventRequest) error {
 	paint := style(colours(s.cmd, s.out))
 	any := false
 	err := s.Happenings(ctx, r, func(h tenant.Happening) error {
 		any = true
 		if s.format != formatText {
-			return writeResult(s.out, formatJSONL, h, nil)
+			return writeItem(s.out, s.format, h)
 		}
 		_, err := fmt.Fprintln(s.out, happeningText(paint, h))
 		return err

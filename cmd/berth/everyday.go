@@ -53,7 +53,7 @@ func (s *session) logs(ctx context.Context, r tenant.LogRequest) error {
 	paint := style(colours(s.cmd, s.out))
 	err := s.Logs(ctx, r, func(l tenant.LogLine) error {
 		if s.format != formatText {
-			return writeResult(s.out, formatJSONL, l, nil)
+			return writeItem(s.out, s.format, l)
 		}
 		_, err := fmt.Fprintln(s.out, logText(paint, l, true))
 		return err
@@ -193,7 +193,7 @@ func newTopUpCommand(connect connector) *cobra.Command {
 		Use:   "topup [DSEQ] AMOUNT",
 		Short: "Deposit more for a deployment",
 		Long: "Deposit more for a deployment, which resumes leases that are suspended. With --grant the deposit is drawn from what\n" +
-			"other accounts have granted (berthd tx authz), and what that does not cover from the key's own account.",
+			"other accounts have granted (berthd tx escrow grant), and what that does not cover from the key's own account.",
 		Example: "  berth topup 123456 5BRT\n  berth topup 500000ubrt",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {

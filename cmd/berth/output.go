@@ -82,6 +82,17 @@ func writeResult(w io.Writer, format string, v any, text func(w io.Writer) error
 	return err
 }
 
+// writeItem writes one of many values as it comes: an object on a line or, as YAML, a document of its own.
+func writeItem(w io.Writer, format string, v any) error {
+	if format != formatYAML {
+		return writeResult(w, formatJSONL, v, nil)
+	}
+	if _, err := io.WriteString(w, "---\n"); err != nil {
+		return err
+	}
+	return writeResult(w, format, v, nil)
+}
+
 // isTerminal reports whether a reader or writer is a terminal.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)

@@ -95,7 +95,9 @@ func newRoot(connect connector) *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitWith(exitUsage, err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return exitWith(exitUsage, err, cmd.CommandPath()+" --help")
+	})
 	f := root.PersistentFlags()
 	f.StringP("output", "o", formatText, "output: text, json, jsonl or yaml")
 	f.Bool("no-color", false, "print no colours (also $NO_COLOR)")
@@ -106,6 +108,11 @@ func newRoot(connect connector) *cobra.Command {
 	f.String("keyring-backend", "", "where keys are kept: os, file or test (also $BERTH_KEYRING_BACKEND)")
 
 	addGroups(root, connect)
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil { // by itself it takes any shell for a request for help
+		completion.Args = cobra.NoArgs
+		completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	return usageErrors(root)
 }
 
@@ -128,11 +135,20 @@ func helpFor(cmd *cobra.Command, args []string) string {
 	return cmd.CommandPath() + " --help"
 }
 
+// wanted is the form of a command's arguments.
+func wanted(cmd *cobra.Command) string {
+	_, args, _ := strings.Cut(cmd.Use, " ")
+	return strings.TrimSpace(cmd.CommandPath() + " " + args)
+}
+
 // usageErrors makes errors in the number of arguments exit with 2.
 func usageErrors(cmd *cobra.Command) *cobra.Command {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
+				if !cmd.HasSubCommands() {
+					err = fmt.Errorf("%w; want: %s", err, wanted(cmd))
+				}
 				return exitWith(exitUsage, err, helpFor(cmd, args))
 			}
 			return nil

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -140,6 +141,12 @@ func connectNetwork(cmd *cobra.Command) (*tenant.Machine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if b, cert, err := borrower(cmd, dir, network, time.Now()); b != nil || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return b.machine(cert, dir, name), nil
+	}
 	key := firstNonEmpty(setting(cmd, "key", "BERTH_KEY"), cfg.Key, home.DefaultKey)
 	ring, err := client.OpenKeyring(backend(cmd, cfg), dir, cmd.InOrStdin())
 	if err != nil {
@@ -147,7 +154,7 @@ func connectNetwork(cmd *cobra.Command) (*tenant.Machine, error) {
 	}
 	c, err := client.New(client.Config{Node: network.Node, ChainID: network.ChainID, Keyring: ring, Key: key, GasPrices: network.GasPrices})
 	if errors.Is(err, sdkerrors.ErrKeyNotFound) {
-		return nil, exitWith(exitUsage, fmt.Errorf("there is no key %q in %s", key, dir), self(cmd)+" keys add "+key, self(cmd)+" keys list")
+		return nil, exitWith(exitUsage, fmt.Errorf("there is no key %q in %s", key, dir), self(cmd)+" keys list", self(cmd)+" keys import "+key+"   # a key whose words you have", self(cmd)+" keys add "+key+"      # a new one")
 	}
 	if err != nil {
 		return nil, exitWith(exitUsage, err)
@@ -206,6 +213,9 @@ func self(cmd *cobra.Command) string {
 	parts := []string{"berth"}
 	if arg := os.Args[0]; filepath.Base(arg) == "berth" && strings.ContainsRune(arg, filepath.Separator) {
 		parts[0] = arg
+	}
+	if f := cmd.Flags().Lookup("token"); f != nil && f.Changed { // never the token itself
+		parts[0] = "BERTH_TOKEN=TOKEN " + parts[0]
 	}
 	for _, name := range []string{"home", "network", "node", "key", "keyring-backend"} {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {

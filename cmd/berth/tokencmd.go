@@ -46,10 +46,13 @@ func newTokenCommand(connect connector) *cobra.Command {
 		Short: "Let somebody else look at a deployment for some minutes",
 		Long: "Sign a token with which somebody else can ask a deployment's provider, by default to read only: its logs, status and\n" +
 			"events. It is good for the one TLS certificate whose SHA-256 fingerprint is given, so nobody else can use it, and\n" +
-			"for at most 14 minutes. The other one makes a certificate and sends its fingerprint:\n\n" +
+			"for at most 14 minutes. The other one needs no key or funds, only a network, and\n\n" +
+			"  berth token key                   # prints the fingerprint to send you\n" +
+			"  berth logs -f --token TOKEN       # looks, with what you send back; status and events too\n\n" +
+			"or, without berth, makes a certificate with\n\n" +
 			"  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=me -keyout me.key -out me.crt\n" +
 			"  openssl x509 -in me.crt -noout -fingerprint -sha256\n\n" +
-			"and then asks with curl --cert me.crt --key me.key -H \"Authorization: Bearer TOKEN\".",
+			"and asks with curl --cert me.crt --key me.key -H \"Authorization: Bearer TOKEN\".",
 		Example: "  berth token 123456 --for 9F:86:D0:…\n  berth token --scope logs --lease 123456/1 --for 9F86D0…",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -68,6 +71,7 @@ func newTokenCommand(connect connector) *cobra.Command {
 	f.StringVar(&o.fingerprint, "for", "", "SHA-256 fingerprint of the other one's TLS certificate")
 	f.StringVar(&o.recipient, "provider", "", "address of the provider, where the deployment has several")
 	f.DurationVar(&o.lifetime, "lifetime", token.MaxLifetime-tokenBackdate, "how long it is good")
+	cmd.AddCommand(newTokenKeyCommand())
 	return cmd
 }
 

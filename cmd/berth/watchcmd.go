@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -58,7 +59,7 @@ func newWatchCommand(connect connector) *cobra.Command {
 		Short: "Keep an eye on a deployment: alerts, deposits, failover",
 		Long: "Look at a deployment again and again and tell what changes: funds that run low, leases that end, services that are not\n" +
 			"ready. With --keep, deposits are made so that the funds always last that long: a shorter runway is filled up to twice of\n" +
-			"it, from the key's account or, with --grant, from the account that has granted it (berthd tx authz). With --failover,\n" +
+			"it, from the key's account or, with --grant, from the account that has granted it (berthd tx escrow grant). With --failover,\n" +
 			"a group whose lease ends for a reason that is not yours goes to the next acceptable bid, and gets its manifest there.\n" +
 			"With --webhook, each alert is posted as JSON. It ends when the deployment is closed, or with Ctrl-C.",
 		Example: "  berth watch --keep 7d --budget 100BRT --failover\n" +
@@ -143,13 +144,17 @@ func (s *session) watch(ctx context.Context, f watchFlags, args []string) error 
 	if !f.once && s.format == formatText {
 		fmt.Fprintf(s.err, "Watching deployment %d every %s; Ctrl-C ends it.\n", dseq, f.every)
 	}
-	return s.Watch(ctx, tenant.Watch{ID: s.id(dseq), Rules: rules, Every: f.every, Granter: f.grant, Alert: alert, Once: f.once})
+	err = s.Watch(ctx, tenant.Watch{ID: s.id(dseq), Rules: rules, Every: f.every, Granter: f.grant, Alert: alert, Once: f.once})
+	if !f.once && errors.Is(err, context.Canceled) {
+		return exitSilently(exitInterrupted) // how one leaves a watch
+	}
+	return err
 }
 
 // writeAlert prints an alert: a line for people, an object on a line for programs.
 func (s *session) writeAlert(paint style, a tenant.Alert) error {
 	if s.format != formatText {
-		return writeResult(s.out, formatJSONL, a, nil)
+		return writeItem(s.out, s.format, a)
 	}
 	_, err := fmt.Fprintf(s.out, "%s  %-15s  %s\n", paint.dim(a.At.Local().Format("2006-01-02 15:04:05")), a.Kind, printable(a.Text))
 	return err

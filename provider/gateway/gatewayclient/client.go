@@ -137,7 +137,7 @@ func (o Options) certificate() (tls.Certificate, error) {
 	case o.Certificate == nil && o.Token != "":
 		return tls.Certificate{}, errors.New("a ready token is good only with the certificate that it was made for")
 	case o.Certificate == nil:
-		return ephemeral()
+		return NewCertificate()
 	}
 	cert := *o.Certificate
 	if cert.Leaf == nil {

@@ -101,8 +101,8 @@ func (s *source) GetRequestMetadata(ctx context.Context, _ ...string) (map[strin
 // RequireTransportSecurity implements credentials.PerRPCCredentials.
 func (*source) RequireTransportSecurity() bool { return true }
 
-// ephemeral makes the TLS client key that tokens are bound to. It lives in memory, as long as the client.
-func ephemeral() (tls.Certificate, error) {
+// NewCertificate makes a TLS client key, to which tokens can be bound, with a certificate that says nothing of anybody.
+func NewCertificate() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("make a TLS client key: %w", err)
