@@ -106,8 +106,8 @@ func (m *Machine) followHappenings(ctx context.Context, r EventRequest, leases [
 				}
 				return nil
 			})
-			if lost[i] != nil && ctx.Err() == nil && len(leases) > 1 { // else the error says it
-				m.tell(Warned{lost[i].Error()})
+			if lost[i] != nil && ctx.Err() == nil {
+				m.warnLost(leases, lost[i])
 			}
 		})
 	}

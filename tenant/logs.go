@@ -62,9 +62,7 @@ func (m *Machine) Logs(ctx context.Context, r LogRequest, line func(LogLine) err
 			open--
 			if !errors.Is(res.err, io.EOF) && ctx.Err() == nil {
 				lost = append(lost, res.err)
-				if len(leases) > 1 { // else the error says it
-					m.tell(Warned{res.err.Error()})
-				}
+				m.warnLost(leases, res.err)
 			}
 		}
 	}
@@ -77,6 +75,13 @@ func (m *Machine) Logs(ctx context.Context, r LogRequest, line func(LogLine) err
 		return allLost(r.ID.Dseq, lost)
 	}
 	return nil
+}
+
+// warnLost tells that one of several streams is lost; where there is but one, the error of the whole says it.
+func (m *Machine) warnLost(leases []markettypes.LeaseID, err error) {
+	if len(leases) > 1 {
+		m.tell(Warned{err.Error()})
+	}
 }
 
 // allLost is the failure of all streams of a deployment: refused, or only out of reach.
