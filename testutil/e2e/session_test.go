@@ -82,7 +82,7 @@ func TestATenantIsInsideOfItsInstances(t *testing.T) {
 	t.Run("forwards", func(t *testing.T) { forwards(t, dseq) })
 	t.Run("usage", func(t *testing.T) { usage(t, d.Dseq) })
 	t.Run("restarts", func(t *testing.T) { restarts(t, d, dseq) })
-	t.Run("colleagues", func(t *testing.T) { colleagues(t, dseq, deploy(t, example("hello")).Dseq) })
+	t.Run("colleagues", func(t *testing.T) { colleagues(t, strconv.FormatUint(deploy(t, example("hello")).Dseq, 10), d.Dseq) })
 }
 
 func copies(t *testing.T, dseq, long string) {

@@ -26,7 +26,8 @@ type colleague struct {
 // run types a command and returns what it prints and its exit code.
 func (c colleague) run(args ...string) (stdout, stderr string, code int) {
 	c.t.Helper()
-	cmd := exec.CommandContext(c.t.Context(), filepath.Join(os.Getenv("BERTH_BIN"), "berth"), append(args, "--home", c.home)...)
+	cmd := exec.CommandContext(c.t.Context(), filepath.Join(os.Getenv("BERTH_BIN"), "berth"), args...)
+	cmd.Env = append(os.Environ(), "BERTH_HOME="+c.home)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
@@ -72,11 +73,11 @@ func colleagues(t *testing.T, dseq string, another uint64) {
 	}
 	// What it does not: each is refused by the provider, which says by what.
 	for args, want := range map[string]string{
-		"exec " + dseq + " box -- /probe session write one": "exec",
-		"restart " + dseq + " box":                          "restart",
-		"events " + dseq:                                    "events",
-		"cp " + dseq + " box:/data/x " + c.home + "/x":      "exec",
-		"logs " + strconv.FormatUint(another, 10):           "restricted to other leases",
+		"exec " + dseq + " hello -- /hello":         "exec",
+		"restart " + dseq + " hello":                "restart",
+		"events " + dseq:                            "events",
+		"cp " + dseq + " hello:/x " + c.home + "/x": "exec",
+		"logs " + strconv.FormatUint(another, 10):   "restricted to other leases",
 	} {
 		command, program, _ := strings.Cut(args, " -- ")
 		line := append(strings.Fields(command), "--token", made.Token)
