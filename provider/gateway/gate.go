@@ -26,18 +26,21 @@ const (
 
 // gate is the body of a client that talks by gRPC. gRPC's server reads bodies as fast as they come and keeps what its
 // handler has not asked for, so the flow control of HTTP/2 ends at it; the gate takes its place. It lets bytes through
-// only while less than talkWindow of them are waiting.
+// only while less than talkWindow of them are waiting. A message that may not come ends the body before it begins: gRPC
+// would answer any other error itself, and not say what is wrong.
 type gate struct {
 	body io.ReadCloser
+
+	// These are the reader's alone.
+	frame [frameLen]byte // of the present message
+	due   []byte         // of frame, what was not let through yet
+	rest  int            // bytes of the present message that are to come
 
 	mu      sync.Mutex
 	taken   *sync.Cond // signalled when messages were taken, and on Close
 	closed  bool
 	waiting int   // bytes that were let through and belong to messages that were not taken yet
-	sizes   []int // of those messages whose frame was seen, frames included
-	frame   [frameLen]byte
-	have    int // bytes of frame that are there
-	rest    int // bytes of the present message that are to come
+	sizes   []int // of those messages whose frame was let through, frames included
 	problem *wire.Problem
 }
 
@@ -50,12 +53,25 @@ func newGate(body io.ReadCloser) *gate {
 // Read implements io.Reader.
 func (g *gate) Read(p []byte) (int, error) {
 	n, err := g.await(len(p))
-	if err != nil {
+	if n == 0 || err != nil {
 		return 0, err
 	}
-	n, err = g.body.Read(p[:n])
-	if bad := g.passed(p[:n]); bad != nil {
-		return 0, bad
+	if len(g.due) == 0 && g.rest == 0 {
+		if err := g.begin(); err != nil {
+			return 0, err
+		}
+	}
+	if len(g.due) > 0 {
+		n = copy(p[:n], g.due)
+		g.due = g.due[n:]
+		g.passed(n)
+		return n, nil
+	}
+	n, err = g.body.Read(p[:min(n, g.rest)])
+	g.rest -= n
+	g.passed(n)
+	if err != nil && g.rest > 0 && errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
 	}
 	return n, err
 }
@@ -73,40 +89,39 @@ func (g *gate) await(want int) (int, error) {
 	return min(want, talkWindow-g.waiting), nil
 }
 
-// passed notes bytes that are let through, and where messages begin in them.
-func (g *gate) passed(p []byte) error {
+// begin reads the frame of the next message. After a message that may not come, the body is at its end.
+func (g *gate) begin() error {
+	g.mu.Lock()
+	bad := g.problem != nil
+	g.mu.Unlock()
+	if bad {
+		return io.EOF
+	}
+	if _, err := io.ReadFull(g.body, g.frame[:]); err != nil {
+		return err
+	}
+	size := binary.BigEndian.Uint32(g.frame[1:])
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.waiting += len(p)
-	for len(p) > 0 {
-		if g.rest > 0 {
-			n := min(g.rest, len(p))
-			g.rest -= n
-			p = p[n:]
-			continue
-		}
-		n := copy(g.frame[g.have:], p)
-		g.have += n
-		p = p[n:]
-		if g.have < frameLen {
-			return nil
-		}
-		g.have = 0
-		size := binary.BigEndian.Uint32(g.frame[1:])
-		switch {
-		case g.frame[0] != 0:
-			g.problem = wire.Errorf(wire.UnsupportedMedia, "messages must not be compressed here")
-		case size > maxTalk-frameLen:
-			g.problem = wire.Errorf(wire.TooLarge, "a message has %d bytes, at most %d are allowed", size, maxTalk-frameLen).
-				Then("send the data in smaller pieces")
-		default:
-			g.rest = int(size)
-			g.sizes = append(g.sizes, int(size)+frameLen)
-			continue
-		}
-		return g.problem
+	switch {
+	case g.frame[0] != 0:
+		g.problem = wire.Errorf(wire.UnsupportedMedia, "messages must not be compressed here")
+	case size > maxTalk-frameLen:
+		g.problem = wire.Errorf(wire.TooLarge, "a message has %d bytes, at most %d are allowed", size, maxTalk-frameLen).
+			Then("send the data in smaller pieces")
+	default:
+		g.due, g.rest = g.frame[:], int(size)
+		g.sizes = append(g.sizes, int(size)+frameLen)
+		return nil
 	}
-	return nil
+	return io.EOF
+}
+
+// passed notes bytes that were let through.
+func (g *gate) passed(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting += n
 }
 
 // Close implements io.Closer.
@@ -119,19 +134,25 @@ func (g *gate) Close() error {
 }
 
 // receive reads the next message of a stream and lets as much more of the body pass. On a nil gate, that of a client
-// that does not talk, it just reads.
+// that does not talk, it just reads. gRPC would answer what cannot be decoded itself, so it is decoded here.
 func (g *gate) receive(rt *route, stream grpc.ServerStream, m proto.Message) error {
-	err := stream.RecvMsg(m)
+	var data wire.Raw
+	err := stream.RecvMsg(&data)
+	if err == nil {
+		if err := (wire.Codec{Strict: true}).Unmarshal(data, m); err != nil {
+			return wire.Errorf(wire.Invalid, "the request of %s cannot be read: %v", rt.method, err)
+		}
+	}
 	if g == nil {
 		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
+	case err != nil && g.problem != nil:
+		return g.problem
 	case errors.Is(err, io.EOF):
 		return io.EOF
-	case g.problem != nil:
-		return g.problem
 	case err != nil:
 		return unreadable(rt, err)
 	}

@@ -2,7 +2,9 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
+	"reflect"
 
 	"github.com/cosmos/cosmos-sdk/codec/unknownproto"
 	"github.com/cosmos/gogoproto/proto"
@@ -14,10 +16,13 @@ const StreamHeader = "berth-stream"
 
 // Codec encodes the messages, which gogoproto generates, for gRPC.
 type Codec struct {
-	// Strict refuses messages with fields that this program does not know. The server is strict, as an unknown field
+	// Strict refuses messages with fields that this program does not know, and text that is not UTF-8. The server is strict, as an unknown field
 	// might narrow what is asked; a client ignores what newer servers add.
 	Strict bool
 }
+
+// Raw is a message that a Codec leaves as it came.
+type Raw []byte
 
 // Name implements encoding.Codec; it is the content subtype that every gRPC implementation uses.
 func (Codec) Name() string { return "proto" }
@@ -33,6 +38,10 @@ func (Codec) Marshal(v any) ([]byte, error) {
 
 // Unmarshal implements encoding.Codec. Whatever the bytes, it returns an error rather than panic.
 func (c Codec) Unmarshal(data []byte, v any) error {
+	if r, ok := v.(*Raw); ok {
+		*r = bytes.Clone(data)
+		return nil
+	}
 	if m, ok := v.(proto.Message); ok {
 		m.Reset()
 	}
@@ -56,5 +65,11 @@ func (c Codec) Merge(data []byte, v any) (err error) {
 			return fmt.Errorf("decode %T: %w", v, err)
 		}
 	}
-	return proto.UnmarshalMerge(data, m)
+	if err := proto.UnmarshalMerge(data, m); err != nil || !c.Strict {
+		return err
+	}
+	if err := checkText(reflect.ValueOf(m)); err != nil {
+		return fmt.Errorf("decode %T: %w", v, err)
+	}
+	return nil
 }
