@@ -74,45 +74,54 @@ func startDocker(t *testing.T) {
 			t.Cleanup(func() { _ = exec.Command("ip", "link", "del", bridge).Run() })
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "daemon.json"), []byte("{}"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	socket := "unix://" + filepath.Join(dir, "s")
-	var log bytes.Buffer
-	cmd := exec.Command(filepath.Join(programs, "bin", "dockerd"), "--config-file", filepath.Join(dir, "daemon.json"), "--host", socket,
-		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "run"), "--pidfile", filepath.Join(dir, "pid"), "--bridge", bridge,
-		"--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--insecure-registry", marketplace.Registry)
-	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+filepath.Join(programs, "lib"))
 	path := filepath.Join(programs, "bin") + string(os.PathListSeparator) + os.Getenv("PATH")
 	t.Setenv("PATH", path)
-	cmd.Env = append(cmd.Env, "PATH="+path)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-ended
-		if t.Failed() {
-			t.Logf("dockerd:\n%s", log.Bytes()[max(0, log.Len()-6000):])
-		}
-	})
-	t.Setenv("DOCKER_HOST", socket)
 	t.Setenv("DOCKER_CONFIG", dir)
-	eventually(t, "Docker", func(ctx context.Context) error {
-		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("dockerd has ended: %v\n%s", err, log.String())
-		default:
+	t.Setenv("DOCKER_HOST", "unix://"+filepath.Join(dir, "s"))
+	at := func(name string) string { return filepath.Join(dir, name) }
+	// Docker would use a containerd that runs on this machine, and what others run there.
+	config := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = %q\n", at("images"), at("containers"), at("c"))
+	for name, text := range map[string]string{"containerd.toml": config, "daemon.json": "{}"} {
+		if err := os.WriteFile(at(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
 		}
+	}
+	runDaemon(t, programs, "containerd", "--config", at("containerd.toml"))
+	eventually(t, "containerd", func(ctx context.Context) error {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", at("c"))
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
+	})
+	runDaemon(t, programs, "dockerd", "--config-file", at("daemon.json"), "--containerd", at("c"), "--host", os.Getenv("DOCKER_HOST"),
+		"--data-root", at("data"), "--exec-root", at("run"), "--pidfile", at("pid"), "--bridge", bridge,
+		"--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--insecure-registry", marketplace.Registry)
+	eventually(t, "Docker", func(ctx context.Context) error {
 		out, err := exec.CommandContext(ctx, "docker", "version").CombinedOutput()
 		if err != nil {
 			err = fmt.Errorf("%w: %s", err, out)
 		}
 		return err
+	})
+}
+
+// runDaemon runs one of the builder's programs until the test ends.
+func runDaemon(t *testing.T, programs, name string, args ...string) {
+	t.Helper()
+	var log bytes.Buffer
+	cmd := exec.Command(filepath.Join(programs, "bin", name), args...)
+	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+filepath.Join(programs, "lib"))
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		err := cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s: %v\n%s", name, err, log.Bytes()[max(0, log.Len()-6000):])
+		}
 	})
 }
 
