@@ -19,6 +19,8 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
 	"berth.dev/berth/manifest"
 )
 
@@ -55,8 +57,8 @@ type Builder struct {
 	Log io.Writer
 	// Look finds a program; exec.LookPath if nil.
 	Look func(string) (string, error)
-	// Client asks the registry for what BuildKit does not say; http.DefaultClient if nil.
-	Client *http.Client
+	// Transport leads to the registry, which is asked for what BuildKit does not say; the library's own if nil.
+	Transport http.RoundTripper
 }
 
 // job is one build in the making.
@@ -182,7 +184,7 @@ func (j *job) withBuildKit(ctx context.Context) (Built, error) {
 	if err := json.Unmarshal(data, &said); err != nil || !isDigest(said.Digest) {
 		return Built{}, errors.New("BuildKit says no digest of the image")
 	}
-	ports, err := exposed(ctx, cmp.Or(j.Client, http.DefaultClient), untagged(j.ref), said.Digest)
+	ports, err := exposed(ctx, cmp.Or(j.Transport, remote.DefaultTransport), untagged(j.ref), said.Digest)
 	if err != nil {
 		fmt.Fprintf(j.Log, "What ports the image exposes is not known: %v\n", err)
 	}

@@ -7,7 +7,9 @@ import (
 	"flag"
 	"io"
 	"io/fs"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,13 +18,17 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	upstream "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"berth.dev/berth/tenant/build"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
-
-const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 // bench is a machine with programs that stand in for builders: they write down what they are called with, and what they
 // are given to build.
@@ -31,10 +37,12 @@ type bench struct {
 	has  []string
 	log  bytes.Buffer
 	tree build.Tree
+	// registry has the image that the stand-ins build.
+	registry registry
 }
 
 // fake answers as the three builders do, as far as they are asked.
-const fake = `#!/bin/sh
+var fake = `#!/bin/sh
 here=$(dirname "$0"); me=$(basename "$0"); context= file= report= meta= secret=
 printf '%s' "$me" >>"$here/calls"
 for a; do printf ' %s' "$a" >>"$here/calls"; done
@@ -67,7 +75,7 @@ exit 0
 
 func newBench(t *testing.T, files map[string]string, has ...string) *bench {
 	t.Helper()
-	b := &bench{dir: t.TempDir(), has: has, tree: build.Tree{Dir: t.TempDir()}}
+	b := &bench{dir: t.TempDir(), has: has, tree: build.Tree{Dir: t.TempDir()}, registry: newRegistry(t, "registry.example.com/me/shop")}
 	for _, name := range has {
 		if err := os.WriteFile(filepath.Join(b.dir, name), []byte(fake), 0o755); err != nil {
 			t.Fatal(err)
@@ -89,15 +97,58 @@ func newBench(t *testing.T, files map[string]string, has ...string) *bench {
 	return b
 }
 
-// registry answers as one with an image that exposes a port would.
-type registry struct{}
+// image is one that exposes ports, as the stand-ins say to have built it, and digest its own.
+var (
+	image  = exposing("443/tcp", "8000/tcp", "53/udp")
+	digest = digestOf(image)
+)
 
-func (registry) RoundTrip(r *http.Request) (*http.Response, error) {
-	body := `{"config": {"digest": "` + digest + `"}}`
-	if strings.Contains(r.URL.Path, "/blobs/") {
-		body = `{"config": {"ExposedPorts": {"443/tcp": {}, "8000/tcp": {}}}}`
+func exposing(ports ...string) v1.Image {
+	config := v1.Config{ExposedPorts: map[string]struct{}{}}
+	for _, p := range ports {
+		config.ExposedPorts[p] = struct{}{}
 	}
-	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	out, err := mutate.Config(empty.Image, config)
+	if err != nil {
+		panic(err)
+	}
+	return out
+}
+
+func digestOf(i v1.Image) string {
+	h, err := i.Digest()
+	if err != nil {
+		panic(err)
+	}
+	return h.String()
+}
+
+// registry is a registry of any host that has the image.
+type registry struct{ http.Handler }
+
+func newRegistry(t *testing.T, repository string) registry {
+	t.Helper()
+	r := registry{upstream.New(upstream.Logger(log.New(io.Discard, "", 0)))}
+	ref, err := name.NewTag(repository)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, image, remote.WithTransport(r), remote.WithContext(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (r registry) RoundTrip(req *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	served := req.Clone(req.Context())
+	if served.Body == nil { // as a server never has it
+		served.Body = http.NoBody
+	}
+	r.ServeHTTP(w, served)
+	res := w.Result()
+	res.Request = req
+	return res, nil
 }
 
 // mark makes a file that the stand-ins look for.
@@ -110,7 +161,7 @@ func (b *bench) mark(t *testing.T, name string) {
 
 func (b *bench) image(t *testing.T, r build.Recipe, repository string) (build.Built, error) {
 	t.Helper()
-	builder := build.Builder{Log: &b.log, Client: &http.Client{Transport: registry{}}, Look: func(name string) (string, error) {
+	builder := build.Builder{Log: &b.log, Transport: b.registry, Look: func(name string) (string, error) {
 		if !slices.Contains(b.has, name) {
 			return "", exec.ErrNotFound
 		}

@@ -3,6 +3,8 @@ package build
 import (
 	"encoding/base64"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -10,105 +12,81 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-const (
-	indexDigest    = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
-	manifestDigest = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
-	configDigest   = "sha256:3333333333333333333333333333333333333333333333333333333333333333"
-)
-
-// registryOf serves one image; what opens it is asked for as guarded says: not, basic or bearer.
-func registryOf(t *testing.T, guarded string) (host string) {
+// guarded is a registry that only one user may read. It has an image by itself, and one of several platforms.
+func guarded(t *testing.T) (repository string, single, several v1.Hash) {
 	t.Helper()
-	const login = "me:kanarienvogel"
-	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(login))
-	mux := http.NewServeMux()
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	host = strings.TrimPrefix(server.URL, "http://")
-	answer := func(path, body string) {
-		mux.HandleFunc("GET /v2/me/shop/"+path, func(w http.ResponseWriter, r *http.Request) {
-			given := r.Header.Get("Authorization")
-			switch {
-			case guarded == "basic" && given != basic:
-				w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
-			case guarded == "bearer" && given != "Bearer open":
-				w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/token",service="x",scope="other"`, server.URL))
-			case guarded == "elsewhere" && given == "":
-				w.Header().Set("WWW-Authenticate", `Bearer realm="http://192.0.2.1/token",service="x"`)
-			default:
-				_, _ = w.Write([]byte(body))
-				return
-			}
-			w.WriteHeader(http.StatusUnauthorized)
-		})
-	}
-	mux.HandleFunc("GET /token", func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") == basic && r.FormValue("scope") == "repository:me/shop:pull" && r.FormValue("service") == "x" {
-			_, _ = w.Write([]byte(`{"token": "open"}`))
+	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "me" || password != "kanarienvogel" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+			http.Error(w, "who are you?", http.StatusUnauthorized)
 			return
 		}
-		w.WriteHeader(http.StatusForbidden)
-	})
-	answer("manifests/"+indexDigest, fmt.Sprintf(`{"manifests": [{"digest": "x", "platform": {"os": "unknown", "architecture": "unknown"}},
-		{"digest": %q, "platform": {"os": "linux", "architecture": %q}}]}`, manifestDigest, runtime.GOARCH))
-	answer("manifests/"+manifestDigest, fmt.Sprintf(`{"config": {"digest": %q}}`, configDigest))
-	answer("manifests/"+configDigest, `{"layers": []}`)
-	answer("blobs/"+configDigest, `{"config": {"ExposedPorts": {"8000/tcp": {}, "9000/udp": {}}}}`)
-	dir := t.TempDir()
-	t.Setenv("DOCKER_CONFIG", dir)
-	config := fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, host, base64.StdEncoding.EncodeToString([]byte(login)))
-	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
+		images.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	repository = strings.TrimPrefix(server.URL, "http://") + "/me/shop"
+	put := func(tag string, write func(ref name.Tag, as remote.Option) error) {
+		ref, err := name.NewTag(repository + ":" + tag)
+		if err == nil {
+			err = write(ref, remote.WithAuth(&authn.Basic{Username: "me", Password: "kanarienvogel"}))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	image, err := mutate.Config(empty.Image, v1.Config{ExposedPorts: map[string]struct{}{"8000/tcp": {}, "9000/udp": {}}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	return host
+	index := mutate.AppendManifests(empty.Index,
+		mutate.IndexAddendum{Add: empty.Image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "unknown", Architecture: "unknown"}}},
+		mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: runtime.GOARCH}}})
+	put("single", func(ref name.Tag, as remote.Option) error { return remote.Write(ref, image, as) })
+	put("several", func(ref name.Tag, as remote.Option) error { return remote.WriteIndex(ref, index, as) })
+	if single, err = image.Digest(); err != nil {
+		t.Fatal(err)
+	}
+	if several, err = index.Digest(); err != nil {
+		t.Fatal(err)
+	}
+	return repository, single, several
 }
 
 func TestExposed(t *testing.T) {
-	for _, guarded := range []string{"", "basic", "bearer"} {
-		host := registryOf(t, guarded)
-		for _, digest := range []string{indexDigest, manifestDigest} {
-			ports, err := exposed(t.Context(), http.DefaultClient, host+"/me/shop", digest)
-			if _, ok := ports["8000/tcp"]; err != nil || !ok || len(ports) != 2 {
-				t.Errorf("%q, %s: %v, %v", guarded, digest, ports, err)
-			}
+	repository, single, several := guarded(t)
+	dir := t.TempDir()
+	host, _, _ := strings.Cut(repository, "/")
+	config := fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, host, base64.StdEncoding.EncodeToString([]byte("me:kanarienvogel")))
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("DOCKER_CONFIG", dir)
+	for _, digest := range []v1.Hash{single, several} {
+		ports, err := exposed(t.Context(), remote.DefaultTransport, repository, digest.String())
+		if _, ok := ports["8000/tcp"]; err != nil || !ok || len(ports) != 2 {
+			t.Errorf("%s: %v, %v", digest, ports, err)
 		}
 	}
-	host := registryOf(t, "elsewhere")
-	for name, digest := range map[string]string{host + "/me/shop": indexDigest, host + "/me/other": indexDigest} {
-		if ports, err := exposed(t.Context(), http.DefaultClient, name, digest); err == nil || strings.Contains(err.Error(), "kanarienvogel") {
+	absent := "sha256:" + strings.Repeat("0", 64)
+	for name, digest := range map[string]string{repository: absent, "not a name": single.String()} {
+		if ports, err := exposed(t.Context(), remote.DefaultTransport, name, digest); err == nil || strings.Contains(err.Error(), "kanarienvogel") {
 			t.Errorf("%s: %v, %v", name, ports, err)
 		}
 	}
-	host = registryOf(t, "")
-	if ports, err := exposed(t.Context(), http.DefaultClient, host+"/me/shop", configDigest); err == nil {
-		t.Errorf("no configuration: %v", ports)
-	}
-	host = registryOf(t, "basic")
+	t.Setenv("HOME", t.TempDir())
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
-	if ports, err := exposed(t.Context(), http.DefaultClient, host+"/me/shop", indexDigest); err == nil {
+	if ports, err := exposed(t.Context(), remote.DefaultTransport, repository, single.String()); err == nil {
 		t.Errorf("without a login: %v", ports)
-	}
-}
-
-func TestHere(t *testing.T) {
-	for host, want := range map[string]bool{
-		"localhost": true, "localhost:5000": true, "127.0.0.1:5000": true, "[::1]:5000": true, "10.0.0.1:5000": false, "localhost.example.com": false, "ghcr.io": false,
-	} {
-		if here(host) != want {
-			t.Errorf("%s: %v", host, !want)
-		}
-	}
-}
-
-func TestExposedBy(t *testing.T) {
-	for text, want := range map[string]uint32{
-		"FROM x\nEXPOSE 8000\n": 8000, "FROM x\nexpose 8000/tcp 53/udp\n": 8000, "FROM x\nEXPOSE 8000 9000\n": 0, "FROM x\nEXPOSE $PORT\n": 0,
-		"FROM x\nEXPOSE 8000\nFROM y\nCOPY --from=0 /a /\n": 0, "FROM x\nEXPOSE 1\nFROM y\nEXPOSE 8000\nEXPOSE 8000\n": 8000, "FROM x\nEXPOSE 3000-3005\n": 0, "": 0,
-	} {
-		if got := ExposedBy(text); got != want {
-			t.Errorf("%q: %d, want %d", text, got, want)
-		}
 	}
 }
