@@ -180,8 +180,8 @@ type Variable struct {
 	Generate *Generate
 	// MinLength and MaxLength bound the value, in characters; 0 for no bound.
 	MinLength, MaxLength int
-	// Secret keeps the value out of everything that is printed, and hides what is typed. Generated values, and those that
-	// come from outside of the manifest, are secret without it.
+	// Secret keeps the value out of everything that is printed. Generated values, and those that come from outside of the
+	// manifest, are secret without it. What is typed is hidden by the name, and for addons.
 	Secret bool
 	// Internal keeps it from the application: only what refers to it by Env.From or Made has it.
 	Internal bool

@@ -202,7 +202,7 @@ func (s *Store) ask(e *Env, v app.Variable, in Inputs, wrong string) (value stri
 	if !v.Required && e.values[v.Name].Origin == Skipped {
 		return "", false, nil
 	}
-	q := Question{Name: v.Name, Description: v.Description, Optional: !v.Required, Masked: v.Secret || Sensitive(v.Name), Wrong: wrong}
+	q := Question{Name: v.Name, Description: v.Description, Optional: !v.Required, Masked: v.Secret && v.Addon != "" || Sensitive(v.Name), Wrong: wrong}
 	for range mostAnswers {
 		answer, err := in.Ask(q)
 		if err != nil {
