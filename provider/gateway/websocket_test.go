@@ -397,3 +397,29 @@ func TestSlowWebSocketIsCutOff(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// The end of a program reaches a client that is still sending to it.
+func TestWebSocketOfAProgramThatReadsNothing(t *testing.T) {
+	backend := gatewaytest.Obliging()
+	backend.ExecFunc = func(_ context.Context, _ markettypes.LeaseID, _ cluster.ExecOptions, s cluster.Streams) (int, error) {
+		_, err := io.CopyN(io.Discard, s.Stdin, 10_000)
+		return 7, err
+	}
+	g := gatewaytest.Start(t, backend)
+	conn := newVisitor(t, g).ws("exec")
+	if err := conn.WriteMessage(websocket.TextMessage, []byte(`{"start":{"service":"web","command":["head"],"stdin":true}}`)); err != nil {
+		t.Fatal(err)
+	}
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		piece := []byte(`{"stdin":"` + base64.StdEncoding.EncodeToString(make([]byte, 32<<10)) + `"}`)
+		for conn.WriteMessage(websocket.TextMessage, piece) == nil {
+		}
+	}()
+	if messages, code := all(t, conn); code != websocket.CloseNormalClosure || !strings.Contains(fmt.Sprint(messages), `"code":7`) {
+		t.Errorf("%s, closed with %d", messages, code)
+	}
+	conn.Close()
+	<-sent
+}
