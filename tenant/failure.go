@@ -43,6 +43,7 @@ const (
 	HintFollow    Hint = "follow"    // follow the logs
 	HintStatus    Hint = "status"    // look at the deployment
 	HintUpdate    Hint = "update"    // send a corrected document
+	HintAgain     Hint = "again"     // send the document again, corrected or not
 	HintDeploy    Hint = "deploy"    // deploy anew
 	HintList      Hint = "list"      // list the deployments
 	HintProviders Hint = "providers" // list the providers

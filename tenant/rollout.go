@@ -223,7 +223,7 @@ func hookFailure(services []ServiceStatus) error {
 			if h.State != hookFailed {
 				continue
 			}
-			f := failf(KindHook, []Hint{HintUpdate, HintStatus, HintClose}, "hook %q of service %q failed: %s", h.Name, svc.Name, orUnknown(h.Message))
+			f := failf(KindHook, []Hint{HintAgain, HintStatus, HintClose}, "hook %q of service %q failed: %s", h.Name, svc.Name, orUnknown(h.Message))
 			for _, line := range h.Log[max(0, len(h.Log)-failureLogs):] {
 				f.Logs = append(f.Logs, LogLine{Service: svc.Name, Instance: h.Name, Line: line})
 			}

@@ -48,6 +48,7 @@ func nextCommands(self string, f *tenant.Failure) []string {
 		tenant.HintFollow:    {"logs -f " + dseq, "follow its logs"},
 		tenant.HintStatus:    {"status " + dseq, "see where it stands"},
 		tenant.HintUpdate:    {"update " + dseq + " FILE", "send a changed document"},
+		tenant.HintAgain:     {"update " + dseq + " FILE", "send it again, changed or not: hooks that failed run again"},
 		tenant.HintDeploy:    {"deploy FILE", "deploy anew"},
 		tenant.HintList:      {"list --all", "see all deployments"},
 		tenant.HintProviders: {"providers", "see who is there, and where"},
