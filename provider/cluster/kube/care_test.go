@@ -413,10 +413,10 @@ func TestEndedHooksGoWhereInstancesFollowTheirLoad(t *testing.T) {
 		stays   bool
 	}{
 		"running":               {web, current, hookRecord{Manifest: hash, State: hookRunning}, true},
-		"just ended":            {web, current, hookRecord{Manifest: hash, State: hookSucceeded, Ended: now.Unix() - endedHookSeconds + 1}, true},
-		"ended a while ago":     {web, current, hookRecord{Manifest: hash, State: hookSucceeded, Ended: now.Unix() - endedHookSeconds}, false},
+		"just ended":            {web, current, hookRecord{Manifest: hash, State: hookSucceeded, Ended: now.Unix() - 59}, true},
+		"ended a while ago":     {web, current, hookRecord{Manifest: hash, State: hookSucceeded, Ended: now.Unix() - 60}, false},
 		"failed a while ago":    {web, current, hookRecord{Manifest: hash, State: hookFailed, Ended: now.Unix() - endedSeconds}, true},
-		"does not scale":        {plain, current, hookRecord{Manifest: hash, State: hookSucceeded, Ended: now.Unix() - endedHookSeconds}, true},
+		"does not scale":        {plain, current, hookRecord{Manifest: hash, State: hookSucceeded, Ended: now.Unix() - 60}, true},
 		"a former run":          {web, current, hookRecord{Manifest: hash, State: hookMarked, Again: 1}, false},
 		"nobody's":              {web, job("other"), hookRecord{Manifest: hash, State: hookRunning}, false},
 		"without a record":      {web, current, hookRecord{}, true},
@@ -424,7 +424,7 @@ func TestEndedHooksGoWhereInstancesFollowTheirLoad(t *testing.T) {
 		"end that nobody noted": {web, current, hookRecord{Manifest: hash, State: hookSucceeded}, true},
 	} {
 		w.Group.Services = []manifesttypes.Service{tc.service}
-		if got := (hookRecords{"web/migrate": tc.rec}).settled(tc.job, w, now); got != tc.stays {
+		if got := (hookRecords{"web/migrate": tc.rec}).settled(tc.job, w, sight{now: now, hooksStay: hooksStay}); got != tc.stays {
 			t.Errorf("%s: the job is left alone: %v, want %v", name, got, tc.stays)
 		}
 	}

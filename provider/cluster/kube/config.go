@@ -167,6 +167,8 @@ type Config struct {
 	// RoomAfter is how long a new instance has to be without room before others are ended for it; a minute if 0. LookEvery is
 	// how often all leases are compared with their manifests, whatever is told of them meanwhile; half a minute if 0.
 	RoomAfter, LookEvery time.Duration
+	// HooksStay is how long the job of a hook that succeeded stays where instances are counted by their load; a minute if 0.
+	HooksStay time.Duration
 
 	// Link says how links to other groups reach pods and are reached by them.
 	Link LinkConfig
@@ -194,7 +196,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.NodePorts = or(c.NodePorts, 2768)
 	c.DrainSeconds = or(c.DrainSeconds, 5)
-	c.RoomAfter, c.LookEvery = or(c.RoomAfter, crampedAfter), or(c.LookEvery, resyncEvery)
+	c.RoomAfter, c.LookEvery, c.HooksStay = or(c.RoomAfter, crampedAfter), or(c.LookEvery, resyncEvery), or(c.HooksStay, hooksStay)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -241,8 +243,8 @@ func (c Config) Validate() error {
 	if c.DrainSeconds < 0 || c.DrainSeconds > maxDrainSeconds {
 		errs = append(errs, fmt.Errorf("kube: drain seconds %d is not in 0..%d", c.DrainSeconds, maxDrainSeconds))
 	}
-	if c.RoomAfter < 0 || c.LookEvery < 0 {
-		errs = append(errs, fmt.Errorf("kube: waiting for room %s, or looking every %s, is below 0", c.RoomAfter, c.LookEvery))
+	if c.RoomAfter < 0 || c.LookEvery < 0 || c.HooksStay < 0 {
+		errs = append(errs, fmt.Errorf("kube: waiting for room %s, looking every %s, or keeping hooks %s, is below 0", c.RoomAfter, c.LookEvery, c.HooksStay))
 	}
 	for image, user := range c.ImageUsers {
 		if user <= 0 {

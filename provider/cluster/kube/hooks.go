@@ -58,8 +58,9 @@ const (
 	hookAgain  hookState = "again"
 	hookPassed hookState = "passed"
 
-	// endedHookSeconds is how long the job of a hook that succeeded stays where instances are counted by their load.
-	endedHookSeconds = 60
+	// hooksStay is how long the job of a hook that succeeded stays where instances are counted by their load, unless the
+	// configuration says otherwise.
+	hooksStay = time.Minute
 )
 
 // hookRecord is what is remembered of a hook.
@@ -511,7 +512,7 @@ func (st *stage) waits(w cluster.Workload) bool {
 // settled tells whether a job is one of a manifest's hooks that is to be left alone: it is never written again, nor taken for
 // one too many, while it is the one that its hook's record is about. Of a service that scales by load, one that succeeded is
 // one too many after a while: Kubernetes counts its pod as an instance whose use is not known, and ends none for as long.
-func (r hookRecords) settled(u *unstructured.Unstructured, w cluster.Workload, now time.Time) bool {
+func (r hookRecords) settled(u *unstructured.Unstructured, w cluster.Workload, seen sight) bool {
 	hash := manifestHash(w)
 	if u.GetKind() != kindJob || u.GetLabels()[labelManifest] != shortHash(hash) {
 		return false
@@ -523,7 +524,7 @@ func (r hookRecords) settled(u *unstructured.Unstructured, w cluster.Workload, n
 			}
 			rec := r[hookKey(sv.Name, h.Name)]
 			done := rec.Manifest == hash && rec.State == hookSucceeded && rec.Ended > 0
-			return sv.Scale == nil || !done || now.Unix()-rec.Ended < endedHookSeconds
+			return sv.Scale == nil || !done || seen.now.Sub(time.Unix(rec.Ended, 0)) < seen.hooksStay
 		}
 	}
 	return false

@@ -152,7 +152,7 @@ func instancesFollowTheirLoad(t *testing.T, td *tending) {
 			t.Fatal(err) // others are ended as soon as there is less load
 		}
 	}
-	// The pod of the hook, whose use nobody knows, keeps instances for a minute and not for as long as hooks stay elsewhere.
+	// The pod of the hook, whose use nobody knows, keeps instances for a moment and not for as long as hooks stay elsewhere.
 	td.until(t, "web", "its least instances", func(st cluster.ServiceStatus) bool { return st.Desired == 1 && ready(st) })
 	if job := td.job(t, w, "web", "prepare"); job != nil && job.DeletionTimestamp == nil {
 		t.Error("the hook's job is still there, and instances were ended all the same")

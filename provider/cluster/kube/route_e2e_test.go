@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,6 +47,10 @@ func edgeEntries(t *testing.T) edgeClient {
 
 // ask makes a request; own says that the certificate is the service's own, else it must be the edge's.
 func (e edgeClient) ask(method, url, body string, own bool) (code int, text string, res *http.Response) {
+	return e.askWithin(20*time.Second, method, url, body, own)
+}
+
+func (e edgeClient) askWithin(wait time.Duration, method, url, body string, own bool) (code int, text string, res *http.Response) {
 	tlsConfig := &tls.Config{RootCAs: e.roots, InsecureSkipVerify: own} //nolint:gosec // the service makes its certificate itself
 	transport := &http.Transport{DisableKeepAlives: true, ForceAttemptHTTP2: true, TLSClientConfig: tlsConfig}
 	dialer := &net.Dialer{}
@@ -53,7 +58,7 @@ func (e edgeClient) ask(method, url, body string, own bool) (code int, text stri
 	if strings.HasPrefix(url, "https:") {
 		entry = e.tls
 	}
-	c := http.Client{Timeout: 20 * time.Second, Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	c := http.Client{Timeout: wait, Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	req, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
 		return 0, err.Error(), nil
@@ -224,4 +229,28 @@ func TestRedirectAndProof(t *testing.T) {
 	web.Expose[0].Accept = []string{"shown.example", "unshown.example"}
 	refusedWith(t, c.Apply(t.Context(), clustertest.Workload(id, web)), `_berth.unshown.example TXT "berth-owner=e2e-1:berth1e2e"`)
 	e.await(t, "http://shown.example", false, "hello")
+}
+
+// TestLongAnswers: where the operator allows it, an answer may take longer than a minute, and no longer than its port asks for.
+func TestLongAnswers(t *testing.T) {
+	t.Parallel()
+	e := edgeEntries(t)
+	cfg := config(t)
+	cfg.MaxTimeout = 10 * time.Minute
+	c, _ := start(t, cfg)
+	web := clustertest.Service("web", probeImage())
+	web.Args = []string{"web"}
+	web.Expose[0].HttpOptions = &manifesttypes.HTTPOptions{ReadTimeoutMs: 64_000}
+	_, status := deploy(t, c, 1, web)
+	url := status[0].URLs[0]
+	e.await(t, url, false, "web host=")
+	var group sync.WaitGroup
+	for wait, want := range map[string]int{"61s": http.StatusOK, "5m": http.StatusGatewayTimeout} {
+		group.Go(func() {
+			if code, text, _ := e.askWithin(3*time.Minute, http.MethodGet, url+"/slow?wait="+wait, "", false); code != want {
+				t.Errorf("an answer after %s: %d %s, want %d", wait, code, text, want)
+			}
+		})
+	}
+	group.Wait()
 }

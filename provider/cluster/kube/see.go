@@ -76,7 +76,7 @@ func watchJobs(ours informers.SharedInformerFactory, queue workqueue.TypedDelayi
 
 // glance looks at the instances of a lease where one of its rollouts stands still, and at nothing else.
 func (c *Cluster) glance(ctx context.Context, ns string, have live) (sight, error) {
-	seen := sight{now: c.now(), roomAfter: c.cfg.RoomAfter}
+	seen := sight{now: c.now(), roomAfter: c.cfg.RoomAfter, hooksStay: c.cfg.HooksStay}
 	for k, u := range have {
 		if k.kind != kindDeployment || rolledOut(u) || number(u, "status", "replicas") <= number(u, "status", "updatedReplicas") {
 			continue

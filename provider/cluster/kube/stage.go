@@ -46,6 +46,8 @@ type sight struct {
 	now time.Time
 	// roomAfter is how long an instance has to be without room before others are ended for it.
 	roomAfter time.Duration
+	// hooksStay is how long jobs of hooks that succeeded stay where instances are counted by their load.
+	hooksStay time.Duration
 	pods      []*corev1.Pod
 	// endings are how jobs have ended, by name.
 	endings map[string]ended
@@ -182,7 +184,7 @@ func changesFor(w cluster.Workload, s settings, have live, seen sight, links []c
 	run.Group.Services = compose(w.Group.Services, st.Held, st.Former)
 	st.read(run.Group.Services, have, seen)
 	starts := st.mayStart(startsWithLinks(starter(run.Group.Services, have), w.Group, links, have))
-	others := have.without(func(u *unstructured.Unstructured) bool { return st.Hooks.settled(u, w, seen.now) })
+	others := have.without(func(u *unstructured.Unstructured) bool { return st.Hooks.settled(u, w, seen) })
 	s.Stage = st
 	rendered, err := render(run, s, starts)
 	if err != nil {

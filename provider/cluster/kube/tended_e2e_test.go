@@ -38,7 +38,7 @@ func TestTended(t *testing.T) {
 	}
 	cfg.Kubeconfig = underRole(t, cfg.Kubeconfig)
 	// What a provider waits for in minutes is waited for in seconds.
-	cfg.DrainSeconds, cfg.RoomAfter, cfg.LookEvery = 1, 2*time.Second, 2*time.Second
+	cfg.DrainSeconds, cfg.RoomAfter, cfg.LookEvery, cfg.HooksStay = 1, 2*time.Second, 2*time.Second, 2*time.Second
 	var all sync.WaitGroup
 	for name, part := range map[string]func(*testing.T, *tending){
 		"Probes": probesAreObeyed, "Gate": answersGateARollout, "Hooks": hooksRunInTheirPlace, "Tasks": tasksRunByTime,
