@@ -243,7 +243,7 @@ func (c Config) Validate() error {
 	if c.DrainSeconds < 0 || c.DrainSeconds > maxDrainSeconds {
 		errs = append(errs, fmt.Errorf("kube: drain seconds %d is not in 0..%d", c.DrainSeconds, maxDrainSeconds))
 	}
-	if c.RoomAfter < 0 || c.LookEvery < 0 || c.HooksStay < 0 {
+	if min(c.RoomAfter, c.LookEvery, c.HooksStay) < 0 {
 		errs = append(errs, fmt.Errorf("kube: waiting for room %s, looking every %s, or keeping hooks %s, is below 0", c.RoomAfter, c.LookEvery, c.HooksStay))
 	}
 	for image, user := range c.ImageUsers {
