@@ -48,6 +48,25 @@ func TestUpdateSaysOnce(t *testing.T) {
 	}
 }
 
+// TestDiffOfAnApplication: values that were generated or set are those of the deployment, and so no difference.
+func TestDiffOfAnApplication(t *testing.T) {
+	d := appDesk(t, shopFiles)
+	flags := []string{"--image", "shop:1", "--max-price", "5ubrt"}
+	d.do(exitOK, append([]string{"deploy", "akinon.json", "-y", "--env", "SECRET_KEY=kanarienvogel-1", "--env", "API_URL=https://a"}, flags...)...)
+	for _, args := range [][]string{{"diff", "akinon.json"}, {"diff", strconv.FormatUint(d.only(), 10), "akinon.json"}} {
+		if out := d.do(exitOK, append(args, flags...)...); !strings.Contains(out, "runs this document already") {
+			t.Errorf("%v:\n%s", args, out)
+		}
+	}
+	out := d.do(exitOK, append([]string{"diff", "akinon.json", "--env", "API_URL=https://kanarien"}, flags...)...)
+	if !strings.Contains(out, "API_URL") || strings.Contains(out, "kanarien") || strings.Contains(out, "PASSWORD") {
+		t.Errorf("another URL:\n%s", out)
+	}
+	if out := d.do(exitOK, append([]string{"diff", "akinon.json"}, flags...)...); !strings.Contains(out, "runs this document already") {
+		t.Errorf("a comparison has stored something:\n%s", out)
+	}
+}
+
 // TestVariablesOfARemovedAddon: what was given for an addon does not reach the application once the addon is gone, and is
 // there again when it comes back. What was given for the application stays.
 func TestVariablesOfARemovedAddon(t *testing.T) {

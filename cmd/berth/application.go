@@ -42,42 +42,19 @@ func readyDocument(cmd *cobra.Command, file string, dseq uint64) (*ready, error)
 
 // readyInput is readyDocument of a document that was read.
 func readyInput(cmd *cobra.Command, in compile.Input, dseq uint64) (*ready, error) {
-	file := in.File
 	if compile.Detect(in) == compile.FormatSDL {
 		result, err := compileInput(cmd, in)
 		return &ready{Plan: result.Plan, save: func(uint64) error { return nil }}, err
 	}
-	store, env, err := storedValues(cmd, file, dseq)
-	if err != nil {
-		if _, wrong := compileInput(cmd, in); wrong != nil { // that comes first
-			return nil, wrong
-		}
-		return nil, err
-	}
-	flags := maps.Clone(in.Overlay.Env)
-	in.Given = func(name string) bool {
-		_, given := flags[name]
-		v, stored := env.Get(name)
-		return given || stored && v.Origin.Chosen()
-	}
-	result, err := compileInput(cmd, in)
+	v, err := resolveValues(cmd, &in, dseq, askValues(cmd))
 	if err != nil {
 		return nil, err
 	}
-	below := maps.Clone(result.Overlay.Env)
-	maps.DeleteFunc(below, func(name, _ string) bool { _, given := flags[name]; return given })
-	in.Values, err = store.Resolve(env, result.App.Variables, envstore.Inputs{Flags: flags, File: below, Ask: askValues(cmd)})
-	if err != nil {
-		var wrong envstore.Problems
-		if errors.As(err, &wrong) {
-			return nil, exitWith(exitInput, err, self(cmd)+" env set NAME=VALUE", self(cmd)+" deploy "+quoted(file)+" --env NAME=VALUE")
-		}
+	file := in.File
+	if err := buildImage(cmd, &in, v.result, file); err != nil {
 		return nil, err
 	}
-	if err := buildImage(cmd, &in, result, file); err != nil {
-		return nil, err
-	}
-	if err := registryAuth(cmd, &in, result); err != nil {
+	if err := registryAuth(cmd, &in, v.result); err != nil {
 		return nil, err
 	}
 	in.Complete = true
@@ -88,8 +65,57 @@ func readyInput(cmd *cobra.Command, in compile.Input, dseq uint64) (*ready, erro
 		}
 		return nil, exitSilently(exitUsage)
 	}
-	save := func(dseq uint64) error { return asEnvError(store.Save(env, dseq)) }
-	return &ready{Plan: complete.Plan, save: save, dseq: env.Head.Dseq}, nil
+	save := func(dseq uint64) error { return asEnvError(v.store.Save(v.env, dseq)) }
+	return &ready{Plan: complete.Plan, save: save, dseq: v.env.Head.Dseq}, nil
+}
+
+// values are those of an application's variables, and where they are kept.
+type values struct {
+	store  *envstore.Store
+	env    *envstore.Env
+	result compile.Result
+}
+
+// resolveValues compiles an application, says what is wrong with it, and gives its document the values of its variables, of a
+// deployment if its number is not 0. ask asks a person, and may be nil. Nothing is stored.
+func resolveValues(cmd *cobra.Command, in *compile.Input, dseq uint64, ask func(envstore.Question) (string, error)) (values, error) {
+	store, env, err := storedValues(cmd, in.File, dseq)
+	if err != nil {
+		if _, wrong := compileInput(cmd, *in); wrong != nil { // that comes first
+			return values{}, wrong
+		}
+		return values{}, err
+	}
+	flags := maps.Clone(in.Overlay.Env)
+	in.Given = func(name string) bool {
+		_, given := flags[name]
+		v, stored := env.Get(name)
+		return given || stored && v.Origin.Chosen()
+	}
+	result, err := compileInput(cmd, *in)
+	if err != nil {
+		return values{}, err
+	}
+	below := maps.Clone(result.Overlay.Env)
+	maps.DeleteFunc(below, func(name, _ string) bool { _, given := flags[name]; return given })
+	in.Values, err = store.Resolve(env, result.App.Variables, envstore.Inputs{Flags: flags, File: below, Ask: ask})
+	var wrong envstore.Problems
+	if errors.As(err, &wrong) {
+		return values{}, exitWith(exitInput, err, self(cmd)+" env set NAME=VALUE", self(cmd)+" deploy "+quoted(in.File)+" --env NAME=VALUE")
+	}
+	return values{store, env, result}, err
+}
+
+// comparison compiles a document to be compared with what a deployment runs: an application with the values that it has.
+func comparison(cmd *cobra.Command, in compile.Input, dseq uint64) (*sdl.Plan, error) {
+	if compile.Detect(in) != compile.FormatSDL {
+		if _, err := resolveValues(cmd, &in, dseq, nil); err != nil {
+			return nil, err
+		}
+		return compile.Document(in).Plan, nil // what is wrong was said
+	}
+	result, err := compileInput(cmd, in)
+	return result.Plan, err
 }
 
 // storedValues are the values of the application of a file, or of a deployment.

@@ -18,19 +18,29 @@ func newDiffCommand(connect connector) *cobra.Command {
 		Short: "Show what a changed document would change in a running deployment",
 		Long: "Compare a document with what a deployment runs, value by value, and say what it would take: an update, which keeps\n" +
 			"the leases, or a new deployment, as what the chain has reserved cannot change. It sends nothing. Values of environment\n" +
-			"variables are compared but not shown.",
+			"variables are compared but not shown; those of an application are the ones that are stored for it.",
 		Example: "  berth diff deploy.yaml\n  berth diff 123456 deploy.yaml -o json",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file := args[len(args)-1]
-			plan, err := compileDocument(cmd, file)
+			in, err := loadDocument(cmd, file)
 			if err != nil {
 				return err
 			}
-			return withSession(connect, func(ctx context.Context, s *session, args []string) error {
-				dseq, err := s.dseq(ctx, args)
-				if err != nil {
-					return err
+			known, err := updated(cmd, in, args[:len(args)-1])
+			if err != nil {
+				return err
+			}
+			plan, err := comparison(cmd, in, known)
+			if err != nil {
+				return err
+			}
+			return withSession(connect, func(ctx context.Context, s *session, _ []string) error {
+				dseq := known
+				if dseq == 0 {
+					if dseq, err = s.OnlyActive(ctx); err != nil {
+						return err
+					}
 				}
 				d, err := s.Diff(ctx, dseq, plan)
 				if err != nil {
@@ -45,6 +55,7 @@ func newDiffCommand(connect connector) *cobra.Command {
 	}
 	document.AddFlags(cmd.Flags())
 	addAppFlags(cmd)
+	cmd.Flags().String(flagApp, "", "applications: name of the application, where a directory has several")
 	return cmd
 }
 
