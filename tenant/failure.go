@@ -49,6 +49,7 @@ const (
 	HintProviders Hint = "providers" // list the providers
 	HintNode      Hint = "node"      // check the node's address
 	HintEvents    Hint = "events"    // read what happened
+	HintLeave     Hint = "leave"     // end the leases, to take other bids
 )
 
 // Failure is an error with what a tenant needs to know about it.

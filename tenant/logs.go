@@ -92,6 +92,9 @@ func allLost(dseq uint64, errs []error) *Failure {
 			f.Kind = KindLease
 		}
 	}
+	if f.Kind == KindOther {
+		f.Hints = append(f.Hints, HintLeave)
+	}
 	return f
 }
 

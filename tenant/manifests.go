@@ -61,7 +61,11 @@ func (m *Machine) putManifest(ctx context.Context, lease markettypes.LeaseID, gr
 		}
 		waited := m.Clock.Now().Sub(start)
 		if errors.Is(err, ErrRefused) && waited >= refusalGrace || waited >= m.Timing.ManifestWait {
-			return failf(KindLease, []Hint{HintResume, HintStatus, HintClose}, "send the manifest of group %q to %s: %w", group, lease.Provider, err)
+			hints := []Hint{HintResume, HintStatus, HintClose}
+			if !errors.Is(err, ErrRefused) { // another provider may be there
+				hints = []Hint{HintResume, HintLeave, HintClose}
+			}
+			return failf(KindLease, hints, "send the manifest of group %q to %s: %w", group, lease.Provider, err)
 		}
 		if !warned && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrNotHere) { // those two pass when it is up to date
 			warned = true

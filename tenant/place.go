@@ -2,7 +2,6 @@ package tenant
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -73,7 +72,9 @@ func (m *Machine) notFound(st *Status, p Place, names []string, unknown []error)
 	case st.State != "active":
 		return fail(KindLease, []Hint{HintDeploy}, "deployment %d is closed", p.ID.Dseq)
 	case len(unknown) > 0:
-		return fail(allLost(p.ID.Dseq, unknown).Kind, []Hint{HintStatus}, "which services run is not known: %w", errors.Join(unknown...))
+		f := allLost(p.ID.Dseq, unknown)
+		f.Err = fmt.Errorf("which services run is not known: %w", f.Err)
+		return f
 	case len(names) == 0:
 		return fail(KindLease, []Hint{HintResume, HintStatus}, "deployment %d runs nothing yet", p.ID.Dseq)
 	case p.Service == "":

@@ -60,6 +60,9 @@ func newConfigAddCommand() *cobra.Command {
 			if node == "" {
 				return usageErrorf("name the network's node with --node")
 			}
+			if err := checkNode(node); err != nil {
+				return usageErrorf("--node: %w", err)
+			}
 			return changeConfig(cmd, func(c *home.Config) error {
 				if c.Networks == nil {
 					c.Networks = map[string]home.Network{}

@@ -53,6 +53,7 @@ func nextCommands(self string, f *tenant.Failure) []string {
 		tenant.HintList:      {"list --all", "see all deployments"},
 		tenant.HintProviders: {"providers", "see who is there, and where"},
 		tenant.HintEvents:    {"events " + dseq, "see what happened to its instances"},
+		tenant.HintLeave:     {"pause " + dseq, "end its leases, with their volumes; `berth start " + dseq + "` then takes other bids (--select)"},
 		tenant.HintNode:      {"config list", "check the node's address; for a devnet: berth devnet status"},
 	}
 	width := 0

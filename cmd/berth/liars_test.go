@@ -137,7 +137,7 @@ func TestDeployToAnImpostor(t *testing.T) {
 			if code != exitLease {
 				t.Errorf("exit %d, want %d", code, exitLease)
 			}
-			for _, want := range []string{i.says, i.next, "send the manifest of group", "berth deploy --resume 1000", "berth close 1000"} {
+			for _, want := range []string{i.says, i.next, "send the manifest of group", "berth deploy --resume 1000", "berth pause 1000", "berth close 1000"} {
 				if !strings.Contains(stderr, want) {
 					t.Errorf("no %q in:\n%s", want, stderr)
 				}
@@ -172,7 +172,7 @@ func TestAProviderBecomesAnImpostor(t *testing.T) {
 			}
 			for _, args := range []string{"logs", "logs -f", "events", "exec -- ls", "restart", "cp one.yaml web:/data/x"} {
 				stdout, stderr, code := d.run(strings.Fields(args)...)
-				if code != exitError || stdout != "" || !strings.Contains(stderr, i.says) || !strings.Contains(stderr, i.next) {
+				if code != exitError || stdout != "" || !strings.Contains(stderr, i.says) || !strings.Contains(stderr, i.next) || !strings.Contains(stderr, "berth pause 1000") {
 					t.Errorf("berth %s: exit %d, want %d and %q, %q in:\n%s%s", args, code, exitError, i.says, i.next, stdout, stderr)
 				}
 			}

@@ -108,3 +108,20 @@ func TestFailoverTellsTheAddresses(t *testing.T) {
 		t.Errorf("watch:\n%s", out)
 	}
 }
+
+func TestNodeAddresses(t *testing.T) {
+	for address, ok := range map[string]bool{
+		"tcp://127.0.0.1:26657": true, "localhost:26657": true, "https://rpc.example.org": true, "http://[::1]:80/x": true,
+		"gibberish": false, "tcp://": false, "": false, "ftp://h:1": false, "tcp://h": false, "http://u:p@h": false,
+	} {
+		if err := checkNode(address); (err == nil) != ok {
+			t.Errorf("checkNode(%q) = %v", address, err)
+		}
+	}
+	d := t.TempDir()
+	var out, errs bytes.Buffer
+	code := run(t.Context(), []string{"status", "--home", d, "--node", "gibberish"}, stdio{In: strings.NewReader(""), Out: &out, Err: &errs})
+	if code != exitUsage || !strings.Contains(errs.String(), `"gibberish" is not a node's address, such as tcp://HOST:26657`) {
+		t.Errorf("exit %d, %s", code, errs.String())
+	}
+}

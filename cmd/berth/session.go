@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -141,6 +142,9 @@ func connectNetwork(cmd *cobra.Command) (*tenant.Machine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkNode(network.Node); err != nil {
+		return nil, exitWith(exitUsage, fmt.Errorf("network %s: %w", name, err), self(cmd)+" config list")
+	}
 	if b, cert, err := borrower(cmd, dir, network, time.Now()); b != nil || err != nil {
 		if err != nil {
 			return nil, err
@@ -193,6 +197,27 @@ func chooseNetwork(cmd *cobra.Command, cfg home.Config) (string, home.Network, e
 		n.Node = node
 	}
 	return name, n, nil
+}
+
+// checkNode refuses what cannot be a node's address.
+func checkNode(address string) error {
+	full := address
+	if !strings.Contains(full, "://") {
+		full = "tcp://" + full
+	}
+	u, err := url.Parse(full)
+	bad := err != nil || u.Hostname() == "" || u.User != nil
+	switch {
+	case bad:
+	case u.Scheme == "tcp":
+		bad = u.Port() == ""
+	default:
+		bad = u.Scheme != "http" && u.Scheme != "https"
+	}
+	if bad {
+		return fmt.Errorf("%q is not a node's address, such as tcp://HOST:26657 or https://HOST", address)
+	}
+	return nil
 }
 
 func backend(cmd *cobra.Command, cfg home.Config) string {

@@ -107,7 +107,7 @@ func (c *Client) tooLate(wait time.Duration) *wire.Problem {
 	switch c.reached.Load() {
 	case reachedNothing:
 		return wire.Errorf(wire.Unavailable, "no connection came about %s", within).
-			Then("check that this machine reaches other hosts; if it does, the provider is away: wait for it, or close the lease and take another bid")
+			Then("check that this machine reaches other hosts; if it does, the provider is away: wait for it, or end the lease and take another bid")
 	case reachedHost:
 		return wire.Errorf(wire.Unavailable, "it took the connection and did not prove %s who it is", within)
 	default:
@@ -221,8 +221,8 @@ var nextSteps = map[error]string{
 	ErrNotFound:     "it may be some blocks behind the chain: try again in a moment, and see whether the lease is still active",
 	ErrUnauthorized: "use the key of the deployment's owner, or a token that the owner made for this",
 	ErrRefused:      "change what it names, and send it again",
-	ErrUnavailable:  "try again in a minute; if the provider stays away, close the lease and take another bid",
-	ErrFaulty:       "tell the provider's operator; if it persists, close the lease and take another bid",
+	ErrUnavailable:  "try again in a minute; if the provider stays away, end the lease and take another bid",
+	ErrFaulty:       "tell the provider's operator; if it persists, end the lease and take another bid",
 }
 
 // mayPass tells whether the same request may be answered later. A request whose context ended is not tried again.

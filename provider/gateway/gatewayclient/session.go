@@ -111,7 +111,7 @@ func (c *Client) newIdle(cancel context.CancelCauseFunc) *idle {
 	limit := c.waits.Session
 	return &idle{limit: limit, timer: time.AfterFunc(limit, func() {
 		cancel(wire.Errorf(wire.Unavailable, "nothing came or went for %s", limit).
-			Then("start it anew; if the provider stays silent, close the lease and take another bid"))
+			Then("start it anew; if the provider stays silent, end the lease and take another bid"))
 	})}
 }
 
