@@ -128,7 +128,7 @@ func runProgram(cmd *cobra.Command, connect connector, args []string, instance s
 	}
 	defer s.Close()
 	if s.format != formatText {
-		return usageErrorf("--output: what a program writes has a form of its own")
+		return usageErrorf("--output: what a program writes goes out as it is; leave out -o %s", s.format)
 	}
 	ctx := cmd.Context()
 	p, err := s.placeArgs(ctx, args)

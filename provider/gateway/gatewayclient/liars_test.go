@@ -31,7 +31,7 @@ type liar struct {
 	pin  []byte
 }
 
-func newLiar(t *testing.T) liar {
+func newLiar(t testing.TB) liar {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -51,7 +51,7 @@ func newLiar(t *testing.T) liar {
 }
 
 // listen serves connections until the test ends, when those that are left are closed.
-func listen(t *testing.T, serve func(net.Conn)) (uri string) {
+func listen(t testing.TB, serve func(net.Conn)) (uri string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
