@@ -38,10 +38,10 @@ type impostor struct {
 
 var impostors = []impostor{
 	{"holds the line", false, func(l net.Listener, _ tls.Certificate) { accept(l, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }) },
-		"it took the connection and did not prove", "take another bid"},
+		"within 100ms", "take another bid"},
 	{"never answers", false, func(l net.Listener, cert tls.Certificate) {
 		serveHTTP(l, cert, func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	}, "did not answer", "take another bid"},
+	}, "within 100ms", "take another bid"},
 	{"has another key", true, func(l net.Listener, _ tls.Certificate) { serveHTTP(l, selfSigned(), http.NotFound) },
 		"is not the one that provider", "use another provider"},
 	{"answers with pages", true, func(l net.Listener, cert tls.Certificate) {

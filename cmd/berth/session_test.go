@@ -62,7 +62,7 @@ func TestExecCommand(t *testing.T) {
 		{"exec web --instance web-9 -- exit 0", "", exitLease, "", "berth status"},
 		{"exec web -i -t -- exit 0", "", exitUsage, "", "terminal"},
 		{"shell web", "", exitUsage, "", "terminal"},
-		{"exec -o json web -- exit 0", "", exitUsage, "", "form of its own"},
+		{"exec -o json web -- exit 0", "", exitUsage, "", "leave out -o json"},
 		{"exec 7 web -- exit 0", "", exitUsage, "", "no deployment 7"},
 	} {
 		args := strings.Fields(strings.ReplaceAll(tc.args, "1001", d.dseq(t)))

@@ -161,8 +161,8 @@ func (c *Client) problem(err error) *wire.Problem {
 	text := plainText(st.Message())
 	has := func(s string) bool { return strings.Contains(text, s) }
 	switch code := st.Code(); {
-	case code == codes.DeadlineExceeded, has("context deadline exceeded"):
-		return c.tooLate(0)
+	case code == codes.DeadlineExceeded, has("context deadline exceeded"), has("i/o timeout"):
+		return c.tooLate(c.waits.Call)
 	case has("ALPN"), has("no application protocol"), has("server preface"):
 		return wire.Errorf(wire.Unavailable, "it does not speak HTTP/2, as a gateway does").Then(notAGateway)
 	case has("first record does not look like a TLS handshake"):

@@ -181,7 +181,8 @@ type lie struct {
 	// hangs is set for servers that never end anything; others are given all the time there is.
 	hangs bool
 	want  []error
-	// says is what the message says of it; empty where it depends on the call.
+	// says is what the message says of it; empty where it depends on the call. Of one that hangs it says for how long: how
+	// far it came in that time is the machine's matter.
 	says string
 }
 
@@ -191,19 +192,19 @@ func lies(l, stranger liar) map[string]lie {
 	return map[string]lie{
 		// The connection.
 		"hangs up":                {func(c net.Conn) { c.Close() }, false, away, ""},
-		"accepts and is silent":   {hold, true, away, "did not prove"},
+		"accepts and is silent":   {hold, true, away, "150ms"},
 		"garbage for TLS":         {func(c net.Conn) { endless(c, []byte("\x16\x03\x01garbage")) }, false, away, ""},
 		"HTTP without TLS":        {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"); hold(c) }, false, away, "does not speak TLS"},
 		"a refused upgrade":       {func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 426 Upgrade Required\r\n\r\n"); hold(c) }, false, away, "does not speak TLS"},
 		"somebody else's key":     {stranger.speaks(func(net.Conn, uint32) {}), false, []error{gatewayclient.ErrWrongKey}, "is not the one that provider"},
 		"handshakes and hangs up": {l.secured(func(net.Conn) {}, "h2"), false, away, ""},
 		// HTTP.
-		"handshakes and is silent":       {l.secured(hold, "h2"), true, away, ""},
+		"handshakes and is silent":       {l.secured(hold, "h2"), true, away, "150ms"},
 		"HTTP/1.1 alone":                 {l.secured(hold, "http/1.1"), false, away, "does not speak HTTP/2"},
 		"no protocol at all":             {l.secured(hold), false, away, "does not speak HTTP/2"},
 		"an upgrade to trash":            {l.secured(func(c net.Conn) { endless(c, []byte("HTTP/1.1 101 Switching Protocols\r\n\r\n\xff\xff")) }, "h2"), false, away, ""},
 		"garbage for HTTP/2":             {l.secured(func(c net.Conn) { endless(c, []byte("garbage")) }, "h2"), false, away, ""},
-		"settings and silence":           {l.speaks(func(net.Conn, uint32) {}), true, away, "did not answer"},
+		"settings and silence":           {l.speaks(func(net.Conn, uint32) {}), true, away, "150ms"},
 		"a page":                         {l.page("200", "text/html", "<html>"), false, faulty, "no gateway"},
 		"JSON that is none":              {l.page("200", "application/json", `{"services": [`), false, faulty, "no gateway"},
 		"no content type":                {l.page("200", "", "x"), false, faulty, "no gateway"},
@@ -211,15 +212,15 @@ func lies(l, stranger liar) map[string]lie {
 		"a proxy that asks for a login":  {l.page("401", "text/html", "login"), false, faulty, "no gateway"},
 		"a proxy before nothing":         {l.page("502", "text/html", "bad gateway"), false, away, "no gateway"},
 		"a status that is none":          {l.page("abc", "application/grpc", ""), false, either, ""},
-		"headers that break off":         {l.speaks(func(c net.Conn, s uint32) { _, _ = c.Write(frame(frameHeaders, 0, s, fields(":status", "200"))) }), true, away, "did not answer"},
+		"headers that break off":         {l.speaks(func(c net.Conn, s uint32) { _, _ = c.Write(frame(frameHeaders, 0, s, fields(":status", "200"))) }), true, away, "150ms"},
 		"headers without end":            {l.speaks(func(c net.Conn, s uint32) { endlessHeaders(c, s) }), false, either, ""},
 		"a stream that is reset":         {l.speaks(func(c net.Conn, s uint32) { _, _ = c.Write(frame(frameReset, 0, s, []byte{0, 0, 0, 2})) }), false, either, ""},
 		"a connection that is going":     {l.speaks(func(c net.Conn, _ uint32) { _, _ = c.Write(frame(frameGoAway, 0, 0, make([]byte, 8))) }), true, away, ""},
 		"a frame that is larger than it": {l.speaks(func(c net.Conn, s uint32) { _, _ = c.Write([]byte{0xff, 0xff, 0xff, frameData, 0, 0, 0, 0, byte(s)}) }), false, either, ""},
 		// gRPC.
-		"accepts a stream and is silent": {l.accepting(nil, false), true, away, ""},
-		"half a head":                    {l.accepting([]byte{0, 0}, false), true, away, ""},
-		"half a message":                 {l.accepting(message(0, 1000, "half"), false), true, away, ""},
+		"accepts a stream and is silent": {l.accepting(nil, false), true, away, "150ms"},
+		"half a head":                    {l.accepting([]byte{0, 0}, false), true, away, "150ms"},
+		"half a message":                 {l.accepting(message(0, 1000, "half"), false), true, away, "150ms"},
 		"a message that is garbage":      {l.accepting(message(0, 4, "\xff\xff\xff\xff"), true), false, faulty, "makes no sense"},
 		"a message that is too large":    {l.accepting(message(0, 1<<31, "x"), false), false, faulty, "more than a gateway may send"},
 		"a message without end":          {l.speaks(func(c net.Conn, s uint32) { endlessBody(c, s) }), false, faulty, "more than a gateway may send"},
