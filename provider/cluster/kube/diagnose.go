@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -58,8 +59,14 @@ func (d *diagnosed) worse(f finding) {
 
 // conclude writes the finding into the status.
 func (d *diagnosed) conclude() {
-	d.Message, d.Reason, d.Failed = cut(d.finding.message, maxMessage), d.finding.reason, d.finding.failed
+	d.Message, d.Reason, d.Failed = cut(withoutCodes(d.finding.message), maxMessage), d.finding.reason, d.finding.failed
 }
+
+// runtimeCodes are how errors of the container runtime begin, again at each part that has passed them on.
+var runtimeCodes = regexp.MustCompile(`rpc error: code = \w+ desc = `)
+
+// withoutCodes is a message without what only the runtime's protocol makes of it.
+func withoutCodes(s string) string { return runtimeCodes.ReplaceAllString(s, "") }
 
 // cut is the beginning of a text, as whole characters.
 func cut(s string, n int) string {

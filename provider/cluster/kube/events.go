@@ -424,7 +424,7 @@ func (t *teller) event(e *corev1.Event) cluster.Event {
 	if own, ok := ownWords[e.Reason]; ok {
 		out.Message = own
 	} else {
-		out.Message = printable(t.withoutNodes(taints.ReplaceAllString(e.Message, "$1")), maxMessage)
+		out.Message = printable(t.withoutNodes(taints.ReplaceAllString(withoutCodes(e.Message), "$1")), maxMessage)
 	}
 	return out
 }

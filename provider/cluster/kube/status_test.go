@@ -61,6 +61,7 @@ func TestStatus(t *testing.T) {
 		"half rolled":            {[]*corev1.Pod{pod("old", isReady), pod("new", isReady)}, 2, 1, "starting", false},
 		"ending ones":            {[]*corev1.Pod{pod("new", isReady, isTerminating), pod("new", isReady)}, 1, 1, "starting", false},
 		"no such image":          {[]*corev1.Pod{pod("new", isWaiting("ImagePullBackOff", "hello:1: not found"))}, 0, 0, "hello:1: not found", true},
+		"the runtime's words":    {[]*corev1.Pod{pod("new", isWaiting("ErrImagePull", `rpc error: code = NotFound desc = failed to pull: rpc error: code = NotFound desc = hello:1: not found`))}, 0, 0, "pulled: failed to pull: hello:1: not found", true},
 		"registry is away":       {[]*corev1.Pod{pod("new", isWaiting("ErrImagePull", "dial tcp: timeout"))}, 0, 0, "dial tcp: timeout", false},
 		"bad image name":         {[]*corev1.Pod{pod("new", isWaiting("InvalidImageName", ""))}, 0, 0, "not the name of an image", true},
 		"crash loop":             {[]*corev1.Pod{pod("new", isWaiting("CrashLoopBackOff", ""))}, 0, 0, "ended 4 times, last with exit code 137 (OOMKilled)", true},
