@@ -112,7 +112,7 @@ func prepare(cmd *cobra.Command, clientCtx client.Context) error {
 
 func queryCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "query", Aliases: []string{"q"}, Short: "Read the chain", RunE: client.ValidateCmd}
-	cmd.AddCommand(authcmd.QueryTxCmd(), authcmd.QueryTxsByEventsCmd(), server.QueryBlockCmd(), server.QueryBlocksCmd(), server.QueryBlockResultsCmd())
+	cmd.AddCommand(authcmd.QueryTxCmd(), authcmd.QueryTxsByEventsCmd(), rpc.WaitTxCmd(), server.QueryBlockCmd(), server.QueryBlocksCmd(), server.QueryBlockResultsCmd())
 	return cmd
 }
 
