@@ -38,7 +38,7 @@ func TestPlanOfAnApplication(t *testing.T) {
 	out, stderr, code := runDocuments(t, "", "plan", "--image", "a/b:1", "--max-price", "worker=10ubrt", "--env", "TOKEN=hunter2")
 	for _, want := range []string{
 		"worker has 2 running / 10 reserved by the use of its cpu: reserved at most 43.2 BRT per month; with reserve min at most 8.64 BRT",
-		"KEY ‹generated›", "TOKEN ‹given›", "and what is open", "runs at 0 1 * * * (UTC)",
+		"KEY ‹generated›", "TOKEN ‹given›", "and what has no price yet", "runs at 0 1 * * * (UTC)",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the plan lacks %q:\n%s", want, out)

@@ -43,20 +43,21 @@ func writeGroup(b *strings.Builder, g sdl.Group, p explain.Placement) {
 	for _, s := range p.Services {
 		writeDetails(b, s)
 	}
-	fmt.Fprintf(b, "  at most %s\n\n", costs(p.AtMost))
+	fmt.Fprintf(b, "  %s\n\n", costs(p.AtMost))
 }
 
 func money(c explain.Cost) string { return c.PriceText() }
 
+// costs is the most that something may cost, as far as there are prices.
 func costs(c explain.Cost) string {
 	if c.Open && c.PerBlock.IsZero() {
-		return "a price that is open"
+		return "its prices are open"
 	}
 	if c.Open {
 		c.Open = false
-		return costs(c) + ", and what is open"
+		return costs(c) + ", and what has no price yet"
 	}
-	return money(c) + " per block, " + explain.MoneyUp(c.PerHour, c.Denom) + " per hour, " + explain.MoneyUp(c.PerMonth, c.Denom) + " per month"
+	return "at most " + money(c) + " per block, " + explain.MoneyUp(c.PerHour, c.Denom) + " per hour, " + explain.MoneyUp(c.PerMonth, c.Denom) + " per month"
 }
 
 func volumeSizes(volumes []explain.Volume) string {
@@ -146,16 +147,16 @@ func writeTimes(say func(format string, args ...any), s explain.Service) {
 		say("runs at %s (UTC)", s.Schedule)
 	}
 	if c := s.Scale; c != nil {
-		say("has %d running / %d reserved by the use of its %s: reserved at most %s per month; with reserve min at most %s, and no burst",
-			c.Least, c.Most, strings.Join(c.By, " and "), monthly(s.AtMost), monthly(c.AtLeast))
+		say("has %d running / %d reserved by the use of its %s%s", c.Least, c.Most, strings.Join(c.By, " and "), reserved(s.AtMost, c.AtLeast))
 	}
 }
 
-func monthly(c explain.Cost) string {
-	if c.Open || c.PerMonth.IsNil() {
-		return "a price that is open"
+// reserved says what it costs to reserve the most instances, and what the least would, if there are prices.
+func reserved(most, least explain.Cost) string {
+	if most.Open || most.PerMonth.IsNil() || least.Open || least.PerMonth.IsNil() {
+		return ", and pays for what is reserved"
 	}
-	return explain.MoneyUp(c.PerMonth, c.Denom)
+	return fmt.Sprintf(": reserved at most %s per month; with reserve min at most %s, and no burst", explain.MoneyUp(most.PerMonth, most.Denom), explain.MoneyUp(least.PerMonth, least.Denom))
 }
 
 // writeInputs says what a deployment of an application still needs.
@@ -224,6 +225,6 @@ func writeTotals(b *strings.Builder, e *explain.Explanation) {
 	if e.Totals.GPU > 0 {
 		total = append(total, counted(int(e.Totals.GPU), "gpu"))
 	}
-	fmt.Fprintf(b, "In all: %s; at most %s.\n", strings.Join(total, ", "), costs(*e.AtMost))
+	fmt.Fprintf(b, "In all: %s; %s.\n", strings.Join(total, ", "), costs(*e.AtMost))
 	fmt.Fprintln(b, e.Basis())
 }
