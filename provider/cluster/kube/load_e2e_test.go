@@ -147,10 +147,13 @@ func instancesFollowTheirLoad(t *testing.T, td *tending) {
 		if !slices.Contains(p.Spec.Containers[0].Args, "load") {
 			continue // one of before the update that has not been told to end yet
 		}
-		err := td.try(t, p.Name, "drop", "load")
-		if err != nil && slices.ContainsFunc(td.pods(t, "web"), func(left corev1.Pod) bool { return left.Name == p.Name }) {
-			t.Fatal(err) // others are ended as soon as there is less load
-		}
+		await(t, p.Name+" has no load, or is gone", func() (bool, string) { // others are ended as soon as there is less load
+			err := td.try(t, p.Name, "drop", "load")
+			if err == nil {
+				return true, ""
+			}
+			return !slices.ContainsFunc(td.pods(t, "web"), func(left corev1.Pod) bool { return left.Name == p.Name }), err.Error()
+		})
 	}
 	// The pod of the hook, whose use nobody knows, keeps instances for a moment and not for as long as hooks stay elsewhere.
 	td.until(t, "web", "its least instances", func(st cluster.ServiceStatus) bool { return st.Desired == 1 && ready(st) })
