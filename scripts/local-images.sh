@@ -5,26 +5,26 @@
 # `localkube push REF DIR/NAME`. Needs apt-get, Go and what `make build` makes, and installs nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/debian.sh
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 bin=$PWD/bin
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work" # apt-get downloads as a user of its own
 
-server=$(apt-cache depends postgresql | sed -n 's/^ *Depends: \(postgresql-[0-9]*\)$/\1/p' | head -1)
-[ -n "$server" ] || { apt-get update -qq; server=$(apt-cache depends postgresql | sed -n 's/^ *Depends: \(postgresql-[0-9]*\)$/\1/p' | head -1); }
+server=$(depends postgresql | sed -n 's/^ *Depends: \(postgresql-[0-9]*\)$/\1/p' | head -1)
 version=${server#postgresql-}
 
 # What a package needs at run time, without what only its installation or an administrator does.
 closure() {
-  apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$@" |
+  depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$@" |
     sed -n 's/^\([a-z0-9][a-z0-9.+-]*\)$/\1/p' | sort -u |
     grep -vE '^(perl|libperl|debconf|cdebconf|adduser|passwd|systemd|libllvm|libz3|ucf|dpkg|tar|sed|coreutils|locales|postgresql-common|postgresql-client-common|ssl-cert|openssl|usrmerge|install-info|init-system|gcc-[0-9]+-base)'
 }
 (
   cd "$work"
   # shellcheck disable=SC2046 # names of packages have no spaces
-  apt-get download -qq $(closure "$server" "postgresql-client-$version" redis-server redis-tools busybox) 2>/dev/null
+  download $(closure "$server" "postgresql-client-$version" redis-server redis-tools busybox)
   for deb in ./*.deb; do dpkg-deb -x "$deb" root; done
 )
 root=$work/root
@@ -92,8 +92,8 @@ mkdir -p "$work/debian" "$out"/debian/{app,tmp,root,proc,sys,dev,usr/{bin,sbin,l
 for name in bin sbin lib lib64; do ln -s "usr/$name" "$out/debian/$name"; done
 (
   cd "$work/debian"
-  apt-get download -qq base-files base-passwd bash dash coreutils debianutils findutils grep gzip sed tar mawk \
-    libc6 libgcc-s1 libtinfo6 libselinux1 libpcre2-8-0 libacl1 libattr1 libgmp10 libssl3 libcrypt1 zlib1g 2>/dev/null
+  download base-files base-passwd bash dash coreutils debianutils findutils grep gzip sed tar mawk \
+    libc6 libgcc-s1 libtinfo6 libselinux1 libpcre2-8-0 libacl1 libattr1 libgmp10 libssl3 libcrypt1 zlib1g
   for deb in ./*.deb; do dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$out/debian" --keep-directory-symlink; done
 )
 for name in passwd group; do cp "$out/debian/usr/share/base-passwd/$name.master" "$out/debian/etc/$name"; done
