@@ -39,9 +39,7 @@ func FuzzAnswers(f *testing.F) {
 	}
 	f.Cleanup(func() { c.Close() })
 	f.Fuzz(func(t *testing.T, answer []byte, frames bool) {
-		if len(answer) > 16<<10 {
-			t.Skip("more than a frame holds")
-		}
+		answer = answer[:min(len(answer), 16<<10)] // what a frame holds
 		raw.Store(frames)
 		data.Store(&answer)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
