@@ -132,6 +132,9 @@ func (o observation) containerTrouble(p *corev1.Pod, c *corev1.ContainerStatus) 
 		return o.ended(p, t, "ended with ", false, false)
 	case c.State.Running != nil && last != nil:
 		return o.ended(p, last, "was started again after it ended with ", false, true)
+	case c.State.Running != nil && c.RestartCount > 0: // the kubelet has forgotten how it ended
+		f := finding{reason: cluster.ReasonCrash, message: fmt.Sprintf("was started again, %d times by now", c.RestartCount)}
+		return o.killed(p, f, c.State.Running.StartedAt.Time)
 	}
 	return finding{}
 }
@@ -144,8 +147,13 @@ func (o observation) ended(p *corev1.Pod, t *corev1.ContainerStateTerminated, wh
 		f.message += ", as it took more memory than it may"
 		return f
 	}
+	return o.killed(p, f, t.FinishedAt.Time)
+}
+
+// killed adds to the finding of an instance that ended at a time that a check had failed for which it was ended.
+func (o observation) killed(p *corev1.Pod, f finding, at time.Time) finding {
 	for _, e := range o.events["Pod/"+p.Name] {
-		if since := t.FinishedAt.Sub(eventTime(e)); isKill(e) && since > -time.Second && since < probeKill {
+		if since := at.Sub(eventTime(e)); isKill(e) && since > -time.Second && since < probeKill {
 			f.reason = cluster.ReasonUnhealthy
 			f.message += "; it was ended, as a check failed: " + e.Message
 			break

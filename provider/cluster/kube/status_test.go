@@ -47,6 +47,13 @@ func isUnschedulable(p *corev1.Pod) {
 	}}
 }
 
+// isForgotten was started again, and the kubelet does not know how it ended.
+func isForgotten(p *corev1.Pod) {
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{
+		Name: "web", RestartCount: 2, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}},
+	}}
+}
+
 func TestStatus(t *testing.T) {
 	for name, tc := range map[string]struct {
 		pods           []*corev1.Pod
@@ -62,6 +69,7 @@ func TestStatus(t *testing.T) {
 		"ending ones":            {[]*corev1.Pod{pod("new", isReady, isTerminating), pod("new", isReady)}, 1, 1, "starting", false},
 		"no such image":          {[]*corev1.Pod{pod("new", isWaiting("ImagePullBackOff", "hello:1: not found"))}, 0, 0, "hello:1: not found", true},
 		"the runtime's words":    {[]*corev1.Pod{pod("new", isWaiting("ErrImagePull", `rpc error: code = NotFound desc = failed to pull: rpc error: code = NotFound desc = hello:1: not found`))}, 0, 0, "pulled: failed to pull: hello:1: not found", true},
+		"its end is forgotten":   {[]*corev1.Pod{pod("new", isForgotten)}, 0, 0, "was started again, 2 times by now", false},
 		"registry is away":       {[]*corev1.Pod{pod("new", isWaiting("ErrImagePull", "dial tcp: timeout"))}, 0, 0, "dial tcp: timeout", false},
 		"bad image name":         {[]*corev1.Pod{pod("new", isWaiting("InvalidImageName", ""))}, 0, 0, "not the name of an image", true},
 		"crash loop":             {[]*corev1.Pod{pod("new", isWaiting("CrashLoopBackOff", ""))}, 0, 0, "ended 4 times, last with exit code 137 (OOMKilled)", true},

@@ -303,9 +303,11 @@ func probesAreObeyed(t *testing.T, td *tending) {
 	}
 	for _, kind := range kinds {
 		became(kind, "is started anew", func(s corev1.ContainerStatus) bool { return s.RestartCount == 1 && s.State.Running != nil })
-		// The driver may see it a moment later than the API server has it.
-		td.until(t, kind, "ended by its liveness probe", func(st cluster.ServiceStatus) bool {
-			return st.Ready == 0 && strings.Contains(st.Message, "it ended with exit code") && says(kind, "Liveness", st)
+		// The driver may see it a moment later than the API server has it; the kubelet may forget how it ended.
+		await(t, kind+" tells that it was ended by its liveness probe", func() (bool, string) {
+			s, st := state(kind), td.status(t, kind)
+			told := strings.Contains(st.Message, "it ended with exit code") || s.LastTerminationState.Terminated == nil && strings.Contains(st.Message, "was started again")
+			return st.Ready == 0 && told && says(kind, "Liveness", st), fmt.Sprintf("%+v, %+v", st, s)
 		})
 	}
 }
